@@ -1,0 +1,34 @@
+/** Who makes a call. */
+import type { Token } from "./entities.ts";
+import { type Id, SYSTEM_ORGANIZATION_ID, toPublicId } from "./ids.ts";
+import type { Role } from "./roles.ts";
+
+export type Caller =
+  /** Nobody said who it is. */
+  | { readonly kind: "anonymous" }
+  /** A person, signed in. */
+  | { readonly kind: "user"; readonly userId: Id; readonly organizationId: Id; readonly role: Role }
+  /** A customer's API token. */
+  | { readonly kind: "token"; readonly token: Token }
+  /** A backend, with a service key. */
+  | { readonly kind: "service"; readonly token: Token };
+
+/** The public id of the caller, for logs and for `created_by`. */
+export function callerId(caller: Caller): string {
+  switch (caller.kind) {
+    case "anonymous":
+      return "anonymous";
+    case "user":
+      return toPublicId("usr", caller.userId);
+    case "token":
+    case "service":
+      return toPublicId("tok", caller.token.id);
+  }
+}
+
+/** The one organization that the caller is bound to, or undefined when it serves all of them. */
+export function callerOrganization(caller: Exclude<Caller, { kind: "anonymous" }>): Id | undefined {
+  if (caller.kind === "user") return caller.organizationId;
+  const { organizationId } = caller.token;
+  return organizationId === SYSTEM_ORGANIZATION_ID ? undefined : organizationId;
+}

@@ -1,0 +1,52 @@
+/** The judgement on a token: from what is known of it to what it may do. Fails closed. */
+import { addressMatches } from "./address.ts";
+import { type Organization, type Token, tokenState } from "./entities.ts";
+import { grants, type Profile } from "./profile.ts";
+
+export type DenialReason =
+  | "unknown"
+  | "malformed"
+  | "revoked"
+  | "expired"
+  | "disabled"
+  | "ip_not_allowed"
+  | "insufficient_scope";
+
+/** A token with the organization that it belongs to. */
+export interface TokenRecord {
+  readonly token: Token;
+  readonly organization: Organization;
+}
+
+export type Decision =
+  /** The token doesn't work, and nothing else may be said of it. */
+  | { readonly active: false; readonly reason: DenialReason }
+  /** The token works, but may not make this call. */
+  | { readonly active: true; readonly allowed: false; readonly reason: DenialReason; readonly record: TokenRecord }
+  | { readonly active: true; readonly allowed: true; readonly record: TokenRecord };
+
+export interface DecisionRequest {
+  readonly requiredScopes: readonly string[];
+  /** Undefined when the caller doesn't know it. */
+  readonly clientIp: string | undefined;
+}
+
+/** Judges a token that was found. The positive answer is built last. */
+export function decide(record: TokenRecord, profile: Profile, request: DecisionRequest, nowMs: number): Decision {
+  const { token } = record;
+  const state = tokenState(token, nowMs);
+  if (state !== "active") return { active: false, reason: state };
+  if (token.ipAllowlist.length > 0) {
+    const { clientIp } = request;
+    // An address that nobody told can't be on the list.
+    if (clientIp === undefined || !token.ipAllowlist.some((block) => addressMatches(block, clientIp))) {
+      return { active: true, allowed: false, reason: "ip_not_allowed", record };
+    }
+  }
+  for (const scope of request.requiredScopes) {
+    if (!grants(profile.permissionModel, token, scope)) {
+      return { active: true, allowed: false, reason: "insufficient_scope", record };
+    }
+  }
+  return { active: true, allowed: true, record };
+}

@@ -1,0 +1,87 @@
+/** The things that are stored. Times are whole milliseconds; an absent value is `undefined`. */
+import type { Id } from "./ids.ts";
+import type { Role } from "./roles.ts";
+
+/** A tenant. */
+export interface Organization {
+  readonly id: Id;
+  readonly name: string;
+  /** Id of the profile whose conventions its tokens follow. */
+  readonly profile: string;
+  readonly plan: string;
+  readonly createdAt: Date;
+}
+
+/** A person who can sign in. */
+export interface User {
+  readonly id: Id;
+  /** In lower case; unique. */
+  readonly email: string;
+  /** PHC string of argon2id. */
+  readonly passwordHash: string;
+  readonly createdAt: Date;
+}
+
+export interface Membership {
+  readonly organizationId: Id;
+  readonly userId: Id;
+  readonly role: Role;
+  readonly createdAt: Date;
+}
+
+/** An API token's metadata. Its secret is nowhere; its fingerprint never leaves the store. */
+export interface Token {
+  readonly id: Id;
+  readonly organizationId: Id;
+  readonly profile: string;
+  /** Empty where the profile has one type only. */
+  readonly type: string;
+  readonly name: string;
+  readonly hint: string;
+  readonly permission: string;
+  /** Sorted, without repeats. */
+  readonly scopes: readonly string[];
+  readonly ipAllowlist: readonly string[];
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly enabled: boolean;
+  /** Public id of the user, token or service key that issued it. */
+  readonly createdBy: string;
+  /** The person behind it, where there is one. */
+  readonly userId: Id | undefined;
+  readonly createdAt: Date;
+  readonly expiresAt: Date | undefined;
+  readonly lastUsedAt: Date | undefined;
+  readonly revokedAt: Date | undefined;
+  readonly revokedBy: string | undefined;
+  /** The store's change number at the token's last change. Last use is not a change. */
+  readonly revision: number;
+}
+
+/** A sign-in and every refresh token that descends from it. */
+export interface Session {
+  readonly id: Id;
+  readonly userId: Id;
+  readonly organizationId: Id;
+  readonly createdAt: Date;
+  readonly expiresAt: Date;
+  /** Set when it was ended before its time. */
+  readonly endedAt: Date | undefined;
+}
+
+/** A key that signs access tokens. */
+export interface SigningKey {
+  /** The `kid` of the tokens that it signs. */
+  readonly id: string;
+  /** The private key, sealed under the root key. */
+  readonly sealedPrivateKey: Uint8Array;
+  readonly createdAt: Date;
+}
+
+export type TokenState = "active" | "disabled" | "expired" | "revoked";
+
+/** The token's state at a moment. A token expires at its `expiresAt`, to the millisecond. */
+export function tokenState(token: Token, nowMs: number): TokenState {
+  if (token.revokedAt !== undefined) return "revoked";
+  if (token.expiresAt !== undefined && token.expiresAt.getTime() <= nowMs) return "expired";
+  return token.enabled ? "active" : "disabled";
+}

@@ -1,0 +1,5 @@
+/** What a service key may ask of Latchkey itself. */
+
+export const SERVICE_SCOPES = ["introspect", "tokens:read", "tokens:write", "auth"] as const;
+
+export type ServiceScope = (typeof SERVICE_SCOPES)[number];

@@ -1,0 +1,176 @@
+/**
+ * The storage port: what the service needs of a database, in domain terms.
+ *
+ * Every engine keeps these clauses; each has a test that names it in `test/contract`. Clauses of all
+ * methods:
+ *
+ * - S1. A write that has resolved is durable: it survives the process being killed at once.
+ * - S2. A read that starts after a write has resolved sees that write.
+ * - S3. A write is whole or not at all, whatever else runs at the same time.
+ * - S4. Values come back as they went in: text to the code point, times to the millisecond, absent as
+ *   `undefined`. Text compares exactly, byte for byte; only `User.email` was lowered by the caller.
+ * - S5. An engine's own errors don't leave it. A conflict is an AppError of the kind named at the method;
+ *   a database that can't be reached, written or read is an AppError of kind `unavailable`.
+ * - S6. An unknown id is answered with `undefined` or an empty list, never with an error.
+ */
+import type { TokenRecord } from "./decision.ts";
+import type { Membership, Organization, Session, SigningKey, Token, TokenState, User } from "./entities.ts";
+import type { Id } from "./ids.ts";
+
+/** A token to store. The engine sets the revision. */
+export interface NewToken {
+  readonly token: Omit<Token, "revision">;
+  /** SHA-256 of the secret, 32 bytes. */
+  readonly fingerprint: Uint8Array;
+}
+
+/** Everything that a new deployment starts with. */
+export interface SetUp {
+  readonly organizations: readonly Organization[];
+  readonly users: readonly User[];
+  readonly memberships: readonly Membership[];
+  readonly tokens: readonly NewToken[];
+}
+
+export interface TokenQuery {
+  readonly organizationId: Id;
+  /** Only tokens of this profile; undefined means of any. */
+  readonly profile: string | undefined;
+  /** Only tokens in one of these states at `now`; undefined means in any. */
+  readonly states: readonly TokenState[] | undefined;
+  readonly now: Date;
+  /** Only tokens that come after this one in the order; undefined starts at the newest. */
+  readonly after: TokenPosition | undefined;
+  /** At least 1. */
+  readonly limit: number;
+}
+
+/** A token's place in the order of lists: newest first, and by descending id within a millisecond. */
+export interface TokenPosition {
+  readonly createdAt: Date;
+  readonly id: Id;
+}
+
+export interface TokenUse {
+  readonly tokenId: Id;
+  readonly usedAt: Date;
+}
+
+export interface RefreshTokenRotation {
+  /** SHA-256 of the refresh token that was presented. */
+  readonly presented: Uint8Array;
+  /** SHA-256 of the one to hand out in its place. */
+  readonly next: Uint8Array;
+  readonly now: Date;
+}
+
+export type RefreshTokenOutcome =
+  | { readonly kind: "rotated"; readonly session: Session }
+  /** It was used before, so the session was ended now. */
+  | { readonly kind: "reused"; readonly session: Session }
+  /** No such refresh token, or its session is over. */
+  | { readonly kind: "refused" };
+
+export interface Storage {
+  /**
+   * Stores the first contents of an empty deployment, as one write.
+   *
+   * - SU1. Answers true when it stored them, false when an organization was there already; then nothing
+   *   changed. Of several at once exactly one answers true.
+   */
+  setUp(contents: SetUp): Promise<boolean>;
+
+  /** - SU2. Whether `setUp` has not happened yet. */
+  isEmpty(): Promise<boolean>;
+
+  /** - O1. Stores an organization; an id that is taken is `already_exists`. */
+  createOrganization(organization: Organization): Promise<void>;
+
+  /** - O2. Reads an organization. */
+  getOrganization(id: Id): Promise<Organization | undefined>;
+
+  /** - U1. Stores a user; an id or an email that is taken is `already_exists`. */
+  createUser(user: User): Promise<void>;
+
+  /** - U2. Reads a user by id. */
+  getUser(id: Id): Promise<User | undefined>;
+
+  /** - U3. Reads a user by email, which the caller has put in lower case. */
+  findUserByEmail(email: string): Promise<User | undefined>;
+
+  /**
+   * - M1. Stores a membership, or changes the role of the one that is there. An organization or a user
+   *   that doesn't exist is `failed_precondition`.
+   */
+  putMembership(membership: Membership): Promise<void>;
+
+  /** - M2. Reads a membership. */
+  getMembership(organizationId: Id, userId: Id): Promise<Membership | undefined>;
+
+  /** - M3. Reads a user's memberships, the oldest first, by organization id within a millisecond. */
+  listMembershipsOfUser(userId: Id): Promise<readonly Membership[]>;
+
+  /**
+   * - T1. Stores a token and answers it with its revision, which is higher than any before it. An id or
+   *   a fingerprint that is taken is `already_exists`; an organization that doesn't exist is
+   *   `failed_precondition`.
+   */
+  createToken(token: NewToken): Promise<Token>;
+
+  /** - T2. Reads a token. */
+  getToken(id: Id): Promise<Token | undefined>;
+
+  /** - T3. Reads the token with this fingerprint, and its organization. Only the exact 32 bytes match. */
+  findTokenByFingerprint(fingerprint: Uint8Array): Promise<TokenRecord | undefined>;
+
+  /**
+   * - T4. Reads tokens of one organization only, in the order of `TokenPosition`, those that match, at
+   *   most `limit`.
+   * - T5. Pages that follow each other by `after` hold every token that was there throughout exactly
+   *   once, whatever is issued or revoked meanwhile.
+   */
+  listTokens(query: TokenQuery): Promise<readonly Token[]>;
+
+  /**
+   * - T6. Marks a token revoked and answers it, with a new revision. A token that is revoked already is
+   *   answered as it is: the first revoke's time, author and revision stay. `undefined` if unknown.
+   */
+  revokeToken(id: Id, revokedAt: Date, revokedBy: string): Promise<Token | undefined>;
+
+  /**
+   * - T7. Records uses, as one write. A token's last use never moves back; unknown tokens are passed
+   *   over; the revision stays.
+   */
+  recordUses(uses: readonly TokenUse[]): Promise<void>;
+
+  /** - R1. Stores a session with its first refresh token. A user that doesn't exist is `failed_precondition`. */
+  createSession(session: Session, refreshFingerprint: Uint8Array): Promise<void>;
+
+  /** - R2. Reads a session. */
+  getSession(id: Id): Promise<Session | undefined>;
+
+  /**
+   * - R3. Uses up a refresh token and stores the next one, if the session is neither ended nor expired.
+   * - R4. Of several uses of one refresh token exactly one is `rotated`; any other is `reused` and ends
+   *   the session, whose newest refresh token is `refused` from then on.
+   */
+  rotateRefreshToken(rotation: RefreshTokenRotation): Promise<RefreshTokenOutcome>;
+
+  /**
+   * - K1. Stores a signing key if there is none, and answers the keys that are stored, the oldest first.
+   *   Of several at once exactly one is kept.
+   */
+  ensureSigningKey(key: SigningKey): Promise<readonly SigningKey[]>;
+
+  /** - K2. Reads the signing keys, the oldest first. */
+  listSigningKeys(): Promise<readonly SigningKey[]>;
+
+  /** - H1. Resolves when the database can be read and written, and rejects with `unavailable` otherwise. */
+  ping(): Promise<void>;
+
+  /**
+   * - H2. Waits for writes that were accepted, then lets go of the database. Every call after it rejects
+   *   with `unavailable`. Closing twice is closing once.
+   */
+  close(): Promise<void>;
+}

@@ -1,0 +1,69 @@
+import { describe, expect, it } from "vitest";
+import { decide } from "../../src/domain/decision.ts";
+import type { Token } from "../../src/domain/entities.ts";
+import type { Profile } from "../../src/domain/profile.ts";
+import { builtInProfiles } from "../../src/profiles/built-in.ts";
+
+const NOW = 1_700_000_000_000;
+const token: Token = {
+  id: "t",
+  organizationId: "o",
+  profile: "walwarden",
+  type: "",
+  name: "n",
+  hint: "h",
+  permission: "",
+  scopes: ["databases:read"],
+  ipAllowlist: [],
+  metadata: {},
+  enabled: true,
+  createdBy: "c",
+  userId: undefined,
+  createdAt: new Date(0),
+  expiresAt: undefined,
+  lastUsedAt: undefined,
+  revokedAt: undefined,
+  revokedBy: undefined,
+  revision: 1,
+};
+const organization = { id: "o", name: "o", profile: "walwarden", plan: "team", createdAt: new Date(0) };
+
+function judge(change: Partial<Token>, request: { requiredScopes?: string[]; clientIp?: string } = {}, profileId = "walwarden") {
+  const profile = builtInProfiles.get(profileId) as Profile;
+  const { requiredScopes = [], clientIp } = request;
+  const decision = decide({ token: { ...token, ...change }, organization }, profile, { requiredScopes, clientIp }, NOW);
+  return decision.active && decision.allowed ? "allowed" : `${decision.active ? "active" : "inactive"}: ${decision.reason}`;
+}
+
+describe("the decision", () => {
+  it.each([
+    ["a plain token", {}, {}, "allowed"],
+    ["revoked", { revokedAt: new Date(NOW) }, {}, "inactive: revoked"],
+    ["revoked in the future by a clock that is ahead", { revokedAt: new Date(NOW + 5000) }, {}, "inactive: revoked"],
+    ["revoked, expired and disabled", { revokedAt: new Date(0), expiresAt: new Date(0), enabled: false }, {}, "inactive: revoked"],
+    ["a millisecond before its expiry", { expiresAt: new Date(NOW + 1) }, {}, "allowed"],
+    ["at its expiry", { expiresAt: new Date(NOW) }, {}, "inactive: expired"],
+    ["disabled", { enabled: false }, {}, "inactive: disabled"],
+    ["a scope that it has", {}, { requiredScopes: ["databases:read"] }, "allowed"],
+    ["a scope that it lacks", {}, { requiredScopes: ["databases:read", "audit:read"] }, "active: insufficient_scope"],
+    ["a wildcard", { scopes: ["*"] }, { requiredScopes: ["audit:read"] }, "active: insufficient_scope"],
+    ["no scopes, and none required", { scopes: [] }, {}, "allowed"],
+    ["an address on the list", { ipAllowlist: ["10.0.0.0/8"] }, { clientIp: "10.1.1.1" }, "allowed"],
+    ["an address off the list", { ipAllowlist: ["10.0.0.0/8"] }, { clientIp: "11.1.1.1" }, "active: ip_not_allowed"],
+    ["a list, and no address told", { ipAllowlist: ["0.0.0.0/0", "::/0"] }, {}, "active: ip_not_allowed"],
+  ])("%s", (_, change, request, expected) => expect(judge(change, request)).toBe(expected));
+
+  it("lets a token with full access do anything", () => {
+    expect(judge({ scopes: [] }, { requiredScopes: ["what:ever"] }, "watchplane")).toBe("allowed");
+  });
+
+  it("takes a permission for the scopes that it stands for", () => {
+    const ask = (permission: string, scope: string) => judge({ permission }, { requiredScopes: [scope] }, "watchmantower");
+    expect(ask("read-only", "monitors:read")).toBe("allowed");
+    expect(ask("read-only", "monitors:write")).toBe("active: insufficient_scope");
+    expect(ask("full", "monitors:write")).toBe("allowed");
+    expect(ask("", "monitors:read")).toBe("active: insufficient_scope");
+    expect(ask("toString", "monitors:read")).toBe("active: insufficient_scope");
+    expect(ask("constructor", "length")).toBe("active: insufficient_scope");
+  });
+});
