@@ -1,0 +1,80 @@
+/** Turns what SQLite and the file system say into the service's own errors. */
+import Database from "better-sqlite3";
+import { AppError, type ErrorKind } from "../../domain/errors.ts";
+import { StartError } from "../../domain/start-error.ts";
+
+/** An error on its way from the writer thread: structured clone keeps no classes. */
+export interface SentError {
+  readonly kind: ErrorKind;
+  readonly message: string;
+  /** What the driver said. For the log only. */
+  readonly detail: string;
+}
+
+/** The failure of a read, in terms of the port. */
+export function readError(error: unknown): AppError {
+  if (error instanceof AppError) return error;
+  return new AppError("unavailable", "The database can't be read at the moment.", { cause: error });
+}
+
+/** The failure of one command, in terms of the port. */
+export function toCommandError(error: unknown): SentError {
+  switch (codeOf(error)) {
+    case "SQLITE_CONSTRAINT_PRIMARYKEY":
+    case "SQLITE_CONSTRAINT_UNIQUE":
+      return {
+        kind: "already_exists",
+        message: "Its id, or another value that must be unique, is taken.",
+        detail: describe(error),
+      };
+    case "SQLITE_CONSTRAINT_FOREIGNKEY":
+      return {
+        kind: "failed_precondition",
+        message: "It refers to something that doesn't exist.",
+        detail: describe(error),
+      };
+    default:
+      return toTransactionError(error);
+  }
+}
+
+/** The failure of a whole transaction, whatever it was. */
+export function toTransactionError(error: unknown): SentError {
+  return { kind: "unavailable", message: "The database can't be written at the moment.", detail: describe(error) };
+}
+
+export function fromSentError({ kind, message, detail }: SentError): AppError {
+  return new AppError(kind, message, { cause: new Error(detail) });
+}
+
+/** The driver's own words, for the log. */
+export function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const code = codeOf(error);
+  return code === undefined ? error.message : `${code}: ${error.message}`;
+}
+
+/** Says in one line why the database file can't be served, and what to do about it. */
+export function toStartError(path: string, error: unknown): StartError {
+  if (error instanceof StartError) return error;
+  return new StartError(`${path} ${startAdvice(error)}`, { cause: error });
+}
+
+function startAdvice(error: unknown): string {
+  const code = codeOf(error) ?? "";
+  if (code.startsWith("SQLITE_NOTADB")) return "is not a SQLite database: choose another file";
+  if (code.startsWith("SQLITE_CORRUPT")) return "is damaged: restore it from a backup";
+  if (code.startsWith("SQLITE_BUSY")) return "is locked by another program: end that one, then start again";
+  if (code.startsWith("SQLITE_FULL") || code === "ENOSPC") return "can't be written, the disk is full: free some space";
+  if (code.startsWith("SQLITE_IOERR")) return `can't be read or written (${code}): check the disk`;
+  if (code.startsWith("SQLITE_CANTOPEN") || code.startsWith("SQLITE_READONLY") || /^E[A-Z]+$/.test(code)) {
+    return `can't be opened for writing (${code}): check the path, and the owner and mode of the file and its directory`;
+  }
+  return `can't be served: ${describe(error)}`;
+}
+
+function codeOf(error: unknown): string | undefined {
+  if (error instanceof Database.SqliteError) return error.code;
+  if (error instanceof Error && "code" in error && typeof error.code === "string") return error.code;
+  return undefined;
+}

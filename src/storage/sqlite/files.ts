@@ -1,0 +1,33 @@
+/** Makes the files of a database so that only their owner can read them. */
+import { closeSync, mkdirSync, openSync, realpathSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { toStartError } from "./errors.ts";
+
+const OWNER_ONLY_FILE = 0o600;
+const OWNER_ONLY_DIRECTORY = 0o700;
+
+/**
+ * Makes the database file and its directory where they don't exist, and answers the file's one true path:
+ * two names of one file must mean one lock. Throws a StartError.
+ */
+export function createDatabaseFile(path: string): string {
+  // The driver trims file names, and both of us must mean the same file.
+  const absolute = resolve(path.trim());
+  try {
+    mkdirSync(dirname(absolute), { recursive: true, mode: OWNER_ONLY_DIRECTORY });
+    createPrivateFile(absolute);
+    return realpathSync(absolute);
+  } catch (error) {
+    throw toStartError(absolute, error);
+  }
+}
+
+/** Makes an empty file; one that is there stays as it is. SQLite gives the WAL the mode of its database. */
+export function createPrivateFile(path: string): void {
+  try {
+    // Exclusive, for a file that SQLite has open must not be opened here: closing it would drop SQLite's locks.
+    closeSync(openSync(path, "wx", OWNER_ONLY_FILE));
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+  }
+}

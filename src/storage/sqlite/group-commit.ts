@@ -1,0 +1,51 @@
+/** Runs many commands in one transaction, so that they share the price of making it durable. */
+import type Database from "better-sqlite3";
+import { prepareWrites, runCommand } from "./commands.ts";
+import { toCommandError, toTransactionError } from "./errors.ts";
+import type { CommandReply, CommandRequest } from "./messages.ts";
+
+export type CommitGroup = (requests: readonly CommandRequest[]) => readonly CommandReply[];
+
+/**
+ * Makes the function that runs a group and answers in its order, after the group is durable.
+ *
+ * A command that fails is undone alone. When the transaction can't begin or commit, all of them fail and
+ * nothing of them is stored. It throws only when the connection can't be used any more.
+ */
+export function groupCommitter(connection: Database.Database): CommitGroup {
+  const writes = prepareWrites(connection);
+  const begin = connection.prepare("BEGIN IMMEDIATE");
+  const commit = connection.prepare("COMMIT");
+  const rollback = connection.prepare("ROLLBACK");
+  const savepoint = connection.prepare("SAVEPOINT command");
+  const release = connection.prepare("RELEASE command");
+  const undo = connection.prepare("ROLLBACK TO command");
+
+  function runAlone({ id, name, input }: CommandRequest): CommandReply {
+    savepoint.run();
+    try {
+      const value = runCommand(writes, name, input);
+      release.run();
+      return { id, ok: true, value };
+    } catch (error) {
+      // SQLite ends the whole transaction by itself on some errors, a full disk for one.
+      if (!connection.inTransaction) throw error;
+      undo.run();
+      release.run();
+      return { id, ok: false, error: toCommandError(error) };
+    }
+  }
+
+  return (requests) => {
+    try {
+      begin.run();
+      const replies = requests.map(runAlone);
+      commit.run();
+      return replies;
+    } catch (error) {
+      if (connection.inTransaction) rollback.run();
+      const failure = toTransactionError(error);
+      return requests.map(({ id }) => ({ id, ok: false, error: failure }));
+    }
+  };
+}

@@ -1,0 +1,40 @@
+/** Holds a database file for one serving process, by a lock that the operating system drops when the process dies. */
+import Database from "better-sqlite3";
+import { StartError } from "../../domain/start-error.ts";
+import { setPragma } from "./connection.ts";
+import { toStartError } from "./errors.ts";
+import { createPrivateFile } from "./files.ts";
+
+export interface DatabaseLock {
+  release(): void;
+}
+
+/**
+ * Takes the lock, or throws a StartError when somebody has it, in this process or another one.
+ *
+ * The lock is SQLite's own on a file beside the database, so the database stays open to offline commands.
+ * Nothing in this process may open and close the lock file by other means: that would drop the lock.
+ */
+export function lockDatabase(path: string): DatabaseLock {
+  const lockPath = `${path}.lock`;
+  let connection: Database.Database | undefined;
+  try {
+    createPrivateFile(lockPath);
+    connection = new Database(lockPath, { fileMustExist: true, timeout: 0 });
+    // Nothing is ever written; this only keeps a journal file from appearing.
+    setPragma(connection, "journal_mode", "memory");
+    connection.exec("BEGIN EXCLUSIVE");
+  } catch (error) {
+    connection?.close();
+    if (error instanceof Database.SqliteError && error.code.startsWith("SQLITE_BUSY")) {
+      throw new StartError(
+        `${path} is in use: one process serves a SQLite file; ` +
+          "to use more cores set LATCHKEY_THREADS, to use more machines use PostgreSQL",
+        { cause: error },
+      );
+    }
+    throw toStartError(lockPath, error);
+  }
+  const held = connection;
+  return { release: () => void held.close() };
+}

@@ -1,0 +1,32 @@
+/** What the main thread and the writer thread say to each other. */
+import type { CommandName } from "./commands.ts";
+import type { SentError } from "./errors.ts";
+
+/** The writer thread's `workerData`. */
+export interface WriterThreadOptions {
+  readonly path: string;
+  readonly busyTimeoutMs: number;
+  readonly checkpointIntervalMs: number;
+}
+
+export interface CommandRequest {
+  readonly kind: "command";
+  readonly id: number;
+  readonly name: CommandName;
+  readonly input: unknown;
+}
+
+export type ToWriterThread =
+  | CommandRequest
+  /** Nothing comes after it. */
+  | { readonly kind: "close" };
+
+export type CommandReply =
+  | { readonly id: number; readonly ok: true; readonly value: unknown }
+  | { readonly id: number; readonly ok: false; readonly error: SentError };
+
+export type FromWriterThread =
+  | { readonly kind: "ready" }
+  /** The outcomes of one group, after its transaction is durable. */
+  | { readonly kind: "replies"; readonly replies: readonly CommandReply[] }
+  | { readonly kind: "checkpoint_failed"; readonly detail: string };

@@ -1,0 +1,96 @@
+/** The schema, as numbered steps that only go forward. A step that was released never changes. */
+import { hash } from "node:crypto";
+import type Database from "better-sqlite3";
+import { StartError } from "../../domain/start-error.ts";
+import { type ConnectionOptions, openBareConnection, openWriteConnection } from "./connection.ts";
+import { initialSchema } from "./migrations/0001-initial-schema.ts";
+
+export interface Migration {
+  readonly name: string;
+  readonly sql: string;
+}
+
+/** Version 1 is the first. */
+const MIGRATIONS: readonly Migration[] = [initialSchema];
+
+/** "LTCH": marks a SQLite file as Latchkey's. */
+const APPLICATION_ID = 0x4c_54_43_48;
+
+interface AppliedMigration {
+  readonly version: number;
+  readonly name: string;
+  readonly checksum: string;
+}
+
+/**
+ * Brings the database to this program's schema, or throws a StartError when the file is another program's,
+ * a newer Latchkey's, or was changed by hand. Nothing is written to a file that is refused. Safe when
+ * several processes do it at once.
+ */
+export function migrate(options: ConnectionOptions, migrations: readonly Migration[] = MIGRATIONS): void {
+  refuseForeignFile(options);
+  const connection = openWriteConnection(options);
+  try {
+    connection.transaction(() => applyMissing(connection, options.path, migrations)).immediate();
+  } finally {
+    connection.close();
+  }
+}
+
+// Runs before any setting is made, for WAL mode alone would change the file.
+function refuseForeignFile(options: ConnectionOptions): void {
+  const connection = openBareConnection(options);
+  try {
+    // One transaction, else the first start of another process could come between the two reads.
+    connection.transaction(() => {
+      const id = connection.pragma("application_id", { simple: true });
+      if (id === APPLICATION_ID) return;
+      const tables = connection.prepare<[], number>("SELECT count(*) FROM sqlite_schema").pluck().get();
+      if (id !== 0 || tables !== 0) {
+        throw new StartError(`${options.path} is the database of another program: choose another file`);
+      }
+    })();
+  } finally {
+    connection.close();
+  }
+}
+
+function applyMissing(connection: Database.Database, path: string, migrations: readonly Migration[]): void {
+  connection.exec(`
+    CREATE TABLE IF NOT EXISTS schema_migrations (
+      version INTEGER PRIMARY KEY,
+      name TEXT NOT NULL,
+      applied_at INTEGER NOT NULL,
+      checksum TEXT NOT NULL
+    ) STRICT
+  `);
+  const applied = connection
+    .prepare<[], AppliedMigration>("SELECT version, name, checksum FROM schema_migrations ORDER BY version")
+    .all();
+  const version = applied.at(-1)?.version ?? 0;
+  if (version > migrations.length) {
+    throw new StartError(
+      `${path} was written by a newer Latchkey (schema ${version}, this one knows ${migrations.length}): ` +
+        "install that version or newer",
+    );
+  }
+  const record = connection.prepare(`
+    INSERT INTO schema_migrations (version, name, applied_at, checksum)
+    VALUES (?, ?, CAST(unixepoch('subsec') * 1000 AS INTEGER), ?)
+  `);
+  for (const [index, { name, sql }] of migrations.entries()) {
+    const checksum = hash("sha256", sql);
+    const before = applied[index];
+    if (before === undefined) {
+      connection.exec(sql);
+      record.run(index + 1, name, checksum);
+    } else if (before.version !== index + 1 || before.checksum !== checksum) {
+      throw new StartError(
+        `${path} has a schema that this Latchkey didn't write (step ${before.version}, ${before.name}, differs): ` +
+          "restore a backup, or install the version that wrote it",
+      );
+    }
+  }
+  // Only on the way up, for setting it writes to the file.
+  if (version === 0) connection.pragma(`application_id = ${APPLICATION_ID}`);
+}

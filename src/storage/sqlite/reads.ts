@@ -1,0 +1,83 @@
+/** The reads, as statements that are prepared once on a connection that can't write. */
+import type Database from "better-sqlite3";
+import {
+  type MembershipRow,
+  type OrganizationRow,
+  type SessionRow,
+  type SigningKeyRow,
+  TOKEN_COLUMNS,
+  type TokenRecordRow,
+  type TokenRow,
+  type UserRow,
+} from "./rows.ts";
+
+interface ListTokensParameters {
+  readonly organizationId: string;
+  readonly profile: string | null;
+  readonly beforeCreatedAt: number;
+  readonly beforeId: string;
+  readonly now: number;
+  readonly active: number;
+  readonly disabled: number;
+  readonly expired: number;
+  readonly revoked: number;
+  readonly limit: number;
+}
+
+export type Reads = ReturnType<typeof prepareReads>;
+
+export function prepareReads(connection: Database.Database) {
+  return {
+    isEmpty: connection.prepare<[], number>("SELECT NOT EXISTS (SELECT 1 FROM organizations)").pluck(),
+
+    getOrganization: connection.prepare<[id: string], OrganizationRow>("SELECT * FROM organizations WHERE id = ?"),
+
+    getUser: connection.prepare<[id: string], UserRow>("SELECT * FROM users WHERE id = ?"),
+
+    findUserByEmail: connection.prepare<[email: string], UserRow>("SELECT * FROM users WHERE email = ?"),
+
+    getMembership: connection.prepare<[organizationId: string, userId: string], MembershipRow>(
+      "SELECT * FROM memberships WHERE organization_id = ? AND user_id = ?",
+    ),
+
+    listMembershipsOfUser: connection.prepare<[userId: string], MembershipRow>(
+      "SELECT * FROM memberships WHERE user_id = ? ORDER BY created_at, organization_id",
+    ),
+
+    getToken: connection.prepare<[id: string], TokenRow>(`SELECT ${TOKEN_COLUMNS.join(", ")} FROM tokens WHERE id = ?`),
+
+    findTokenByFingerprint: connection.prepare<[fingerprint: Uint8Array], TokenRecordRow>(`
+      SELECT
+        ${TOKEN_COLUMNS.map((column) => `tokens.${column}`).join(", ")},
+        organizations.name AS organization_name,
+        organizations.profile AS organization_profile,
+        organizations.plan AS organization_plan,
+        organizations.created_at AS organization_created_at
+      FROM tokens JOIN organizations ON organizations.id = tokens.organization_id
+      WHERE tokens.fingerprint = ?
+    `),
+
+    // The states are those of tokenState() in the domain, in its order.
+    listTokens: connection.prepare<ListTokensParameters, TokenRow>(`
+      SELECT ${TOKEN_COLUMNS.join(", ")}
+      FROM tokens
+      WHERE organization_id = @organizationId
+        AND (created_at, id) < (@beforeCreatedAt, @beforeId)
+        AND (@profile IS NULL OR profile = @profile)
+        AND CASE
+          WHEN revoked_at IS NOT NULL THEN @revoked
+          WHEN expires_at <= @now THEN @expired
+          WHEN enabled THEN @active
+          ELSE @disabled
+        END
+      ORDER BY created_at DESC, id DESC
+      LIMIT @limit
+    `),
+
+    getSession: connection.prepare<[id: string], SessionRow>("SELECT * FROM sessions WHERE id = ?"),
+
+    listSigningKeys: connection.prepare<[], SigningKeyRow>("SELECT * FROM signing_keys ORDER BY created_at, id"),
+
+    probe: connection.prepare<[], number>("SELECT value FROM revision").pluck(),
+  };
+}

@@ -1,0 +1,276 @@
+/** Rows of the database to entities of the domain, and back. */
+import type { TokenRecord } from "../../domain/decision.ts";
+import type { Membership, Organization, Session, SigningKey, Token, User } from "../../domain/entities.ts";
+import type { Role } from "../../domain/roles.ts";
+
+export interface OrganizationRow {
+  readonly id: string;
+  readonly name: string;
+  readonly profile: string;
+  readonly plan: string;
+  readonly created_at: number;
+}
+
+export interface UserRow {
+  readonly id: string;
+  readonly email: string;
+  readonly password_hash: string;
+  readonly created_at: number;
+}
+
+export interface MembershipRow {
+  readonly organization_id: string;
+  readonly user_id: string;
+  readonly role: Role;
+  readonly created_at: number;
+}
+
+export interface TokenRow {
+  readonly id: string;
+  readonly organization_id: string;
+  readonly profile: string;
+  readonly type: string;
+  readonly name: string;
+  readonly hint: string;
+  readonly permission: string;
+  readonly scopes: string;
+  readonly ip_allowlist: string;
+  readonly metadata: string;
+  readonly enabled: number;
+  readonly created_by: string;
+  readonly user_id: string | null;
+  readonly created_at: number;
+  readonly expires_at: number | null;
+  readonly last_used_at: number | null;
+  readonly revoked_at: number | null;
+  readonly revoked_by: string | null;
+  readonly revision: number;
+}
+
+/** A token's row next to its organization's. */
+export interface TokenRecordRow extends TokenRow {
+  readonly organization_name: string;
+  readonly organization_profile: string;
+  readonly organization_plan: string;
+  readonly organization_created_at: number;
+}
+
+export interface SessionRow {
+  readonly id: string;
+  readonly user_id: string;
+  readonly organization_id: string;
+  readonly created_at: number;
+  readonly expires_at: number;
+  readonly ended_at: number | null;
+}
+
+export interface SigningKeyRow {
+  readonly id: string;
+  readonly sealed_private_key: Uint8Array;
+  readonly created_at: number;
+}
+
+/** Every column of a token but its fingerprint, which never leaves the store. */
+export const TOKEN_COLUMNS = [
+  "id",
+  "organization_id",
+  "profile",
+  "type",
+  "name",
+  "hint",
+  "permission",
+  "scopes",
+  "ip_allowlist",
+  "metadata",
+  "enabled",
+  "created_by",
+  "user_id",
+  "created_at",
+  "expires_at",
+  "last_used_at",
+  "revoked_at",
+  "revoked_by",
+  "revision",
+] as const satisfies readonly (keyof TokenRow)[];
+
+const NO_TEXTS: readonly string[] = Object.freeze([]);
+const NO_METADATA: Readonly<Record<string, string>> = Object.freeze({});
+
+export function toOrganization(row: OrganizationRow): Organization {
+  return {
+    id: row.id,
+    name: row.name,
+    profile: row.profile,
+    plan: row.plan,
+    createdAt: new Date(row.created_at),
+  };
+}
+
+export function organizationRow(organization: Organization): OrganizationRow {
+  return {
+    id: organization.id,
+    name: organization.name,
+    profile: organization.profile,
+    plan: organization.plan,
+    created_at: toMillis(organization.createdAt),
+  };
+}
+
+export function toUser(row: UserRow): User {
+  return {
+    id: row.id,
+    email: row.email,
+    passwordHash: row.password_hash,
+    createdAt: new Date(row.created_at),
+  };
+}
+
+export function userRow(user: User): UserRow {
+  return {
+    id: user.id,
+    email: user.email,
+    password_hash: user.passwordHash,
+    created_at: toMillis(user.createdAt),
+  };
+}
+
+export function toMembership(row: MembershipRow): Membership {
+  return {
+    organizationId: row.organization_id,
+    userId: row.user_id,
+    role: row.role,
+    createdAt: new Date(row.created_at),
+  };
+}
+
+export function membershipRow(membership: Membership): MembershipRow {
+  return {
+    organization_id: membership.organizationId,
+    user_id: membership.userId,
+    role: membership.role,
+    created_at: toMillis(membership.createdAt),
+  };
+}
+
+export function toToken(row: TokenRow): Token {
+  return {
+    id: row.id,
+    organizationId: row.organization_id,
+    profile: row.profile,
+    type: row.type,
+    name: row.name,
+    hint: row.hint,
+    permission: row.permission,
+    scopes: toTexts(row.scopes),
+    ipAllowlist: toTexts(row.ip_allowlist),
+    metadata: toMetadata(row.metadata),
+    enabled: row.enabled !== 0,
+    createdBy: row.created_by,
+    userId: row.user_id ?? undefined,
+    createdAt: new Date(row.created_at),
+    expiresAt: toDate(row.expires_at),
+    lastUsedAt: toDate(row.last_used_at),
+    revokedAt: toDate(row.revoked_at),
+    revokedBy: row.revoked_by ?? undefined,
+    revision: row.revision,
+  };
+}
+
+export function tokenRow(token: Token): TokenRow {
+  return {
+    id: token.id,
+    organization_id: token.organizationId,
+    profile: token.profile,
+    type: token.type,
+    name: token.name,
+    hint: token.hint,
+    permission: token.permission,
+    scopes: JSON.stringify(token.scopes),
+    ip_allowlist: JSON.stringify(token.ipAllowlist),
+    metadata: JSON.stringify(token.metadata),
+    enabled: token.enabled ? 1 : 0,
+    created_by: token.createdBy,
+    user_id: token.userId ?? null,
+    created_at: toMillis(token.createdAt),
+    expires_at: toOptionalMillis(token.expiresAt),
+    last_used_at: toOptionalMillis(token.lastUsedAt),
+    revoked_at: toOptionalMillis(token.revokedAt),
+    revoked_by: token.revokedBy ?? null,
+    revision: token.revision,
+  };
+}
+
+export function toTokenRecord(row: TokenRecordRow): TokenRecord {
+  return {
+    token: toToken(row),
+    organization: {
+      id: row.organization_id,
+      name: row.organization_name,
+      profile: row.organization_profile,
+      plan: row.organization_plan,
+      createdAt: new Date(row.organization_created_at),
+    },
+  };
+}
+
+export function toSession(row: SessionRow): Session {
+  return {
+    id: row.id,
+    userId: row.user_id,
+    organizationId: row.organization_id,
+    createdAt: new Date(row.created_at),
+    expiresAt: new Date(row.expires_at),
+    endedAt: toDate(row.ended_at),
+  };
+}
+
+export function sessionRow(session: Session): SessionRow {
+  return {
+    id: session.id,
+    user_id: session.userId,
+    organization_id: session.organizationId,
+    created_at: toMillis(session.createdAt),
+    expires_at: toMillis(session.expiresAt),
+    ended_at: toOptionalMillis(session.endedAt),
+  };
+}
+
+export function toSigningKey(row: SigningKeyRow): SigningKey {
+  return {
+    id: row.id,
+    sealedPrivateKey: new Uint8Array(row.sealed_private_key),
+    createdAt: new Date(row.created_at),
+  };
+}
+
+export function signingKeyRow(key: SigningKey): SigningKeyRow {
+  return {
+    id: key.id,
+    sealed_private_key: key.sealedPrivateKey,
+    created_at: toMillis(key.createdAt),
+  };
+}
+
+/** Throws on an invalid Date: SQLite would store NULL for it, and a token without expiry never expires. */
+export function toMillis(time: Date): number {
+  const millis = time.getTime();
+  if (Number.isNaN(millis)) throw new RangeError("an invalid Date can't be stored");
+  return millis;
+}
+
+function toOptionalMillis(time: Date | undefined): number | null {
+  return time === undefined ? null : toMillis(time);
+}
+
+function toDate(millis: number | null): Date | undefined {
+  return millis === null ? undefined : new Date(millis);
+}
+
+// Most tokens have none, and this is the hot path.
+function toTexts(json: string): readonly string[] {
+  return json === "[]" ? NO_TEXTS : (JSON.parse(json) as readonly string[]);
+}
+
+function toMetadata(json: string): Readonly<Record<string, string>> {
+  return json === "{}" ? NO_METADATA : (JSON.parse(json) as Readonly<Record<string, string>>);
+}

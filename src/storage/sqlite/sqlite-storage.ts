@@ -1,0 +1,229 @@
+/** The storage port on one SQLite file: reads on the calling thread, writes through the writer thread. */
+import type { TokenRecord } from "../../domain/decision.ts";
+import type { Membership, Organization, Session, SigningKey, Token, User } from "../../domain/entities.ts";
+import { AppError } from "../../domain/errors.ts";
+import type { Id } from "../../domain/ids.ts";
+import type { Logger } from "../../domain/logger.ts";
+import type {
+  NewToken,
+  RefreshTokenOutcome,
+  RefreshTokenRotation,
+  SetUp,
+  Storage,
+  TokenQuery,
+  TokenUse,
+} from "../../domain/storage.ts";
+import type { CommandInput, CommandName, CommandResult } from "./commands.ts";
+import { openReadConnection } from "./connection.ts";
+import { readError, toStartError } from "./errors.ts";
+import { createDatabaseFile } from "./files.ts";
+import { lockDatabase } from "./lock.ts";
+import { migrate } from "./migrations.ts";
+import { prepareReads, type Reads } from "./reads.ts";
+import {
+  toMembership,
+  toMillis,
+  toOrganization,
+  toSession,
+  toSigningKey,
+  toToken,
+  toTokenRecord,
+  toUser,
+} from "./rows.ts";
+import { Writer } from "./writer.ts";
+
+export interface SqliteStorageOptions {
+  /** The database file. It is made where it doesn't exist, with its directory. */
+  readonly path: string;
+  readonly logger: Logger;
+  /** How long a statement waits for another process's lock. */
+  readonly busyTimeoutMs?: number;
+  readonly checkpointIntervalMs?: number;
+}
+
+const DEFAULT_BUSY_TIMEOUT_MS = 5_000;
+const DEFAULT_CHECKPOINT_INTERVAL_MS = 30_000;
+
+/** A read waits only while another process repairs the WAL, and the wait holds up the whole thread. */
+const MAX_READ_BUSY_TIMEOUT_MS = 100;
+
+/** Later than any Date. */
+const END_OF_TIME_MS = 8_640_000_000_000_001;
+
+/**
+ * Opens the database, with the newest schema, for this process alone. Throws a StartError when the file
+ * can't be served.
+ */
+export async function openSqliteStorage(options: SqliteStorageOptions): Promise<Storage> {
+  const { logger, busyTimeoutMs = DEFAULT_BUSY_TIMEOUT_MS } = options;
+  const { checkpointIntervalMs = DEFAULT_CHECKPOINT_INTERVAL_MS } = options;
+  const path = createDatabaseFile(options.path);
+  await using resources = new AsyncDisposableStack();
+  const lock = lockDatabase(path);
+  resources.defer(() => lock.release());
+  try {
+    migrate({ path, busyTimeoutMs });
+    const writer = await Writer.start({ path, busyTimeoutMs, checkpointIntervalMs, logger });
+    resources.defer(() => writer.close());
+    const connection = openReadConnection({ path, busyTimeoutMs: Math.min(busyTimeoutMs, MAX_READ_BUSY_TIMEOUT_MS) });
+    // Closed before the writer's, for the last connection to close tidies up, and only the writer's can.
+    resources.defer(() => void connection.close());
+    return new SqliteStorage(prepareReads(connection), writer, resources.move());
+  } catch (error) {
+    throw toStartError(path, error);
+  }
+}
+
+class SqliteStorage implements Storage {
+  readonly #reads: Reads;
+  readonly #writer: Writer;
+  readonly #resources: AsyncDisposableStack;
+  #closing: Promise<void> | undefined;
+
+  constructor(reads: Reads, writer: Writer, resources: AsyncDisposableStack) {
+    this.#reads = reads;
+    this.#writer = writer;
+    this.#resources = resources;
+  }
+
+  setUp(contents: SetUp): Promise<boolean> {
+    return this.#write("setUp", { ...contents, tokens: contents.tokens.map(compactToken) });
+  }
+
+  async isEmpty(): Promise<boolean> {
+    return this.#read(({ isEmpty }) => isEmpty.get() === 1);
+  }
+
+  createOrganization(organization: Organization): Promise<void> {
+    return this.#write("createOrganization", organization);
+  }
+
+  async getOrganization(id: Id): Promise<Organization | undefined> {
+    return this.#read(({ getOrganization }) => map(getOrganization.get(id), toOrganization));
+  }
+
+  createUser(user: User): Promise<void> {
+    return this.#write("createUser", user);
+  }
+
+  async getUser(id: Id): Promise<User | undefined> {
+    return this.#read(({ getUser }) => map(getUser.get(id), toUser));
+  }
+
+  async findUserByEmail(email: string): Promise<User | undefined> {
+    return this.#read(({ findUserByEmail }) => map(findUserByEmail.get(email), toUser));
+  }
+
+  putMembership(membership: Membership): Promise<void> {
+    return this.#write("putMembership", membership);
+  }
+
+  async getMembership(organizationId: Id, userId: Id): Promise<Membership | undefined> {
+    return this.#read(({ getMembership }) => map(getMembership.get(organizationId, userId), toMembership));
+  }
+
+  async listMembershipsOfUser(userId: Id): Promise<readonly Membership[]> {
+    return this.#read(({ listMembershipsOfUser }) => listMembershipsOfUser.all(userId).map(toMembership));
+  }
+
+  createToken(token: NewToken): Promise<Token> {
+    return this.#write("createToken", compactToken(token));
+  }
+
+  async getToken(id: Id): Promise<Token | undefined> {
+    return this.#read(({ getToken }) => map(getToken.get(id), toToken));
+  }
+
+  async findTokenByFingerprint(fingerprint: Uint8Array): Promise<TokenRecord | undefined> {
+    return this.#read(({ findTokenByFingerprint }) => map(findTokenByFingerprint.get(fingerprint), toTokenRecord));
+  }
+
+  async listTokens(query: TokenQuery): Promise<readonly Token[]> {
+    const { organizationId, profile, states, now, after, limit } = query;
+    return this.#read(({ listTokens }) =>
+      listTokens
+        .all({
+          organizationId,
+          profile: profile ?? null,
+          beforeCreatedAt: after === undefined ? END_OF_TIME_MS : toMillis(after.createdAt),
+          beforeId: after?.id ?? "",
+          now: toMillis(now),
+          active: Number(states?.includes("active") ?? true),
+          disabled: Number(states?.includes("disabled") ?? true),
+          expired: Number(states?.includes("expired") ?? true),
+          revoked: Number(states?.includes("revoked") ?? true),
+          limit,
+        })
+        .map(toToken),
+    );
+  }
+
+  revokeToken(id: Id, revokedAt: Date, revokedBy: string): Promise<Token | undefined> {
+    return this.#write("revokeToken", { id, revokedAt, revokedBy });
+  }
+
+  recordUses(uses: readonly TokenUse[]): Promise<void> {
+    return this.#write("recordUses", uses);
+  }
+
+  createSession(session: Session, refreshFingerprint: Uint8Array): Promise<void> {
+    return this.#write("createSession", { session, refreshFingerprint: compact(refreshFingerprint) });
+  }
+
+  async getSession(id: Id): Promise<Session | undefined> {
+    return this.#read(({ getSession }) => map(getSession.get(id), toSession));
+  }
+
+  rotateRefreshToken({ presented, next, now }: RefreshTokenRotation): Promise<RefreshTokenOutcome> {
+    return this.#write("rotateRefreshToken", { presented: compact(presented), next: compact(next), now });
+  }
+
+  ensureSigningKey(key: SigningKey): Promise<readonly SigningKey[]> {
+    return this.#write("ensureSigningKey", { ...key, sealedPrivateKey: compact(key.sealedPrivateKey) });
+  }
+
+  async listSigningKeys(): Promise<readonly SigningKey[]> {
+    return this.#read(({ listSigningKeys }) => listSigningKeys.all().map(toSigningKey));
+  }
+
+  async ping(): Promise<void> {
+    this.#read(({ probe }) => probe.get());
+    await this.#write("ping", undefined);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#resources.disposeAsync();
+    return this.#closing;
+  }
+
+  async #write<Name extends CommandName>(name: Name, input: CommandInput<Name>): Promise<CommandResult<Name>> {
+    this.#assertOpen();
+    return await this.#writer.execute(name, input);
+  }
+
+  #read<Result>(query: (reads: Reads) => Result): Result {
+    this.#assertOpen();
+    try {
+      return query(this.#reads);
+    } catch (error) {
+      throw readError(error);
+    }
+  }
+
+  #assertOpen(): void {
+    if (this.#closing !== undefined) throw new AppError("unavailable", "The database is closed.");
+  }
+}
+
+function map<Row, Entity>(row: Row | undefined, toEntity: (row: Row) => Entity): Entity | undefined {
+  return row === undefined ? undefined : toEntity(row);
+}
+
+function compactToken({ token, fingerprint }: NewToken): NewToken {
+  return { token, fingerprint: compact(fingerprint) };
+}
+
+// A view is sent with all the memory that it looks at, and a small Buffer shares its memory with others.
+function compact(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes);
+}

@@ -1,0 +1,43 @@
+/** Shows that the contract's checks fail on a storage that is broken in the way that they look for. */
+import { describe, expect, it } from "vitest";
+import type { Storage } from "../../src/domain/storage.ts";
+import { openSqliteSubject } from "../helpers/sqlite.ts";
+import { faults } from "./broken-storages.ts";
+import {
+  checkLastUse,
+  checkOneRotationWins,
+  checkOneSetUpWins,
+  checkOneSigningKey,
+  checkPaging,
+  checkReadsSeeWrites,
+  checkSetUpIsWhole,
+} from "./checks.ts";
+import { expectStored, startWritingProcess } from "./durability.ts";
+
+const caught: readonly [string, (storage: Storage) => Storage, (storage: Storage) => Promise<void>][] = [
+  ["S2: stale reads", faults.readsStale, checkReadsSeeWrites],
+  ["S3: a set-up in steps", faults.setsUpInSteps, checkSetUpIsWhole],
+  ["SU1: a set-up that looks first", faults.setsUpInSteps, checkOneSetUpWins],
+  ["T5: pages by offset", faults.pagesByOffset, checkPaging],
+  ["T7: the last write wins", faults.keepsLatestWrite, checkLastUse],
+  ["R4: a rotation that looks first", faults.rotatesWithoutLock, checkOneRotationWins],
+  ["K1: a key that looks first", faults.keepsEverySigningKey, checkOneSigningKey],
+];
+
+describe("the contract's checks notice", () => {
+  for (const [title, breakStorage, check] of caught) {
+    it(title, async () => {
+      await using subject = await openSqliteSubject();
+      await expect(check(breakStorage(subject.storage))).rejects.toThrow(/expected|Property failed/);
+    });
+  }
+
+  it("S1: writes that are acknowledged before they are stored", async () => {
+    await using subject = await openSqliteSubject();
+    await subject.storage.close();
+    await using writing = startWritingProcess(subject.location, "acknowledgesEarly");
+    await writing.acknowledged(200);
+    const acknowledged = await writing.kill();
+    await expect(expectStored(await subject.reopen(), acknowledged)).rejects.toThrow("lost after it was acknowledged");
+  });
+});

@@ -1,0 +1,197 @@
+/** What must hold when many things happen at once. Each throws when it doesn't. */
+import { setImmediate } from "node:timers/promises";
+import fc from "fast-check";
+import { expect } from "vitest";
+import type { SetUp, Storage, TokenPosition } from "../../src/domain/storage.ts";
+import {
+  after,
+  everyToken,
+  NOW,
+  someFingerprint,
+  someMembership,
+  someOrganization,
+  someSession,
+  someSigningKey,
+  someToken,
+  someUser,
+} from "./samples.ts";
+
+const AT_ONCE = 16;
+
+/** S2. The storage is empty or not; nothing else writes. */
+export async function checkReadsSeeWrites(storage: Storage): Promise<void> {
+  const organization = someOrganization();
+  await storage.createOrganization(organization);
+  expect(await storage.getOrganization(organization.id)).toEqual(organization);
+  const { token } = someToken({ organizationId: organization.id });
+  const created = await storage.createToken({ token, fingerprint: someFingerprint() });
+  for (let use = 1; use <= 20; use++) {
+    await storage.recordUses([{ tokenId: token.id, usedAt: after(use) }]);
+    expect(await storage.getToken(token.id)).toEqual({ ...created, lastUsedAt: after(use) });
+  }
+  const revoked = await storage.revokeToken(token.id, NOW, "usr_someone");
+  expect(await storage.getToken(token.id)).toEqual(revoked);
+}
+
+/** S3. The storage is empty. */
+export async function checkSetUpIsWhole(storage: Storage): Promise<void> {
+  const contents = someSetUp(50);
+  const organizationId = contents.organizations[0]?.id ?? "";
+  let isDone = false;
+  const done = storage.setUp(contents).finally(() => {
+    isDone = true;
+  });
+  const seen: number[] = [];
+  while (!isDone) {
+    // The emptiness is read first: what comes after it can only be more.
+    const wasEmpty = await storage.isEmpty();
+    const tokens = await storage.listTokens(everyToken(organizationId));
+    if (!wasEmpty) seen.push(tokens.length);
+    await setImmediate();
+  }
+  expect(await done).toBe(true);
+  expect(seen).toEqual(seen.map(() => contents.tokens.length));
+}
+
+/** SU1. The storage is empty. */
+export async function checkOneSetUpWins(storage: Storage): Promise<void> {
+  const all = Array.from({ length: AT_ONCE }, () => someSetUp(2));
+  const answers = await Promise.all(all.map((contents) => storage.setUp(contents)));
+  expect(answers.filter(Boolean)).toHaveLength(1);
+  for (const [index, { organizations, users, memberships, tokens }] of all.entries()) {
+    const isStored = [
+      ...(await Promise.all(organizations.map(({ id }) => storage.getOrganization(id)))),
+      ...(await Promise.all(users.map(({ id }) => storage.getUser(id)))),
+      ...(await Promise.all(
+        memberships.map(({ organizationId, userId }) => storage.getMembership(organizationId, userId)),
+      )),
+      ...(await Promise.all(tokens.map(({ token }) => storage.getToken(token.id)))),
+    ].map((entity) => entity !== undefined);
+    expect(isStored).toEqual(isStored.map(() => answers[index]));
+  }
+}
+
+/** T5, over many histories. */
+export async function checkPaging(storage: Storage): Promise<void> {
+  const age = fc.integer({ min: 0, max: 4 });
+  const interference = fc.oneof(
+    fc.record({ kind: fc.constant("issue" as const), age: fc.integer({ min: -2, max: 6 }) }),
+    fc.record({ kind: fc.constant("revoke" as const), index: fc.nat() }),
+  );
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(age, { minLength: 1, maxLength: 20 }),
+      fc.integer({ min: 1, max: 5 }),
+      fc.array(interference, { maxLength: 20 }),
+      async (ages, limit, interferences) => {
+        const organization = someOrganization();
+        await storage.createOrganization(organization);
+        const issue = async (milliseconds: number): Promise<string> => {
+          const { token } = await issueToken(storage, organization.id, milliseconds);
+          return token.id;
+        };
+        const throughout = await Promise.all(ages.map(issue));
+
+        const meanwhile: Promise<unknown>[] = [];
+        const seen: TokenPosition[] = [];
+        for (;;) {
+          const next = interferences[meanwhile.length];
+          if (next?.kind === "issue") meanwhile.push(issue(next.age));
+          if (next?.kind === "revoke") {
+            const id = throughout[next.index % throughout.length] ?? "";
+            meanwhile.push(storage.revokeToken(id, NOW, "usr_someone"));
+          }
+          // Half of the changes are done before the page is read, the others happen at the same time.
+          if (meanwhile.length % 2 === 0) await meanwhile.at(-1);
+          const page = await storage.listTokens(everyToken(organization.id, { limit, after: seen.at(-1) }));
+          seen.push(...page);
+          if (page.length === 0) break;
+        }
+        await Promise.all(meanwhile);
+
+        const ids = seen.map(({ id }) => id);
+        expect(new Set(ids).size).toBe(ids.length);
+        expect(ids).toEqual(expect.arrayContaining(throughout));
+      },
+    ),
+    { numRuns: 50 },
+  );
+}
+
+/** T7, over many histories. */
+export async function checkLastUse(storage: Storage): Promise<void> {
+  const organization = someOrganization();
+  await storage.createOrganization(organization);
+  const time = fc.integer({ min: 0, max: 50 });
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.array(time, { maxLength: 5 }), { maxLength: 8 }), async (batches) => {
+      const { token } = await issueToken(storage, organization.id, 0);
+      let lastSeen = -1;
+      const writes = batches.map(async (batch) => {
+        await storage.recordUses(batch.map((millis) => ({ tokenId: token.id, usedAt: after(millis) })));
+        const lastUsedAt = (await storage.getToken(token.id))?.lastUsedAt;
+        const seen = lastUsedAt === undefined ? -1 : lastUsedAt.getTime() - NOW.getTime();
+        expect(seen).toBeGreaterThanOrEqual(Math.max(lastSeen, ...batch));
+        lastSeen = seen;
+      });
+      await Promise.all(writes);
+      expect(lastSeen).toBe(Math.max(-1, ...batches.flat()));
+    }),
+    { numRuns: 50 },
+  );
+}
+
+/** R4. */
+export async function checkOneRotationWins(storage: Storage): Promise<void> {
+  const organization = someOrganization();
+  const user = someUser();
+  await storage.createOrganization(organization);
+  await storage.createUser(user);
+  const session = someSession({ organizationId: organization.id, userId: user.id });
+  const presented = someFingerprint();
+  await storage.createSession(session, presented);
+
+  const nexts = Array.from({ length: AT_ONCE }, someFingerprint);
+  const outcomes = await Promise.all(
+    nexts.map((next, index) => storage.rotateRefreshToken({ presented, next, now: after(index) })),
+  );
+  expect(outcomes.filter(({ kind }) => kind === "rotated")).toHaveLength(1);
+  expect(outcomes.filter(({ kind }) => kind === "reused")).toHaveLength(AT_ONCE - 1);
+  const { endedAt } = (await storage.getSession(session.id)) ?? {};
+  expect(endedAt).toBeInstanceOf(Date);
+  for (const outcome of outcomes) {
+    if (outcome.kind === "rotated") expect(outcome.session).toEqual(session);
+    if (outcome.kind === "reused") expect(outcome.session).toEqual({ ...session, endedAt });
+  }
+  for (const next of nexts) {
+    const outcome = await storage.rotateRefreshToken({ presented: next, next: someFingerprint(), now: NOW });
+    expect(outcome).toEqual({ kind: "refused" });
+  }
+}
+
+/** K1. The storage has no signing key. */
+export async function checkOneSigningKey(storage: Storage): Promise<void> {
+  const keys = Array.from({ length: AT_ONCE }, () => someSigningKey());
+  const answers = await Promise.all(keys.map((key) => storage.ensureSigningKey(key)));
+  const stored = await storage.listSigningKeys();
+  expect(stored).toHaveLength(1);
+  expect(keys).toContainEqual(stored[0]);
+  for (const answer of answers) expect(answer).toEqual(stored);
+}
+
+/** Contents of a deployment with one organization and so many tokens. */
+export function someSetUp(tokenCount: number): SetUp {
+  const organization = someOrganization();
+  const user = someUser();
+  return {
+    organizations: [organization],
+    users: [user],
+    memberships: [someMembership({ organizationId: organization.id, userId: user.id, role: "owner" })],
+    tokens: Array.from({ length: tokenCount }, () => someToken({ organizationId: organization.id })),
+  };
+}
+
+async function issueToken(storage: Storage, organizationId: string, milliseconds: number) {
+  const created = someToken({ organizationId, createdAt: after(milliseconds) });
+  return { token: await storage.createToken(created), fingerprint: created.fingerprint };
+}

@@ -1,0 +1,69 @@
+/** Makes entities to store. Ids and fingerprints are new on every call; every field can be given. */
+import { randomBytes, randomUUID } from "node:crypto";
+import type { Membership, Organization, Session, SigningKey, Token, User } from "../../src/domain/entities.ts";
+import type { NewToken, TokenQuery } from "../../src/domain/storage.ts";
+
+export const NOW = new Date("2026-11-21T12:00:00.123Z");
+
+/** `NOW` and so many milliseconds. */
+export function after(milliseconds: number): Date {
+  return new Date(NOW.getTime() + milliseconds);
+}
+
+export function someFingerprint(): Uint8Array {
+  return new Uint8Array(randomBytes(32));
+}
+
+export function someOrganization(fields: Partial<Organization> = {}): Organization {
+  return { id: randomUUID(), name: "Acme", profile: "watchplane", plan: "free", createdAt: NOW, ...fields };
+}
+
+export function someUser(fields: Partial<User> = {}): User {
+  const id = randomUUID();
+  return { id, email: `${id}@example.com`, passwordHash: "$argon2id$v=19$…", createdAt: NOW, ...fields };
+}
+
+export function someMembership(
+  fields: Pick<Membership, "organizationId" | "userId"> & Partial<Membership>,
+): Membership {
+  return { role: "member", createdAt: NOW, ...fields };
+}
+
+export function someToken(fields: Pick<Token, "organizationId"> & Partial<Omit<Token, "revision">>): NewToken {
+  return {
+    token: {
+      id: randomUUID(),
+      profile: "watchplane",
+      type: "",
+      name: "deploy",
+      hint: "wp_…beef",
+      permission: "",
+      scopes: [],
+      ipAllowlist: [],
+      metadata: {},
+      enabled: true,
+      createdBy: "usr_someone",
+      userId: undefined,
+      createdAt: NOW,
+      expiresAt: undefined,
+      lastUsedAt: undefined,
+      revokedAt: undefined,
+      revokedBy: undefined,
+      ...fields,
+    },
+    fingerprint: someFingerprint(),
+  };
+}
+
+export function someSession(fields: Pick<Session, "organizationId" | "userId"> & Partial<Session>): Session {
+  return { id: randomUUID(), createdAt: NOW, expiresAt: after(60_000), endedAt: undefined, ...fields };
+}
+
+export function someSigningKey(fields: Partial<SigningKey> = {}): SigningKey {
+  return { id: randomUUID(), sealedPrivateKey: new Uint8Array(randomBytes(80)), createdAt: NOW, ...fields };
+}
+
+/** All tokens of an organization. */
+export function everyToken(organizationId: string, fields: Partial<TokenQuery> = {}): TokenQuery {
+  return { organizationId, profile: undefined, states: undefined, now: NOW, after: undefined, limit: 1000, ...fields };
+}

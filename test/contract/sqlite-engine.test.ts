@@ -1,0 +1,163 @@
+/** What is particular to SQLite: settings, files, query plans, and what the files hold. */
+import { readFile, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import Database from "better-sqlite3";
+import { describe, expect, it } from "vitest";
+import { fingerprint } from "../../src/domain/fingerprint.ts";
+import { checkpoint } from "../../src/storage/sqlite/checkpoint.ts";
+import { openReadConnection, openWriteConnection, setPragma } from "../../src/storage/sqlite/connection.ts";
+import { migrate } from "../../src/storage/sqlite/migrations.ts";
+import { prepareReads } from "../../src/storage/sqlite/reads.ts";
+import { openSqliteStorage } from "../../src/storage/sqlite/sqlite-storage.ts";
+import { openSqliteSubject, silentLogger, temporaryDirectory } from "../helpers/sqlite.ts";
+import { everyToken, NOW, someFingerprint, someOrganization, someToken } from "./samples.ts";
+
+describe("the SQLite engine's connections", () => {
+  const durable = {
+    journal_mode: "wal",
+    synchronous: 2,
+    fullfsync: 1,
+    foreign_keys: 1,
+    trusted_schema: 0,
+    cell_size_check: 1,
+    busy_timeout: 50,
+    journal_size_limit: 64 * 1024 * 1024,
+  };
+
+  for (const [title, open, settings] of [
+    ["writes", openWriteConnection, { ...durable, query_only: 0 }],
+    ["reads", openReadConnection, { ...durable, query_only: 1 }],
+  ] as const) {
+    it(`have the settings of one that ${title}`, async () => {
+      await using subject = await openSqliteSubject();
+      const connection = open({ path: subject.path, busyTimeoutMs: 50 });
+      const actual = Object.keys(settings).map((name) => [name, connection.pragma(name, { simple: true })]);
+      connection.close();
+      expect(Object.fromEntries(actual)).toEqual(settings);
+    });
+  }
+
+  it("are refused when SQLite keeps another setting", () => {
+    // A database in memory can't have a WAL, and a name that SQLite doesn't know is passed over.
+    using database = disposable(new Database(":memory:"));
+    expect(() => setPragma(database.connection, "journal_mode", "wal")).toThrow(/journal_mode at memory/);
+    expect(() => setPragma(database.connection, "synchronos", 2)).toThrow(/synchronos at undefined/);
+  });
+
+  it("can't write when they are there to read", async () => {
+    await using subject = await openSqliteSubject();
+    using database = disposable(openReadConnection({ path: subject.path, busyTimeoutMs: 50 }));
+    expect(() => database.connection.exec("UPDATE revision SET value = 9")).toThrow(/readonly/);
+  });
+});
+
+describe("the SQLite engine's files", () => {
+  it("are for their owner only, and so is a directory that is made for them", async () => {
+    await using directory = await temporaryDirectory();
+    const path = join(directory.path, "new", "data", "latchkey.db");
+    const storage = await openSqliteStorage({ path, logger: silentLogger });
+    await storage.createOrganization(someOrganization());
+    const modes = await Promise.all(
+      ["", "-wal", "-shm", ".lock"].map(async (suffix) => (await stat(path + suffix)).mode & 0o777),
+    );
+    expect(modes).toEqual([0o600, 0o600, 0o600, 0o600]);
+    expect((await stat(dirname(path))).mode & 0o777).toBe(0o700);
+    await storage.close();
+  });
+
+  it("hold the fingerprint of a secret, not the secret, and no answer holds the fingerprint", async () => {
+    await using subject = await openSqliteSubject();
+    const { storage, path } = subject;
+    const secret = "wp_a-secret-that-nobody-stores";
+    const organization = someOrganization();
+    await storage.createOrganization(organization);
+    const { token } = someToken({ organizationId: organization.id });
+    const created = await storage.createToken({ token, fingerprint: fingerprint(secret) });
+    const answers = [
+      created,
+      await storage.getToken(token.id),
+      await storage.findTokenByFingerprint(fingerprint(secret)),
+      await storage.listTokens(everyToken(organization.id)),
+      await storage.revokeToken(token.id, NOW, "usr_someone"),
+    ];
+    expect(JSON.stringify(answers)).not.toMatch(/fingerprint/);
+
+    const log = await readFile(`${path}-wal`);
+    await storage.close();
+    for (const content of [log, await readFile(path)]) {
+      expect(content.includes(fingerprint(secret))).toBe(true);
+      expect(content.includes(secret)).toBe(false);
+    }
+  });
+
+  it("are one file after it was closed", async () => {
+    await using subject = await openSqliteSubject();
+    await subject.storage.createOrganization(someOrganization());
+    expect((await stat(`${subject.path}-wal`)).size).toBeGreaterThan(0);
+    await subject.storage.close();
+    await expect(stat(`${subject.path}-wal`)).rejects.toThrow("ENOENT");
+  });
+
+  it("have a log that is used again, and cut back when it is too long", async () => {
+    await using directory = await temporaryDirectory();
+    const options = { path: join(directory.path, "log.db"), busyTimeoutMs: 50 };
+    new Database(options.path).exec("CREATE TABLE filling (text)").close();
+    using database = disposable(openWriteConnection(options));
+    const fill = database.connection.prepare("INSERT INTO filling VALUES (hex(randomblob(20000)))");
+    const logBytes = async () => (await stat(`${options.path}-wal`)).size;
+
+    fill.run();
+    const long = await logBytes();
+    checkpoint(database.connection, long);
+    expect(await logBytes()).toBe(long);
+    fill.run();
+    expect(await logBytes()).toBe(long);
+    checkpoint(database.connection, long - 1);
+    expect(await logBytes()).toBe(0);
+  });
+});
+
+describe("the SQLite engine's queries", () => {
+  it("find and list tokens by index alone", async () => {
+    await using directory = await temporaryDirectory();
+    const options = { path: join(directory.path, "latchkey.db"), busyTimeoutMs: 50 };
+    migrate(options);
+    using database = disposable(openWriteConnection(options));
+    const { connection } = database;
+    const plan = (sql: string, ...parameters: readonly unknown[]): string =>
+      connection
+        .prepare<unknown[], { detail: string }>(`EXPLAIN QUERY PLAN ${sql}`)
+        .all(...parameters)
+        .map(({ detail }) => detail)
+        .join("\n");
+    const listParameters = {
+      organizationId: "",
+      profile: null,
+      beforeCreatedAt: 0,
+      beforeId: "",
+      now: 0,
+      active: 1,
+      disabled: 1,
+      expired: 1,
+      revoked: 1,
+      limit: 1,
+    };
+    const reads = prepareReads(connection);
+    const slow = /SCAN|TEMP B-TREE/;
+    const find = plan(reads.findTokenByFingerprint.source, someFingerprint());
+    expect(find).not.toMatch(slow);
+    expect(plan(reads.getToken.source, "")).not.toMatch(slow);
+    expect(plan(reads.findUserByEmail.source, "")).not.toMatch(slow);
+    expect(plan(reads.listMembershipsOfUser.source, "")).not.toMatch(slow);
+    const list = plan(reads.listTokens.source, listParameters);
+    expect(list).not.toMatch(slow);
+    expect(list).toContain("tokens_by_age (organization_id=? AND (created_at,id)<(?,?))");
+
+    connection.exec("DROP INDEX tokens_by_age");
+    expect(plan(reads.listTokens.source, listParameters)).toMatch(slow);
+  });
+});
+
+function disposable(connection: Database.Database): Disposable & { readonly connection: Database.Database } {
+  return { connection, [Symbol.dispose]: () => void connection.close() };
+}

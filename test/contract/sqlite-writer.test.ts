@@ -1,0 +1,281 @@
+/** The SQLite engine's writer: groups, failures inside and around them, and a thread that dies. */
+import { execFile } from "node:child_process";
+import { once } from "node:events";
+import { rename } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import type { Worker } from "node:worker_threads";
+import type Database from "better-sqlite3";
+import { describe, expect, it } from "vitest";
+import type { Organization } from "../../src/domain/entities.ts";
+import type { Logger } from "../../src/domain/logger.ts";
+import type { Storage } from "../../src/domain/storage.ts";
+import { openWriteConnection } from "../../src/storage/sqlite/connection.ts";
+import { groupCommitter } from "../../src/storage/sqlite/group-commit.ts";
+import type { CommandReply, CommandRequest } from "../../src/storage/sqlite/messages.ts";
+import { migrate } from "../../src/storage/sqlite/migrations.ts";
+import { openSqliteStorage } from "../../src/storage/sqlite/sqlite-storage.ts";
+import { openSqliteSubject, silentLogger, temporaryDirectory } from "../helpers/sqlite.ts";
+import { countCommits } from "../helpers/sqlite-wal.ts";
+import { someOrganization } from "./samples.ts";
+
+const run = promisify(execFile);
+
+describe("writes that wait together", () => {
+  it("share a commit", async () => {
+    await using subject = await openSqliteSubject();
+    const { storage, path } = subject;
+    const commitsOf = async (write: () => Promise<unknown>): Promise<number> => {
+      const before = countCommits(path);
+      await write();
+      return countCommits(path) - before;
+    };
+
+    const alone = await commitsOf(async () => {
+      for (const organization of organizations(64)) await storage.createOrganization(organization);
+    });
+    expect(alone).toBe(64);
+    const together = await commitsOf(() => createAll(storage, organizations(64)));
+    expect(together).toBeGreaterThan(0);
+    expect(together).toBeLessThan(16);
+  });
+
+  it("come in groups of limited size", async () => {
+    await using subject = await openSqliteSubject();
+    const before = countCommits(subject.path);
+    await createAll(subject.storage, organizations(2_000));
+    expect(countCommits(subject.path) - before).toBeGreaterThan(Math.floor(2_000 / 512));
+  });
+
+  it("don't disturb each other when some fail", async () => {
+    await using subject = await openSqliteSubject();
+    const { storage, path } = subject;
+    const taken = someOrganization();
+    await storage.createOrganization(taken);
+    const good = organizations(64);
+    const before = countCommits(path);
+    const outcomes = await createAll(
+      storage,
+      good.flatMap((organization) => [organization, taken]),
+    );
+    expect(countCommits(path) - before).toBeLessThan(16);
+    for (const [index, outcome] of outcomes.entries()) {
+      expect(outcome).toMatchObject(
+        index % 2 === 0 ? { status: "fulfilled" } : { status: "rejected", reason: { kind: "already_exists" } },
+      );
+    }
+    for (const organization of good) {
+      expect(await storage.getOrganization(organization.id)).toEqual(organization);
+    }
+  });
+
+  it("are refused when too many wait, and those before are done", async () => {
+    await using subject = await openSqliteSubject();
+    const outcomes = await createAll(subject.storage, organizations(10_001));
+    const last = outcomes.pop();
+    expect(last).toMatchObject({
+      status: "rejected",
+      reason: { kind: "unavailable", message: "Too many writes are waiting." },
+    });
+    expect(outcomes.every(({ status }) => status === "fulfilled")).toBe(true);
+    await subject.storage.createOrganization(someOrganization());
+  });
+
+  it("all fail when the transaction can't begin, and later ones don't", async () => {
+    await using subject = await openSqliteSubject();
+    const { storage } = subject;
+    const refused = organizations(10);
+    {
+      await using _blocked = await subject.blockWrites();
+      for (const outcome of await createAll(storage, refused)) {
+        expect(outcome).toMatchObject({ status: "rejected", reason: { kind: "unavailable" } });
+      }
+    }
+    await createAll(storage, organizations(10));
+    for (const { id } of refused) expect(await storage.getOrganization(id)).toBeUndefined();
+  });
+});
+
+describe("a group", () => {
+  it("fails as a whole when its commit fails", async () => {
+    await using group = await openGroup();
+    // A constraint that is looked at when the transaction commits.
+    group.connection.exec(`
+      CREATE TABLE late (id TEXT REFERENCES organizations (id) DEFERRABLE INITIALLY DEFERRED);
+      CREATE TRIGGER break_commit AFTER INSERT ON organizations WHEN new.name = 'break'
+      BEGIN INSERT INTO late VALUES ('nobody'); END;
+    `);
+    const doomed = [someOrganization(), someOrganization({ name: "break" }), someOrganization()];
+    expect(group.commit(doomed).map(kindOf)).toEqual(["unavailable", "unavailable", "unavailable"]);
+    const next = [someOrganization(), someOrganization()];
+    expect(group.commit(next).map(kindOf)).toEqual(["ok", "ok"]);
+    expect(group.storedIds()).toEqual(new Set(next.map(({ id }) => id)));
+  });
+
+  it("loses only what doesn't fit when the database is full, and heals when there is room", async () => {
+    await using group = await openGroup();
+    const pages = Number(group.connection.pragma("page_count", { simple: true }));
+    group.connection.pragma(`max_page_count = ${pages + 4}`);
+    const large = someOrganization({ name: "x".repeat(100_000) });
+    const small = someOrganization();
+    expect(group.commit([small, large]).map(kindOf)).toEqual(["ok", "unavailable"]);
+    expect(group.storedIds()).toEqual(new Set([small.id]));
+    group.connection.pragma(`max_page_count = ${pages + 1_000}`);
+    expect(group.commit([large]).map(kindOf)).toEqual(["ok"]);
+    expect(group.storedIds()).toEqual(new Set([small.id, large.id]));
+  });
+
+  it("keeps an invalid time out of the database", async () => {
+    await using group = await openGroup();
+    expect(group.commit([someOrganization({ createdAt: new Date(Number.NaN) })]).map(kindOf)).toEqual(["unavailable"]);
+  });
+});
+
+describe("a full disk", () => {
+  it("fails writes, loses none that was acknowledged, and heals by itself", async () => {
+    await using subject = await openSqliteSubject();
+    await subject.storage.close();
+    const child = fileURLToPath(new URL("./disk-full-child.ts", import.meta.url));
+    // A limit on the size of files, which stops the log before it is long enough to be started over.
+    const limited = 'trap "" XFSZ; ulimit -f 4000; exec "$0" "$@"';
+    const { stdout } = await run("sh", ["-c", limited, process.execPath, child, subject.location]);
+    const { stored, refused } = JSON.parse(stdout) as Record<"stored" | "refused", readonly string[]>;
+    expect(refused.length).toBeGreaterThan(0);
+    expect(stored.length).toBeGreaterThan(0);
+    const storage = await subject.reopen();
+    for (const id of stored) expect(await storage.getOrganization(id)).toBeDefined();
+    for (const id of refused) expect(await storage.getOrganization(id)).toBeUndefined();
+  });
+});
+
+describe("a writer thread that dies", () => {
+  it("fails what waits, leaves reads alone, and is followed by another one", async () => {
+    using threads = watchThreads();
+    await using subject = await openSqliteSubject();
+    const { storage } = subject;
+    const before = someOrganization();
+    await storage.createOrganization(before);
+
+    const caught = organizations(500);
+    const settling = createAll(storage, caught);
+    const next = threads.next();
+    await threads.latest().terminate();
+    const outcomes = await settling;
+    const failures = outcomes.filter(({ status }) => status === "rejected");
+    expect(failures.length).toBeGreaterThan(0);
+    for (const failure of failures) expect(failure).toMatchObject({ reason: { kind: "unavailable" } });
+    await expect(storage.ping()).rejects.toMatchObject({ kind: "unavailable" });
+    await expect(storage.createOrganization(someOrganization())).rejects.toMatchObject({ kind: "unavailable" });
+    expect(await storage.getOrganization(before.id)).toEqual(before);
+
+    await once(await next, "message");
+    await storage.ping();
+    await createAll(storage, organizations(3));
+    for (const [index, { status }] of outcomes.entries()) {
+      if (status === "fulfilled") expect(await storage.getOrganization(caught[index]?.id ?? "")).toEqual(caught[index]);
+    }
+  });
+
+  it("is started again until it starts", async () => {
+    using threads = watchThreads();
+    const { logger, failures } = countingLogger();
+    await using directory = await temporaryDirectory();
+    const path = join(directory.path, "data", "latchkey.db");
+    const storage = await openSqliteStorage({ path, logger });
+
+    await rename(dirname(path), join(directory.path, "gone"));
+    await threads.latest().terminate();
+    await failures(3);
+    await expect(storage.ping()).rejects.toMatchObject({ kind: "unavailable" });
+    const next = threads.next();
+    await rename(join(directory.path, "gone"), dirname(path));
+    await once(await next, "message");
+    await storage.ping();
+    await storage.close();
+  });
+
+  it("doesn't keep the storage from closing", async () => {
+    using threads = watchThreads();
+    await using subject = await openSqliteSubject();
+    await threads.latest().terminate();
+    await subject.storage.close();
+    await (await subject.reopen()).ping();
+  });
+});
+
+function organizations(count: number): readonly Organization[] {
+  return Array.from({ length: count }, () => someOrganization());
+}
+
+function createAll(storage: Storage, all: readonly Organization[]) {
+  return Promise.allSettled(all.map((organization) => storage.createOrganization(organization)));
+}
+
+/** Commits groups of new organizations on a connection that the test can disturb. */
+async function openGroup() {
+  const directory = await temporaryDirectory();
+  const options = { path: join(directory.path, "latchkey.db"), busyTimeoutMs: 50 };
+  await (await openSqliteStorage({ path: options.path, logger: silentLogger })).close();
+  migrate(options);
+  const connection: Database.Database = openWriteConnection(options);
+  const commitGroup = groupCommitter(connection);
+  return {
+    connection,
+    commit(all: readonly Organization[]): readonly CommandReply[] {
+      const requests = all.map(
+        (input, id): CommandRequest => ({ kind: "command", id, name: "createOrganization", input }),
+      );
+      return commitGroup(requests);
+    },
+    storedIds: () => new Set(connection.prepare<[], string>("SELECT id FROM organizations").pluck().all()),
+    async [Symbol.asyncDispose]() {
+      connection.close();
+      await directory[Symbol.asyncDispose]();
+    },
+  };
+}
+
+function kindOf(reply: CommandReply): string {
+  return reply.ok ? "ok" : reply.error.kind;
+}
+
+/** Sees the threads that this process starts. */
+function watchThreads() {
+  const threads: Worker[] = [];
+  const see = (thread: Worker) => void threads.push(thread);
+  process.on("worker", see);
+  return {
+    latest(): Worker {
+      const thread = threads.at(-1);
+      if (thread === undefined) throw new Error("no thread was started");
+      return thread;
+    },
+    async next(): Promise<Worker> {
+      const [thread] = (await once(process, "worker")) as [Worker];
+      return thread;
+    },
+    [Symbol.dispose]: () => void process.off("worker", see),
+  };
+}
+
+/** A logger that tells when it was told of so many errors. */
+function countingLogger(): { logger: Logger; failures(count: number): Promise<void> } {
+  let count = 0;
+  let wake = () => {};
+  const logger: Logger = {
+    ...silentLogger,
+    error() {
+      count++;
+      wake();
+    },
+  };
+  const failures = (target: number) =>
+    new Promise<void>((resolve) => {
+      wake = () => {
+        if (count >= target) resolve();
+      };
+      wake();
+    });
+  return { logger, failures };
+}

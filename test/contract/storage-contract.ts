@@ -1,0 +1,849 @@
+/** The tests of the storage port's clauses, for any engine. Each title starts with the clause that it tests. */
+import { randomUUID } from "node:crypto";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { type Token, type TokenState, tokenState } from "../../src/domain/entities.ts";
+import { AppError, type ErrorKind } from "../../src/domain/errors.ts";
+import type { Storage } from "../../src/domain/storage.ts";
+import {
+  checkLastUse,
+  checkOneRotationWins,
+  checkOneSetUpWins,
+  checkOneSigningKey,
+  checkPaging,
+  checkReadsSeeWrites,
+  checkSetUpIsWhole,
+  someSetUp,
+} from "./checks.ts";
+import { expectStored, startWritingProcess } from "./durability.ts";
+import {
+  after,
+  everyToken,
+  NOW,
+  someFingerprint,
+  someMembership,
+  someOrganization,
+  someSession,
+  someSigningKey,
+  someToken,
+  someUser,
+} from "./samples.ts";
+
+/** A fresh, empty storage of one engine, and what the tests do to it. Disposing of it removes everything. */
+export interface StorageSubject extends AsyncDisposable {
+  /** The storage that was opened last. */
+  readonly storage: Storage;
+  /** Where another process finds the database; `openStorage` in `engines.ts` understands it. */
+  readonly location: string;
+  /** Opens the database again, after closing it if need be. */
+  reopen(): Promise<Storage>;
+  /** Makes every write fail until it is disposed of. Reads go on. */
+  blockWrites(): Promise<AsyncDisposable>;
+  /** Makes every read fail, for good. */
+  breakReads(): Promise<void>;
+}
+
+export function storageContract(engine: string, openSubject: () => Promise<StorageSubject>): void {
+  describe(`storage contract: ${engine}`, () => {
+    it("S1: what was acknowledged is there after the process was killed", async () => {
+      await using subject = await openSubject();
+      await subject.storage.close();
+      await using writing = startWritingProcess(subject.location);
+      await writing.acknowledged(200);
+      const acknowledged = await writing.kill();
+      await expectStored(await subject.reopen(), acknowledged);
+    });
+
+    it("S2: a read sees every write that has resolved", async () => {
+      await using subject = await openSubject();
+      await checkReadsSeeWrites(subject.storage);
+    });
+
+    it("S3: nobody sees a part of a write", async () => {
+      await using subject = await openSubject();
+      await checkSetUpIsWhole(subject.storage);
+    });
+
+    it("S3: nothing stays of a write that failed", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const contents = someSetUp(3);
+      const [organization] = contents.organizations;
+      const [first] = contents.tokens;
+      if (organization === undefined || first === undefined) throw new Error("the sample is too small");
+      const twin = { ...someToken({ organizationId: organization.id }), fingerprint: first.fingerprint };
+
+      await expectKind(storage.setUp({ ...contents, tokens: [...contents.tokens, twin] }), "already_exists");
+      expect(await storage.isEmpty()).toBe(true);
+      expect(await storage.getUser(contents.users[0]?.id ?? "")).toBeUndefined();
+      expect(await storage.getToken(first.token.id)).toBeUndefined();
+      expect(await storage.setUp(contents)).toBe(true);
+
+      const user = contents.users[0];
+      if (user === undefined) throw new Error("the sample is too small");
+      const session = someSession({ organizationId: organization.id, userId: user.id });
+      const taken = someFingerprint();
+      await storage.createSession(session, taken);
+      const other = someSession({ organizationId: organization.id, userId: user.id });
+      await expectKind(storage.createSession(other, taken), "already_exists");
+      expect(await storage.getSession(other.id)).toBeUndefined();
+    });
+
+    it("S4: organizations, users and memberships come back as they went in", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const entities = fc.record({
+        organization: fc.record({ name: text, profile: text, plan: text, createdAt: time }),
+        user: fc.record({ email: text, passwordHash: text, createdAt: time }),
+        membership: fc.record({ role: fc.constantFrom("owner", "admin", "member"), createdAt: time }),
+      });
+      await fc.assert(
+        fc.asyncProperty(entities, async (fields) => {
+          const organization = someOrganization(fields.organization);
+          const user = someUser({ ...fields.user, email: randomUUID() + fields.user.email });
+          const ids = { organizationId: organization.id, userId: user.id };
+          const membership = someMembership({ ...ids, ...fields.membership });
+          await Promise.all([
+            storage.createOrganization(organization),
+            storage.createUser(user),
+            storage.putMembership(membership),
+          ]);
+          expect(await storage.getOrganization(organization.id)).toStrictEqual(organization);
+          expect(await storage.getUser(user.id)).toStrictEqual(user);
+          expect(await storage.findUserByEmail(user.email)).toStrictEqual(user);
+          expect(await storage.getMembership(organization.id, user.id)).toStrictEqual(membership);
+        }),
+      );
+    });
+
+    it("S4: tokens come back as they went in", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      await fc.assert(
+        fc.asyncProperty(tokenFields, async (fields) => {
+          const organization = someOrganization();
+          const created = someToken({ organizationId: organization.id, ...fields });
+          await storage.createOrganization(organization);
+          const token = await storage.createToken(created);
+          expect(token).toStrictEqual({ ...created.token, revision: token.revision });
+          expect(await storage.getToken(token.id)).toStrictEqual(token);
+          expect(await storage.findTokenByFingerprint(created.fingerprint)).toStrictEqual({ token, organization });
+          expect(await storage.listTokens(everyToken(organization.id))).toStrictEqual([token]);
+        }),
+      );
+    });
+
+    it("S4: sessions and signing keys come back as they went in", async () => {
+      const bytes = fc.uint8Array({ minLength: 1, maxLength: 200 });
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId, userId } = await someMember(storage);
+      const sessionFields = fc.record({ createdAt: time, expiresAt: time, endedAt: optional(time) });
+      await fc.assert(
+        fc.asyncProperty(sessionFields, async (fields) => {
+          const session = someSession({ organizationId, userId, ...fields });
+          await storage.createSession(session, someFingerprint());
+          expect(await storage.getSession(session.id)).toStrictEqual(session);
+        }),
+      );
+      await fc.assert(
+        fc.asyncProperty(bytes, time, async (sealedPrivateKey, createdAt) => {
+          await using another = await openSubject();
+          const key = someSigningKey({ sealedPrivateKey, createdAt });
+          expect(await another.storage.ensureSigningKey(key)).toStrictEqual([key]);
+          expect(await another.storage.listSigningKeys()).toStrictEqual([key]);
+        }),
+        { numRuns: 5 },
+      );
+    });
+
+    it("S4: text compares byte for byte", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const alike = [
+        "straße",
+        "strasse",
+        "e\u0301",
+        "\u00e9",
+        "a",
+        "A",
+        "a ",
+        " a",
+        "ａ",
+        "i",
+        "ı",
+        "\u{1f511}",
+        "%",
+        "_",
+      ];
+      const users = alike.map((email) => someUser({ id: `id ${email}`, email }));
+      for (const user of users) await storage.createUser(user);
+      for (const user of users) {
+        expect(await storage.getUser(user.id)).toEqual(user);
+        expect(await storage.findUserByEmail(user.email)).toEqual(user);
+      }
+      expect(await storage.findUserByEmail("STRASSE")).toBeUndefined();
+    });
+
+    it("S5: a conflict is an error of its kind that gives nothing away", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const organization = someOrganization({ name: "Hush & Sons" });
+      await storage.createOrganization(organization);
+      const taken = await expectKind(storage.createOrganization(organization), "already_exists");
+      expectPublic(taken, organization.id, organization.name);
+      const orphan = someToken({ organizationId: randomUUID() });
+      expectPublic(await expectKind(storage.createToken(orphan), "failed_precondition"), orphan.token.organizationId);
+    });
+
+    it("S5: a database that can't be written is unavailable, and what failed is not stored later", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const before = someOrganization();
+      await storage.createOrganization(before);
+      const refused = someOrganization();
+      {
+        await using _blocked = await subject.blockWrites();
+        const error = await expectKind(storage.createOrganization(refused), "unavailable");
+        expectPublic(error);
+        expect(await storage.getOrganization(before.id)).toEqual(before);
+      }
+      const next = someOrganization();
+      await storage.createOrganization(next);
+      expect(await storage.getOrganization(next.id)).toEqual(next);
+      expect(await storage.getOrganization(refused.id)).toBeUndefined();
+    });
+
+    it("S5: a database that can't be read is unavailable", async () => {
+      await using subject = await openSubject();
+      await subject.breakReads();
+      for (const [name, read] of Object.entries(reads(subject.storage))) {
+        const error = await expectKind(read(), "unavailable", name);
+        expectPublic(error);
+      }
+    });
+
+    it("S6: an unknown id is nothing, whatever it looks like", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      for (const id of [randomUUID(), "", "tok_x", "'; DROP TABLE tokens; --", "\u{1f511}", "a".repeat(10_000)]) {
+        expect(await storage.getOrganization(id)).toBeUndefined();
+        expect(await storage.getUser(id)).toBeUndefined();
+        expect(await storage.findUserByEmail(id)).toBeUndefined();
+        expect(await storage.getMembership(id, id)).toBeUndefined();
+        expect(await storage.listMembershipsOfUser(id)).toEqual([]);
+        expect(await storage.getToken(id)).toBeUndefined();
+        expect(await storage.listTokens(everyToken(id))).toEqual([]);
+        expect(await storage.revokeToken(id, NOW, "usr_someone")).toBeUndefined();
+        expect(await storage.recordUses([{ tokenId: id, usedAt: NOW }])).toBeUndefined();
+        expect(await storage.getSession(id)).toBeUndefined();
+      }
+      expect(await storage.findTokenByFingerprint(someFingerprint())).toBeUndefined();
+      expect(await storage.listSigningKeys()).toEqual([]);
+    });
+
+    it("SU1: sets up an empty deployment once, with all of it", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const contents = someSetUp(2);
+      expect(await storage.setUp(contents)).toBe(true);
+      expect(await storage.getOrganization(contents.organizations[0]?.id ?? "")).toEqual(contents.organizations[0]);
+      expect(await storage.getUser(contents.users[0]?.id ?? "")).toEqual(contents.users[0]);
+      const [membership] = contents.memberships;
+      expect(await storage.listMembershipsOfUser(membership?.userId ?? "")).toEqual([membership]);
+      for (const { token, fingerprint } of contents.tokens) {
+        expect((await storage.findTokenByFingerprint(fingerprint))?.token).toMatchObject(token);
+      }
+
+      const again = someSetUp(1);
+      expect(await storage.setUp(again)).toBe(false);
+      expect(await storage.getOrganization(again.organizations[0]?.id ?? "")).toBeUndefined();
+      expect(await storage.getUser(again.users[0]?.id ?? "")).toBeUndefined();
+    });
+
+    it("SU1: of several at once exactly one sets up", async () => {
+      await using subject = await openSubject();
+      await checkOneSetUpWins(subject.storage);
+    });
+
+    it("SU1: a signing key or a user doesn't make a deployment set up", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      await storage.ensureSigningKey(someSigningKey());
+      await storage.createUser(someUser());
+      expect(await storage.setUp(someSetUp(1))).toBe(true);
+    });
+
+    it("SU1: refuses to set up where an organization was made one by one", async () => {
+      await using subject = await openSubject();
+      await subject.storage.createOrganization(someOrganization());
+      expect(await subject.storage.setUp(someSetUp(1))).toBe(false);
+    });
+
+    it("SU2: is empty until it is set up", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      expect(await storage.isEmpty()).toBe(true);
+      await storage.ensureSigningKey(someSigningKey());
+      expect(await storage.isEmpty()).toBe(true);
+      await storage.setUp(someSetUp(1));
+      expect(await storage.isEmpty()).toBe(false);
+    });
+
+    it("O1: stores an organization, and refuses an id that is taken", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const organization = someOrganization();
+      await storage.createOrganization(organization);
+      await expectKind(storage.createOrganization(someOrganization({ id: organization.id })), "already_exists");
+      expect(await storage.getOrganization(organization.id)).toEqual(organization);
+    });
+
+    it("O2: reads the organization with this id only", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const [one, two] = [someOrganization(), someOrganization()];
+      await storage.createOrganization(one);
+      await storage.createOrganization(two);
+      expect(await storage.getOrganization(one.id)).toEqual(one);
+      expect(await storage.getOrganization(two.id)).toEqual(two);
+    });
+
+    it("U1: stores a user, and refuses an id or an email that is taken", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const user = someUser();
+      await storage.createUser(user);
+      await expectKind(storage.createUser(someUser({ id: user.id })), "already_exists");
+      await expectKind(storage.createUser(someUser({ email: user.email })), "already_exists");
+      expect(await storage.getUser(user.id)).toEqual(user);
+    });
+
+    it("U2: reads the user with this id only", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const [one, two] = [someUser(), someUser()];
+      await storage.createUser(one);
+      await storage.createUser(two);
+      expect(await storage.getUser(one.id)).toEqual(one);
+      expect(await storage.getUser(two.id)).toEqual(two);
+    });
+
+    it("U3: finds the user with this email only", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const [one, two] = [someUser({ email: "one@example.com" }), someUser({ email: "two@example.com" })];
+      await storage.createUser(one);
+      await storage.createUser(two);
+      expect(await storage.findUserByEmail("one@example.com")).toEqual(one);
+      expect(await storage.findUserByEmail("two@example.com")).toEqual(two);
+      expect(await storage.findUserByEmail("ONE@example.com")).toBeUndefined();
+    });
+
+    it("M1: stores a membership, and changes nothing but the role of one that is there", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const ids = await someMember(storage);
+      const other = await someMember(storage);
+      await storage.putMembership(someMembership({ ...ids, role: "admin", createdAt: after(5) }));
+      expect(await storage.getMembership(ids.organizationId, ids.userId)).toEqual(
+        someMembership({ ...ids, role: "admin" }),
+      );
+      expect(await storage.getMembership(other.organizationId, other.userId)).toEqual(someMembership(other));
+    });
+
+    it("M1: refuses an organization or a user that doesn't exist", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId, userId } = await someMember(storage);
+      const strangers = [
+        { organizationId, userId: randomUUID() },
+        { organizationId: randomUUID(), userId },
+      ];
+      for (const ids of strangers) {
+        await expectKind(storage.putMembership(someMembership(ids)), "failed_precondition");
+        expect(await storage.getMembership(ids.organizationId, ids.userId)).toBeUndefined();
+      }
+    });
+
+    it("M2: reads the membership of this user in this organization only", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const [one, two] = [await someMember(storage), await someMember(storage)];
+      expect(await storage.getMembership(one.organizationId, one.userId)).toEqual(someMembership(one));
+      expect(await storage.getMembership(one.organizationId, two.userId)).toBeUndefined();
+      expect(await storage.getMembership(two.organizationId, one.userId)).toBeUndefined();
+    });
+
+    it("M3: lists a user's memberships, the oldest first, then by organization id", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const user = someUser();
+      await storage.createUser(user);
+      await someMember(storage);
+      const memberships = [
+        ["b", 1],
+        ["d", 0],
+        ["a", 1],
+        ["c", 2],
+      ] as const;
+      for (const [organizationId, milliseconds] of memberships) {
+        await storage.createOrganization(someOrganization({ id: organizationId }));
+        await storage.putMembership(
+          someMembership({ organizationId, userId: user.id, createdAt: after(milliseconds) }),
+        );
+      }
+      const listed = await storage.listMembershipsOfUser(user.id);
+      expect(listed.map(({ organizationId }) => organizationId)).toEqual(["d", "a", "b", "c"]);
+    });
+
+    it("T1: refuses an id or a fingerprint that is taken, and an organization that doesn't exist", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const stored = someToken({ organizationId });
+      const token = await storage.createToken(stored);
+      const sameId = someToken({ organizationId, id: token.id });
+      const sameFingerprint = { ...someToken({ organizationId }), fingerprint: stored.fingerprint };
+      const orphan = someToken({ organizationId: randomUUID() });
+      await expectKind(storage.createToken(sameId), "already_exists");
+      await expectKind(storage.createToken(sameFingerprint), "already_exists");
+      await expectKind(storage.createToken(orphan), "failed_precondition");
+      expect(await storage.listTokens(everyToken(organizationId))).toEqual([token]);
+      expect(await storage.getToken(orphan.token.id)).toBeUndefined();
+    });
+
+    it("T1: a revision is higher than any before it", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const batch = () =>
+        Promise.all(Array.from({ length: 50 }, () => storage.createToken(someToken({ organizationId }))));
+      const first = (await batch()).map(({ revision }) => revision);
+      const second = (await batch()).map(({ revision }) => revision);
+      expect(new Set([...first, ...second]).size).toBe(100);
+      expect(Math.min(...second)).toBeGreaterThan(Math.max(...first));
+      const reopened = await subject.reopen();
+      const { revision } = await reopened.createToken(someToken({ organizationId }));
+      expect(revision).toBeGreaterThan(Math.max(...second));
+    });
+
+    it("T2: reads the token with this id only", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const one = await storage.createToken(someToken({ organizationId }));
+      const two = await storage.createToken(someToken({ organizationId }));
+      expect(await storage.getToken(one.id)).toEqual(one);
+      expect(await storage.getToken(two.id)).toEqual(two);
+    });
+
+    it("T3: finds a token and its organization by the exact fingerprint only", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const organization = someOrganization();
+      await storage.createOrganization(organization);
+      const stored = someToken({ organizationId: organization.id });
+      const { fingerprint } = stored;
+      const token = await storage.createToken(stored);
+      await storage.createToken(someToken({ organizationId: organization.id }));
+      expect(await storage.findTokenByFingerprint(fingerprint)).toEqual({ token, organization });
+
+      const almost = [
+        fingerprint.subarray(0, 31),
+        Uint8Array.from([...fingerprint, 0]),
+        new Uint8Array(0),
+        fingerprint.toReversed(),
+        ...[0, 15, 31].map((place) => fingerprint.with(place, (fingerprint[place] ?? 0) ^ 1)),
+      ];
+      for (const other of almost) expect(await storage.findTokenByFingerprint(other)).toBeUndefined();
+    });
+
+    it("T3: finds by a view of a larger buffer", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const buffer = Buffer.concat([someFingerprint(), someFingerprint(), someFingerprint()]);
+      const { token } = someToken({ organizationId });
+      await storage.createToken({ token, fingerprint: buffer.subarray(32, 64) });
+      expect((await storage.findTokenByFingerprint(buffer.subarray(32, 64)))?.token.id).toBe(token.id);
+      expect(await storage.findTokenByFingerprint(buffer.subarray(0, 32))).toBeUndefined();
+    });
+
+    it("T4: lists what matches, in order, up to the limit", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const state = fc.constantFrom<TokenState>("active", "disabled", "expired", "revoked");
+      const near = fc.integer({ min: -2, max: 2 }).map(after);
+      const tokens = fc.array(
+        fc.record({
+          createdAt: near,
+          profile: fc.constantFrom("watchplane", "latchkey"),
+          enabled: fc.boolean(),
+          expiresAt: optional(near),
+          revokedAt: optional(near),
+        }),
+        { maxLength: 20 },
+      );
+      const queries = fc.record({
+        profile: optional(fc.constantFrom("watchplane", "latchkey", "none")),
+        states: optional(fc.uniqueArray(state)),
+        now: near,
+        limit: fc.integer({ min: 1, max: 25 }),
+      });
+      const neighbour = await someMember(storage);
+      await storage.createToken(someToken({ organizationId: neighbour.organizationId }));
+      await fc.assert(
+        fc.asyncProperty(tokens, fc.array(queries, { maxLength: 10 }), fc.nat(), async (rows, all, place) => {
+          const { organizationId } = await someMember(storage);
+          const stored = await Promise.all(
+            rows.map((row) =>
+              storage.createToken(someToken({ organizationId, ...row, revokedBy: row.revokedAt && "usr_someone" })),
+            ),
+          );
+          for (const query of all) {
+            const after = place % 2 === 0 ? undefined : stored[place % (stored.length + 1)];
+            const expected = stored
+              .filter((token) => query.profile === undefined || token.profile === query.profile)
+              .filter((token) => query.states?.includes(tokenState(token, query.now.getTime())) ?? true)
+              .filter((token) => after === undefined || byAge(after, token) < 0)
+              .toSorted(byAge)
+              .slice(0, query.limit);
+            expect(await storage.listTokens({ organizationId, ...query, after })).toEqual(expected);
+          }
+        }),
+        { numRuns: 50 },
+      );
+    });
+
+    it("T5: pages hold every token that was there throughout exactly once", async () => {
+      await using subject = await openSubject();
+      await checkPaging(subject.storage);
+    });
+
+    it("T6: revokes once, with a new revision", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const token = await storage.createToken(someToken({ organizationId }));
+      const neighbour = await storage.createToken(someToken({ organizationId }));
+
+      const revoked = await storage.revokeToken(token.id, after(1), "usr_one");
+      expect(revoked).toEqual({ ...token, revokedAt: after(1), revokedBy: "usr_one", revision: revoked?.revision });
+      expect(revoked?.revision).toBeGreaterThan(neighbour.revision);
+      expect(await storage.revokeToken(token.id, after(2), "usr_two")).toEqual(revoked);
+      expect(await storage.getToken(token.id)).toEqual(revoked);
+      expect(await storage.getToken(neighbour.id)).toEqual(neighbour);
+    });
+
+    it("T6: of several revokes at once the first one stays", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const token = await storage.createToken(someToken({ organizationId }));
+      const authors = Array.from({ length: 16 }, (_, index) => `usr_${index}`);
+      const answers = await Promise.all(
+        authors.map((author, index) => storage.revokeToken(token.id, after(index), author)),
+      );
+      const stored = await storage.getToken(token.id);
+      expect(stored?.revokedBy).toSatisfy((author: string) => authors.includes(author));
+      for (const answer of answers) expect(answer).toEqual(stored);
+    });
+
+    it("T6: answers nothing for an unknown token", async () => {
+      await using subject = await openSubject();
+      expect(await subject.storage.revokeToken(randomUUID(), NOW, "usr_one")).toBeUndefined();
+    });
+
+    it("T7: a last use never moves back", async () => {
+      await using subject = await openSubject();
+      await checkLastUse(subject.storage);
+    });
+
+    it("T7: passes over unknown tokens, and leaves all else as it is", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const token = await storage.createToken(someToken({ organizationId }));
+      const unused = await storage.createToken(someToken({ organizationId }));
+      await storage.recordUses([
+        { tokenId: randomUUID(), usedAt: after(9) },
+        { tokenId: token.id, usedAt: after(3) },
+        { tokenId: token.id, usedAt: after(2) },
+      ]);
+      await storage.recordUses([]);
+      expect(await storage.getToken(token.id)).toEqual({ ...token, lastUsedAt: after(3) });
+      expect(await storage.getToken(unused.id)).toEqual(unused);
+    });
+
+    it("R1: stores a session with its first refresh token, and refuses a user that doesn't exist", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const ids = await someMember(storage);
+      const session = someSession(ids);
+      const first = someFingerprint();
+      await storage.createSession(session, first);
+      expect(await storage.getSession(session.id)).toEqual(session);
+      const rotated = await storage.rotateRefreshToken({ presented: first, next: someFingerprint(), now: NOW });
+      expect(rotated).toEqual({ kind: "rotated", session });
+
+      const orphan = someSession({ ...ids, userId: randomUUID() });
+      await expectKind(storage.createSession(orphan, someFingerprint()), "failed_precondition");
+      expect(await storage.getSession(orphan.id)).toBeUndefined();
+    });
+
+    it("R2: reads the session with this id only", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const ids = await someMember(storage);
+      const [one, two] = [someSession(ids), someSession({ ...ids, expiresAt: after(5) })];
+      await storage.createSession(one, someFingerprint());
+      await storage.createSession(two, someFingerprint());
+      expect(await storage.getSession(one.id)).toEqual(one);
+      expect(await storage.getSession(two.id)).toEqual(two);
+    });
+
+    it("R3: rotates from one refresh token to the next", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const session = someSession(await someMember(storage));
+      const chain = Array.from({ length: 5 }, someFingerprint);
+      const [first] = chain;
+      if (first === undefined) throw new Error("the sample is too small");
+      await storage.createSession(session, first);
+      for (const [index, next] of chain.slice(1).entries()) {
+        const presented = chain[index] ?? first;
+        expect(await storage.rotateRefreshToken({ presented, next, now: NOW })).toEqual({ kind: "rotated", session });
+      }
+      expect(await storage.getSession(session.id)).toEqual(session);
+    });
+
+    it("R3: refuses what is unknown, expired or ended, and uses nothing up", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const ids = await someMember(storage);
+      const session = someSession({ ...ids, expiresAt: after(10) });
+      const presented = someFingerprint();
+      await storage.createSession(session, presented);
+      const rotate = (fingerprint: Uint8Array, now: Date) =>
+        storage.rotateRefreshToken({ presented: fingerprint, next: someFingerprint(), now });
+
+      expect(await rotate(someFingerprint(), NOW)).toEqual({ kind: "refused" });
+      expect(await rotate(presented, after(11))).toEqual({ kind: "refused" });
+      expect(await rotate(presented, after(10))).toEqual({ kind: "refused" });
+      expect(await rotate(presented, after(9))).toEqual({ kind: "rotated", session });
+
+      const ended = someSession({ ...ids, endedAt: after(1) });
+      const ofEnded = someFingerprint();
+      await storage.createSession(ended, ofEnded);
+      expect(await rotate(ofEnded, after(2))).toEqual({ kind: "refused" });
+    });
+
+    it("R4: of several uses of one refresh token exactly one rotates, and the session ends", async () => {
+      await using subject = await openSubject();
+      await checkOneRotationWins(subject.storage);
+    });
+
+    it("R4: a reuse ends its own session only, at its time", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const ids = await someMember(storage);
+      const [session, other] = [someSession(ids), someSession(ids)];
+      const [used, next, ofOther] = [someFingerprint(), someFingerprint(), someFingerprint()];
+      await storage.createSession(session, used);
+      await storage.createSession(other, ofOther);
+      await storage.rotateRefreshToken({ presented: used, next, now: NOW });
+
+      const reuse = { presented: used, next: someFingerprint(), now: after(7) };
+      const ended = { ...session, endedAt: after(7) };
+      expect(await storage.rotateRefreshToken(reuse)).toEqual({ kind: "reused", session: ended });
+      expect(await storage.rotateRefreshToken({ ...reuse, now: after(8) })).toEqual({ kind: "reused", session: ended });
+      expect(await storage.getSession(session.id)).toEqual(ended);
+      const newest = { presented: next, next: someFingerprint(), now: after(8) };
+      expect(await storage.rotateRefreshToken(newest)).toEqual({ kind: "refused" });
+      const untouched = { presented: ofOther, next: someFingerprint(), now: after(8) };
+      expect(await storage.rotateRefreshToken(untouched)).toEqual({ kind: "rotated", session: other });
+    });
+
+    it("K1: keeps the first signing key, and of several at once exactly one", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      await checkOneSigningKey(storage);
+      const stored = await storage.listSigningKeys();
+      expect(await storage.ensureSigningKey(someSigningKey({ createdAt: after(-1) }))).toEqual(stored);
+      const reopened = await subject.reopen();
+      expect(await reopened.ensureSigningKey(someSigningKey())).toEqual(stored);
+    });
+
+    it("K2: lists the signing keys", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      expect(await storage.listSigningKeys()).toEqual([]);
+      const key = someSigningKey();
+      await storage.ensureSigningKey(key);
+      expect(await storage.listSigningKeys()).toEqual([key]);
+    });
+
+    it("H1: answers when the database can be read and written", async () => {
+      await using subject = await openSubject();
+      await subject.storage.ping();
+    });
+
+    it("H1: rejects while the database can't be written", async () => {
+      await using subject = await openSubject();
+      {
+        await using _blocked = await subject.blockWrites();
+        await expectKind(subject.storage.ping(), "unavailable");
+      }
+      await subject.storage.ping();
+    });
+
+    it("H1: rejects when the database can't be read", async () => {
+      await using subject = await openSubject();
+      await subject.breakReads();
+      await expectKind(subject.storage.ping(), "unavailable");
+    });
+
+    it("H2: waits for the writes that were accepted", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const organizations = Array.from({ length: 200 }, () => someOrganization());
+      const settled: string[] = [];
+      const writes = organizations.map(async (organization) => {
+        await storage.createOrganization(organization);
+        settled.push(organization.id);
+      });
+      await storage.close();
+      expect(settled).toHaveLength(organizations.length);
+      await Promise.all(writes);
+      const reopened = await subject.reopen();
+      for (const organization of organizations) {
+        expect(await reopened.getOrganization(organization.id)).toEqual(organization);
+      }
+    });
+
+    it("H2: every call after it is unavailable, from the moment that it is called", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const closing = storage.close();
+      for (const [name, call] of Object.entries({ ...reads(storage), ...writes(storage) })) {
+        await expectKind(call(), "unavailable", name);
+      }
+      await closing;
+      for (const [name, call] of Object.entries({ ...reads(storage), ...writes(storage) })) {
+        await expectKind(call(), "unavailable", name);
+      }
+    });
+
+    it("H2: closing twice is closing once", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      await Promise.all([storage.close(), storage.close()]);
+      await storage.close();
+      const reopened = await subject.reopen();
+      await storage.close();
+      await reopened.ping();
+    });
+  });
+}
+
+/** Any text that UTF-8 can carry. */
+const text = fc.string({ unit: "binary", maxLength: 40 });
+const time = fc.date({ min: new Date(0), max: new Date("9999-12-31T23:59:59.999Z"), noInvalidDate: true });
+const texts = fc.array(text, { maxLength: 5 });
+
+const tokenFields = fc
+  .record({
+    profile: text,
+    type: text,
+    name: text,
+    hint: text,
+    permission: text,
+    scopes: texts,
+    ipAllowlist: texts,
+    metadata: fc.dictionary(text, text, { noNullPrototype: true }),
+    enabled: fc.boolean(),
+    createdBy: text,
+    userId: optional(text),
+    createdAt: time,
+    expiresAt: optional(time),
+    lastUsedAt: optional(time),
+    revocation: optional(fc.record({ revokedAt: time, revokedBy: text })),
+  })
+  .map(({ revocation, ...fields }) => ({
+    ...fields,
+    revokedAt: revocation?.revokedAt,
+    revokedBy: revocation?.revokedBy,
+  }));
+
+function optional<Value>(arbitrary: fc.Arbitrary<Value>): fc.Arbitrary<Value | undefined> {
+  return fc.option(arbitrary, { nil: undefined });
+}
+
+/** The order of `TokenPosition`. */
+function byAge(one: Token, two: Token): number {
+  return two.createdAt.getTime() - one.createdAt.getTime() || Number(one.id < two.id) - Number(one.id > two.id);
+}
+
+/** Stores a user who is a member of an organization, both new. */
+async function someMember(storage: Storage): Promise<{ organizationId: string; userId: string }> {
+  const organization = someOrganization();
+  const user = someUser();
+  const ids = { organizationId: organization.id, userId: user.id };
+  await storage.createOrganization(organization);
+  await storage.createUser(user);
+  await storage.putMembership(someMembership(ids));
+  return ids;
+}
+
+/** A call of every method that reads. */
+function reads(storage: Storage): Record<string, () => Promise<unknown>> {
+  return {
+    isEmpty: () => storage.isEmpty(),
+    getOrganization: () => storage.getOrganization(randomUUID()),
+    getUser: () => storage.getUser(randomUUID()),
+    findUserByEmail: () => storage.findUserByEmail("someone@example.com"),
+    getMembership: () => storage.getMembership(randomUUID(), randomUUID()),
+    listMembershipsOfUser: () => storage.listMembershipsOfUser(randomUUID()),
+    getToken: () => storage.getToken(randomUUID()),
+    findTokenByFingerprint: () => storage.findTokenByFingerprint(someFingerprint()),
+    listTokens: () => storage.listTokens(everyToken(randomUUID())),
+    getSession: () => storage.getSession(randomUUID()),
+    listSigningKeys: () => storage.listSigningKeys(),
+    ping: () => storage.ping(),
+  };
+}
+
+/** A call of every method that writes. */
+function writes(storage: Storage): Record<string, () => Promise<unknown>> {
+  const ids = { organizationId: randomUUID(), userId: randomUUID() };
+  return {
+    setUp: () => storage.setUp(someSetUp(1)),
+    createOrganization: () => storage.createOrganization(someOrganization()),
+    createUser: () => storage.createUser(someUser()),
+    putMembership: () => storage.putMembership(someMembership(ids)),
+    createToken: () => storage.createToken(someToken(ids)),
+    revokeToken: () => storage.revokeToken(randomUUID(), NOW, "usr_someone"),
+    recordUses: () => storage.recordUses([]),
+    createSession: () => storage.createSession(someSession(ids), someFingerprint()),
+    rotateRefreshToken: () =>
+      storage.rotateRefreshToken({ presented: someFingerprint(), next: someFingerprint(), now: NOW }),
+    ensureSigningKey: () => storage.ensureSigningKey(someSigningKey()),
+  };
+}
+
+async function expectKind(call: Promise<unknown>, kind: ErrorKind, what?: string): Promise<AppError> {
+  const error = await call.then(
+    (value) => `answered ${JSON.stringify(value)}`,
+    (reason: unknown) => reason,
+  );
+  expect(error, what).toBeInstanceOf(AppError);
+  expect(error, what).toMatchObject({ kind });
+  return error as AppError;
+}
+
+/** A message that callers may see names neither the database's inside nor what is private. */
+function expectPublic({ message }: AppError, ...secrets: readonly string[]): void {
+  expect(message).not.toMatch(/sql|constraint|table|column|select|insert|\/|organizations|tokens/i);
+  for (const secret of secrets) expect(message).not.toContain(secret);
+}

@@ -1,0 +1,58 @@
+/** SQLite databases in directories of their own, that go when the test ends. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import Database from "better-sqlite3";
+import { openSqliteStorage } from "../../src/storage/sqlite/sqlite-storage.ts";
+import type { StorageSubject } from "../contract/storage-contract.ts";
+
+export const silentLogger = { debug() {}, info() {}, warn() {}, error() {} };
+
+export interface TemporaryDirectory extends AsyncDisposable {
+  readonly path: string;
+}
+
+export async function temporaryDirectory(): Promise<TemporaryDirectory> {
+  const path = await mkdtemp(join(tmpdir(), "latchkey-"));
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true }) };
+}
+
+export async function openSqliteSubject(): Promise<StorageSubject & { readonly path: string }> {
+  const directory = await temporaryDirectory();
+  const path = join(directory.path, "latchkey.db");
+  // Long enough for two writers to take turns, and short for tests that wait for it to run out.
+  const open = () => openSqliteStorage({ path, logger: silentLogger, busyTimeoutMs: 100 });
+  let storage = await open();
+  return {
+    path,
+    location: `sqlite:${path}`,
+    get storage() {
+      return storage;
+    },
+    async reopen() {
+      await storage.close();
+      storage = await open();
+      return storage;
+    },
+    async blockWrites() {
+      const other = new Database(path);
+      other.exec("BEGIN IMMEDIATE");
+      return { [Symbol.asyncDispose]: async () => void other.close() };
+    },
+    async breakReads() {
+      const other = new Database(path);
+      // Foreign keys follow a renamed table, and must not: nothing else is broken by it.
+      other.pragma("foreign_keys = OFF");
+      const tables = other
+        .prepare<[], string>("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'")
+        .pluck()
+        .all();
+      for (const table of tables) other.exec(`ALTER TABLE ${table} RENAME TO lost_${table}`);
+      other.close();
+    },
+    async [Symbol.asyncDispose]() {
+      await storage.close();
+      await directory[Symbol.asyncDispose]();
+    },
+  };
+}
