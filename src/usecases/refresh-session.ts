@@ -1,0 +1,36 @@
+/** Trades a refresh token for a new pair. */
+import type { Caller } from "../domain/caller.ts";
+import { AppError } from "../domain/errors.ts";
+import type { Logger } from "../domain/logger.ts";
+import { requireServiceScope } from "./authorization.ts";
+import { issueAccessToken, newRefreshToken, refreshFingerprint, type SignInDeps, type TokenPair } from "./sign-in.ts";
+
+export interface RefreshSessionDeps extends Omit<SignInDeps, "passwords"> {
+  readonly logger: Logger;
+}
+
+/**
+ * Uses up a refresh token. One that was used before must have leaked, so it ends the session for both
+ * who hold it (RFC 9700, section 4.14.2).
+ *
+ * @throws AppError of kind `unauthenticated`, the same for every refresh token that doesn't work.
+ */
+export async function refreshSession(
+  deps: RefreshSessionDeps,
+  caller: Caller,
+  input: { readonly refreshToken: string },
+): Promise<TokenPair> {
+  if (caller.kind !== "anonymous") requireServiceScope(caller, "auth");
+  const { storage, clock, entropy, logger } = deps;
+  const next = newRefreshToken(entropy);
+  const outcome = await storage.rotateRefreshToken({
+    presented: refreshFingerprint(input.refreshToken),
+    next: refreshFingerprint(next),
+    now: new Date(clock()),
+  });
+  if (outcome.kind === "reused") {
+    logger.warn({ session: outcome.session.id }, "a refresh token was used twice; its session was ended");
+  }
+  if (outcome.kind !== "rotated") throw new AppError("unauthenticated", "The refresh token is not valid.");
+  return { ...(await issueAccessToken(deps, outcome.session)), refreshToken: next };
+}
