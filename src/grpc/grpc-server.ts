@@ -1,0 +1,123 @@
+/** The gRPC listener: binds, limits what a connection may cost, and stops without dropping answers. */
+import { once } from "node:events";
+import { type AddressInfo, createServer, type Server as Listener, type Socket } from "node:net";
+import { logVerbosity, Server, ServerCredentials, type ServerOptions, setLogVerbosity } from "@grpc/grpc-js";
+import type { Logger } from "../domain/logger.ts";
+import { StartError } from "../domain/start-error.ts";
+import { MAX_REQUEST_BYTES } from "../rpc/limits.ts";
+import type { Pipeline } from "../rpc/pipeline.ts";
+import { pipelineInterceptor, serviceDefinition } from "./adapter.ts";
+import { capTimeoutHeaders } from "./timeout-header.ts";
+
+export interface GrpcServerOptions {
+  readonly pipeline: Pipeline;
+  /** `host:port`, with IPv6 hosts in brackets. Port 0 picks a free one. */
+  readonly address: string;
+  readonly logger: Logger;
+  /** How long calls may go on after `stop`, in milliseconds. */
+  readonly shutdownGraceMs?: number;
+}
+
+export interface GrpcServer {
+  /** `host:port` that is really bound. */
+  readonly address: string;
+  /** Takes no new calls, lets those that run finish, then cuts what is left. Idempotent; never rejects. */
+  stop(): Promise<void>;
+}
+
+/** Enough to keep a busy backend's connection full, and a bound on what one connection can hold open. */
+const MAX_CONCURRENT_STREAMS = 100;
+
+/** Below the usual limit on open files, so that the store and the other listeners keep theirs. */
+const MAX_CONNECTIONS = 4_096;
+
+const LIMITS: ServerOptions = {
+  // The slack lets a request that is just over the limit reach our own answer, which says so plainly.
+  "grpc.max_receive_message_length": MAX_REQUEST_BYTES + 1_024,
+  // No answer comes near; only a fault of ours would.
+  "grpc.max_send_message_length": 32 * 1024 * 1024,
+  "grpc.max_concurrent_streams": MAX_CONCURRENT_STREAMS,
+  // In MB. Holds what is queued for clients that read slowly.
+  "grpc-node.max_session_memory": 64,
+  "grpc.max_connection_idle_ms": 5 * 60_000,
+  // Moves backends to new replicas, and ends streams whose client has forgotten them.
+  "grpc.max_connection_age_ms": 30 * 60_000,
+  "grpc.max_connection_age_grace_ms": 60_000,
+  // Finds peers that vanished without a word.
+  "grpc.keepalive_time_ms": 60_000,
+  "grpc.keepalive_timeout_ms": 20_000,
+  // Nobody reads its statistics, and every call would pay for them.
+  "grpc.enable_channelz": 0,
+};
+
+const DEFAULT_SHUTDOWN_GRACE_MS = 10_000;
+
+/**
+ * Serves the pipeline's services.
+ *
+ * @throws StartError when the address can't be parsed or bound.
+ */
+export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
+  const { pipeline, logger, shutdownGraceMs = DEFAULT_SHUTDOWN_GRACE_MS } = options;
+  // grpc-js prints headers that it can't read to stderr, and one of them may hold a token.
+  setLogVerbosity(logVerbosity.NONE);
+  capTimeoutHeaders();
+
+  const server = new Server({ ...LIMITS, interceptors: [pipelineInterceptor(pipeline)] });
+  // No implementations: the interceptor answers.
+  for (const { service } of pipeline.services) server.addService(serviceDefinition(service), {});
+
+  // The listener is ours and not grpc-js's, whose own has no `error` handler once it is bound.
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  const sockets = new Set<Socket>();
+  const listener = createServer((socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+    // The session hears of it too; this one is for after the session let go of the socket.
+    socket.on("error", (err) => logger.debug({ err }, "gRPC connection failed"));
+    injector.injectConnection(socket);
+  });
+  listener.maxConnections = MAX_CONNECTIONS;
+  const address = await listen(listener, options.address);
+  listener.on("error", (err) => logger.error({ err }, "gRPC listener failed"));
+
+  const shutDown = async (): Promise<void> => {
+    const closed = once(listener, "close");
+    listener.close();
+    server.tryShutdown(() => {});
+    const force = setTimeout(() => {
+      logger.warn({ connections: sockets.size, shutdownGraceMs }, "gRPC calls cut off at shutdown");
+      server.forceShutdown();
+      for (const socket of sockets) socket.destroy();
+    }, shutdownGraceMs);
+    await closed;
+    clearTimeout(force);
+  };
+  let stopped: Promise<void> | undefined;
+  return { address, stop: () => (stopped ??= shutDown()) };
+}
+
+/** Binds, and says what is really bound. */
+async function listen(listener: Listener, address: string): Promise<string> {
+  const [, ipv6, name, port] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(address) ?? [];
+  const host = ipv6 ?? name;
+  if (host === undefined || Number(port) > 65_535) {
+    throw new StartError(
+      `gRPC address "${address}" is not host:port: set LATCHKEY_GRPC_ADDR, for example to 127.0.0.1:50051`,
+    );
+  }
+  try {
+    listener.listen({ host, port: Number(port) });
+    await once(listener, "listening");
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new StartError(
+      code === "EADDRINUSE"
+        ? `gRPC address ${address} is taken: stop what listens there, or set LATCHKEY_GRPC_ADDR`
+        : `gRPC address ${address} can't be bound (${code}): set LATCHKEY_GRPC_ADDR to an address of this machine`,
+      { cause },
+    );
+  }
+  const bound = listener.address() as AddressInfo;
+  return bound.family === "IPv6" ? `[${bound.address}]:${bound.port}` : `${bound.address}:${bound.port}`;
+}
