@@ -1,0 +1,176 @@
+/** The composition root: builds every part once, and takes them down in the right order. */
+import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import type { Config } from "./config.ts";
+import type { Clock, Entropy } from "./domain/clock.ts";
+import type { PasswordHasher } from "./domain/passwords.ts";
+import { type Profiles, SERVICE_PROFILE_ID } from "./domain/profile.ts";
+import { StartError } from "./domain/start-error.ts";
+import type { Storage } from "./domain/storage.ts";
+import { startGrpcServer } from "./grpc/grpc-server.ts";
+import { createHealth } from "./grpc/health.ts";
+import { monitorHealth } from "./grpc/health-monitor.ts";
+import { createReflection } from "./grpc/reflection.ts";
+import { startHttpServer } from "./http/http-server.ts";
+import { startOpsServer } from "./http/ops-server.ts";
+import { watchplanePresenter } from "./http/presenters/watchplane.ts";
+import { type ClosableLogger, createLogger } from "./logger.ts";
+import { builtInProfiles } from "./profiles/built-in.ts";
+import { Pipeline } from "./rpc/pipeline.ts";
+import { createServices } from "./rpc/services.ts";
+import { createAccessTokens } from "./security/access-tokens.ts";
+import { createPasswordHasher } from "./security/passwords.ts";
+import { createSealer, type Sealer } from "./security/sealer.ts";
+import { ensureRootKeyFile, readRootKeyFile } from "./security/root-key-file.ts";
+import { openSqliteStorage } from "./storage/sqlite/sqlite-storage.ts";
+import { authenticate } from "./usecases/authenticate.ts";
+import { type FirstCredentials, type SetUpInput, setUp } from "./usecases/set-up.ts";
+import { UsageRecorder } from "./usecases/usage-recorder.ts";
+
+/** What the outside world is to the service; tests put their own in its place. */
+export interface Surroundings {
+  readonly clock: Clock;
+  readonly entropy: Entropy;
+  /** Takes log lines; the default is the standard output. */
+  readonly logSink: ((line: string) => void) | undefined;
+  /** Stands between the service and its storage engine. */
+  readonly aroundStorage: (storage: Storage) => Storage;
+}
+
+const REAL: Surroundings = {
+  clock: Date.now,
+  entropy: randomBytes,
+  logSink: undefined,
+  aroundStorage: (storage) => storage,
+};
+
+/** The parts that work without a listener: what `bootstrap` and the service share. */
+export interface Deployment {
+  readonly config: Config;
+  readonly logger: ClosableLogger;
+  readonly clock: Clock;
+  readonly entropy: Entropy;
+  readonly profiles: Profiles;
+  readonly storage: Storage;
+  readonly passwords: PasswordHasher;
+  readonly sealer: Sealer;
+  /** Makes the first organization, admin and service key; see `usecases/set-up.ts`. */
+  setUp(input: SetUpInput): Promise<FirstCredentials>;
+}
+
+/**
+ * Opens the root key and the database.
+ *
+ * @param makeRootKey whether a deployment without a database yet gets a new root key
+ * @throws StartError that says what to do
+ */
+export async function openDeployment(
+  config: Config,
+  makeRootKey: boolean,
+  surroundings: Partial<Surroundings> = {},
+): Promise<Deployment> {
+  const { clock, entropy, logSink, aroundStorage } = { ...REAL, ...surroundings };
+  const profiles = builtInProfiles;
+  requireOrganizationProfile(profiles, config.defaultProfile);
+  const logger = createLogger({
+    level: config.logLevel,
+    format: config.logFormat,
+    secretPrefixes: profiles.secretPrefixes,
+    sink: logSink,
+  });
+  // A new key beside an old database would open nothing that is sealed in it.
+  const isNew = !existsSync(config.databasePath);
+  const fromFile = makeRootKey && isNew ? ensureRootKeyFile : readRootKeyFile;
+  const rootKey = config.rootKey ?? (await fromFile(config.rootKeyFile, entropy));
+  const storage = aroundStorage(await openSqliteStorage({ path: config.databasePath, logger }));
+  const parts = { clock, entropy, profiles, storage, passwords: createPasswordHasher(entropy) };
+  return {
+    ...parts,
+    config,
+    logger,
+    sealer: createSealer(rootKey, entropy),
+    setUp: (input) => setUp(parts, input),
+  };
+}
+
+export type { FirstCredentials };
+
+export interface App extends AsyncDisposable {
+  readonly deployment: Deployment;
+  readonly usage: UsageRecorder;
+  /** `host:port` of each listener, as really bound. */
+  readonly grpcAddress: string;
+  readonly httpAddress: string;
+  readonly opsAddress: string;
+  /** Lets calls in flight finish, then lets go of everything. Stopping twice is stopping once. */
+  stop(): Promise<void>;
+}
+
+/** Starts the service on an open deployment, which it closes when it stops or can't start. */
+export async function startApp(deployment: Deployment): Promise<App> {
+  // Taken down in the reverse order, also when a later part doesn't start.
+  await using parts = new AsyncDisposableStack();
+  const { config, logger, storage, profiles, sealer, clock, entropy } = deployment;
+  parts.defer(() => storage.close());
+  const accessTokens = await createAccessTokens({
+    storage,
+    sealer,
+    clock,
+    entropy,
+    issuer: config.accessTokenIssuer,
+    algorithm: config.accessTokenAlgorithm,
+  }).catch((cause: unknown) => {
+    throw new StartError(`The signing key in ${config.databasePath} doesn't open: put back the root key that it was made with`, { cause });
+  });
+  const usage = new UsageRecorder(storage, clock, logger);
+  parts.defer(() => usage.stop());
+
+  const services = createServices({ ...deployment, accessTokens, usage, logger });
+  const health = createHealth(services.map(({ service }) => service.typeName));
+  const reflection = createReflection([...services, health.entry].map(({ service }) => service));
+  const pipeline = new Pipeline([...services, health.entry, ...reflection], {
+    authenticate: (credential, call) =>
+      authenticate({ storage, profiles, accessTokens, usage, clock }, credential, call.peer),
+    logger,
+  });
+
+  const monitor = monitorHealth({ ping: () => storage.ping(), set: (status) => health.set(status), logger });
+  parts.defer(() => monitor.stop());
+  const ops = await startOpsServer({ address: config.opsAddress, isReady: () => health.isServing() });
+  parts.defer(() => ops.stop());
+  const http = await startHttpServer({
+    pipeline,
+    services,
+    presenter: watchplanePresenter,
+    address: config.httpAddress,
+    corsOrigins: config.corsOrigins,
+    trustedProxies: config.trustedProxies,
+    logger,
+  });
+  parts.defer(() => http.stop());
+  const grpc = await startGrpcServer({ pipeline, address: config.grpcAddress, logger });
+  parts.defer(() => grpc.stop());
+
+  const running = parts.move();
+  let stopped: Promise<void> | undefined;
+  const stop = (): Promise<void> => {
+    health.shutdown();
+    stopped ??= Promise.allSettled([http.stop(), grpc.stop()]).then(() => running.disposeAsync());
+    return stopped;
+  };
+  return {
+    deployment,
+    usage,
+    grpcAddress: grpc.address,
+    httpAddress: http.address,
+    opsAddress: ops.address,
+    stop,
+    [Symbol.asyncDispose]: stop,
+  };
+}
+
+/** Customers' organizations have any profile but that of service keys. */
+function requireOrganizationProfile(profiles: Profiles, id: string): void {
+  const offered = profiles.ids.filter((candidate) => candidate !== SERVICE_PROFILE_ID);
+  if (!offered.includes(id)) throw new StartError(`LATCHKEY_PROFILE must be one of ${offered.join(", ")}, not ${id}`);
+}

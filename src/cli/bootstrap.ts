@@ -1,0 +1,44 @@
+/** `latchkey bootstrap`: gives an empty production deployment its first credentials, once. */
+import { openDeployment } from "../app.ts";
+import { AppError } from "../domain/errors.ts";
+import { StartError } from "../domain/start-error.ts";
+import { type Command, parseOptions, UsageError } from "./command.ts";
+import { configFrom, SETTING_OPTIONS, settingsHelp } from "./settings.ts";
+
+export const bootstrap: Command = {
+  name: "bootstrap",
+  summary: "make the first organization, admin and service key of an empty deployment",
+  usage: "--admin-email EMAIL [--organization NAME] [--json] [--<setting> VALUE …]",
+  help: () =>
+    `Prints the credentials once; nothing can show them again. Makes the root key unless one is set.\n\nSettings, each a variable or a flag:\n\n${settingsHelp()}`,
+  async run(args) {
+    const { values } = parseOptions(args, {
+      ...SETTING_OPTIONS,
+      organization: { type: "string" },
+      "admin-email": { type: "string" },
+      json: { type: "boolean" },
+    });
+    const { organization, "admin-email": adminEmail, json, ...flags } = values;
+    if (typeof adminEmail !== "string" || !/^[^\s@]+@[^\s@]+$/.test(adminEmail)) {
+      throw new UsageError("--admin-email is required, and must be an email address");
+    }
+    const config = configFrom(flags);
+    const deployment = await openDeployment(config, true);
+    try {
+      const credentials = await deployment.setUp({
+        organizationName: typeof organization === "string" ? organization : "default",
+        profileId: config.defaultProfile,
+        adminEmail,
+        adminPassword: undefined,
+      });
+      const lines = Object.entries(credentials).map(([name, value]) => `${name.padEnd(15)} ${value}`);
+      console.log(json === true ? JSON.stringify(credentials, null, 2) : lines.join("\n"));
+      return 0;
+    } catch (error) {
+      if (error instanceof AppError) throw new StartError(error.message);
+      throw error;
+    } finally {
+      await deployment.storage.close();
+    }
+  },
+};

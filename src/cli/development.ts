@@ -1,0 +1,61 @@
+/** The development start: first credentials, and commands to paste. */
+import { readFile, writeFile } from "node:fs/promises";
+import { join, relative } from "node:path";
+import type { App, Deployment, FirstCredentials } from "../app.ts";
+import type { Config } from "../config.ts";
+
+const credentialsFile = (config: Config): string => join(config.dataDir, "dev-credentials.json");
+
+/** Sets up organization `demo` and leaves its credentials in the data directory. */
+export async function makeDevelopmentCredentials({ config, setUp }: Deployment): Promise<FirstCredentials> {
+  const credentials = await setUp({
+    organizationName: "demo",
+    profileId: config.defaultProfile,
+    adminEmail: "admin@demo.localhost",
+    adminPassword: undefined,
+  });
+  await writeFile(credentialsFile(config), `${JSON.stringify(credentials, null, 2)}\n`, { mode: 0o600 });
+  return credentials;
+}
+
+/**
+ * Prints commands that work when pasted as they are. They go to the standard error, which leaves the
+ * standard output to the log. The secrets are shown at the first start only.
+ */
+export async function greetDeveloper(config: Config, app: App, first: FirstCredentials | undefined): Promise<void> {
+  const file = relative(process.cwd(), credentialsFile(config)) || credentialsFile(config);
+  const credentials = first ?? (await readCredentials(config));
+  if (credentials === undefined) return;
+  const get = (name: keyof FirstCredentials): string => `$(node -p 'JSON.parse(fs.readFileSync("${file}")).${name}')`;
+  const show = (name: keyof FirstCredentials): string => (first === undefined ? get(name) : first[name]);
+  const lines = [
+    "",
+    `Latchkey runs in development mode. Its credentials are in ${file}.`,
+    "",
+    "Issue a token, ask whether it is good, and list it (in another terminal):",
+    "",
+    `  export LATCHKEY_ADDR=${app.grpcAddress} LATCHKEY_TOKEN=${show("serviceKey")}`,
+    `  TOKEN=$(npx latchkey issue --org ${credentials.organizationId} --name "CI pipeline")`,
+    `  echo "$TOKEN" | npx latchkey introspect -`,
+    `  npx latchkey list --org ${credentials.organizationId}`,
+    "",
+    "The same over HTTP, as the organization's admin:",
+    "",
+    `  ACCESS_TOKEN=$(curl -s http://${app.httpAddress}/api/v1/auth/login -H 'Content-Type: application/json' \\`,
+    `    -d "{\\"email\\":\\"${credentials.adminEmail}\\",\\"password\\":\\"${show("adminPassword")}\\"}" \\`,
+    `    | node -p 'JSON.parse(fs.readFileSync(0)).data.accessToken')`,
+    `  curl -s http://${app.httpAddress}/api/v1/api-tokens -H "Authorization: Bearer $ACCESS_TOKEN" \\`,
+    `    -H 'Content-Type: application/json' -d '{"name":"CI pipeline"}'`,
+    "",
+  ];
+  console.error(lines.join("\n"));
+}
+
+async function readCredentials(config: Config): Promise<FirstCredentials | undefined> {
+  try {
+    return JSON.parse(await readFile(credentialsFile(config), "utf8")) as FirstCredentials;
+  } catch {
+    // The developer took the file away; the service works without it.
+    return undefined;
+  }
+}

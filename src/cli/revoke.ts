@@ -1,0 +1,18 @@
+/** `latchkey revoke`: ends a token for good. */
+import { TokenService } from "../../gen/latchkey/v1/token_pb.ts";
+import { type Command, parseOptions } from "./command.ts";
+import { CLIENT_OPTIONS, callService, clientHelp } from "./service-call.ts";
+
+export const revoke: Command = {
+  name: "revoke",
+  summary: "end a token for good, at once",
+  usage: "TOKEN_ID",
+  help: () => `TOKEN_ID is the public id (tok_…), not the secret.\n${clientHelp}`,
+  async run(args) {
+    const { values, positionals } = parseOptions(args, CLIENT_OPTIONS, 1);
+    const [id = ""] = positionals;
+    await callService(TokenService, values, (client) => client.revoke({ id }));
+    console.error(`revoked ${id}`);
+    return 0;
+  },
+};

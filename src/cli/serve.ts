@@ -1,0 +1,57 @@
+/** `latchkey serve`: runs the service until it is told to stop. */
+import { openDeployment, startApp } from "../app.ts";
+import type { Config } from "../config.ts";
+import { StartError } from "../domain/start-error.ts";
+import { type Command, parseOptions } from "./command.ts";
+import { greetDeveloper, makeDevelopmentCredentials } from "./development.ts";
+import { configFrom, SETTING_OPTIONS, settingsHelp } from "./settings.ts";
+
+export const serve: Command = {
+  name: "serve",
+  summary: "run the service",
+  usage: "[--dev] [--<setting> VALUE …]",
+  help: () => `--dev makes first credentials on an empty data directory. Settings, each a variable or a flag:\n\n${settingsHelp()}`,
+  async run(args) {
+    const { values } = parseOptions(args, { ...SETTING_OPTIONS, dev: { type: "boolean" } });
+    await serveUntilStopped(configFrom(values));
+    return 0;
+  },
+};
+
+async function serveUntilStopped(config: Config): Promise<void> {
+  const startedAtMs = performance.now();
+  const stopRequest = new Promise<NodeJS.Signals>((resolve) => {
+    process.once("SIGTERM", resolve);
+    process.once("SIGINT", resolve);
+  });
+  const development = config.mode === "development";
+  const deployment = await openDeployment(config, development);
+  const { logger, storage } = deployment;
+  try {
+    const empty = await storage.isEmpty();
+    if (empty && !development) {
+      throw new StartError(
+        `The database ${config.databasePath} is empty: run \`latchkey bootstrap\` first, or \`latchkey serve --dev\` to try things out`,
+      );
+    }
+    const credentials = empty ? await makeDevelopmentCredentials(deployment) : undefined;
+    await using app = await startApp(deployment);
+    if (development) await greetDeveloper(config, app, credentials);
+    logger.info(
+      {
+        grpc: app.grpcAddress,
+        http: app.httpAddress,
+        ops: app.opsAddress,
+        mode: config.mode,
+        durationMs: Math.round(performance.now() - startedAtMs),
+      },
+      "ready",
+    );
+    logger.info({ signal: await stopRequest }, "stopping");
+    await app.stop();
+    logger.info({}, "stopped");
+  } finally {
+    await storage.close();
+    logger.flush();
+  }
+}

@@ -1,0 +1,66 @@
+/** A gRPC client made from a service's descriptor: one promise-returning function a unary method. */
+import {
+  create,
+  type DescMethod,
+  type DescService,
+  fromBinary,
+  type MessageInitShape,
+  type MessageShape,
+  toBinary,
+} from "@bufbuild/protobuf";
+import { Client, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
+
+/** Names of a service's unary methods. */
+type UnaryNames<S extends DescService> = {
+  [Name in keyof S["method"]]: S["method"][Name]["methodKind"] extends "unary" ? Name : never;
+}[keyof S["method"]];
+
+export type ServiceClient<S extends DescService> = {
+  readonly [Name in UnaryNames<S>]: (
+    request: MessageInitShape<S["method"][Name]["input"]>,
+    options?: CallOptions,
+  ) => Promise<MessageShape<S["method"][Name]["output"]>>;
+} & { close(): void };
+
+export interface ClientOptions {
+  /** `host:port` */
+  readonly address: string;
+  /** A service key, API token or access token, sent as a bearer credential. */
+  readonly token?: string;
+}
+
+export interface CallOptions {
+  /** Milliseconds; the default is 10 s. */
+  readonly timeoutMs?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+const DEFAULT_TIMEOUT_MS = 10_000;
+
+/** Rejections are grpc-js's `ServiceError`, with `code` and `details`. */
+export function createClient<S extends DescService>(service: S, options: ClientOptions): ServiceClient<S> {
+  const client = new Client(options.address, credentials.createInsecure());
+  const methods = service.methods
+    .filter(({ methodKind }) => methodKind === "unary")
+    .map((method) => [method.localName, unaryCall(client, method, options.token)] as const);
+  return { ...Object.fromEntries(methods), close: () => client.close() } as ServiceClient<S>;
+}
+
+function unaryCall(client: Client, method: DescMethod, token: string | undefined) {
+  return (request: MessageInitShape<DescMethod["input"]>, call: CallOptions = {}): Promise<unknown> => {
+    const metadata = new Metadata();
+    if (token !== undefined) metadata.set("authorization", `Bearer ${token}`);
+    for (const [name, value] of Object.entries(call.headers ?? {})) metadata.set(name, value);
+    return new Promise((resolve, reject) => {
+      client.makeUnaryRequest(
+        `/${method.parent.typeName}/${method.name}`,
+        (message: MessageShape<DescMethod["input"]>) => Buffer.from(toBinary(method.input, message)),
+        (bytes) => fromBinary(method.output, bytes),
+        create(method.input, request),
+        metadata,
+        { deadline: Date.now() + (call.timeoutMs ?? DEFAULT_TIMEOUT_MS) },
+        (error: ServiceError | null, response?: unknown) => (error ? reject(error) : resolve(response)),
+      );
+    });
+  };
+}

@@ -1,0 +1,249 @@
+/** All settings: environment and flags in, one frozen, checked Config out. Nothing else reads them. */
+import { join, resolve } from "node:path";
+import type { AccessTokenAlgorithm } from "./domain/access-tokens.ts";
+import { isAddressBlock } from "./domain/address.ts";
+import { parseRootKey } from "./domain/root-key.ts";
+import { StartError } from "./domain/start-error.ts";
+
+export type Mode = "production" | "development";
+export type LogFormat = "auto" | "json" | "pretty";
+
+export interface Config {
+  readonly mode: Mode;
+  /** `host:port` of the internal listener. */
+  readonly grpcAddress: string;
+  /** `host:port` of the public listener. */
+  readonly httpAddress: string;
+  /** `host:port` of the operators' listener. */
+  readonly opsAddress: string;
+  readonly dataDir: string;
+  /** File of the SQLite database. */
+  readonly databasePath: string;
+  /** Id of the profile of new organizations. */
+  readonly defaultProfile: string;
+  /** The root key, when it is given as a setting. */
+  readonly rootKey: Uint8Array | undefined;
+  /** Where the root key lies otherwise. */
+  readonly rootKeyFile: string;
+  readonly accessTokenAlgorithm: AccessTokenAlgorithm;
+  readonly accessTokenIssuer: string;
+  readonly corsOrigins: readonly string[];
+  readonly trustedProxies: readonly string[];
+  readonly logLevel: string;
+  readonly logFormat: LogFormat;
+}
+
+/** One setting, as the documentation shows it. */
+export interface Setting {
+  readonly env: string;
+  /** Shown in the table; empty when there is none. */
+  readonly default: string;
+  readonly description: string;
+  /** A secret is taken from the environment only: flags can be seen by every user of a machine. */
+  readonly secret?: true;
+}
+
+export const SETTINGS = {
+  mode: {
+    env: "LATCHKEY_MODE",
+    default: "production",
+    description: "`production`, or `development`, which makes first credentials on an empty data directory",
+  },
+  grpcAddress: {
+    env: "LATCHKEY_GRPC_ADDR",
+    default: "127.0.0.1:50051",
+    description: "Where backends call over gRPC; port 0 picks a free one",
+  },
+  httpAddress: {
+    env: "LATCHKEY_HTTP_ADDR",
+    default: "127.0.0.1:8080",
+    description: "Where the public calls over HTTP; port 0 picks a free one",
+  },
+  opsAddress: {
+    env: "LATCHKEY_OPS_ADDR",
+    default: "127.0.0.1:9464",
+    description: "Where operators look: `/livez`, `/readyz`; port 0 picks a free one",
+  },
+  dataDir: {
+    env: "LATCHKEY_DATA_DIR",
+    default: "./data",
+    description: "Folder of the database file and the root key; made when it is missing",
+  },
+  databaseUrl: {
+    env: "LATCHKEY_DATABASE_URL",
+    default: "sqlite:<data dir>/latchkey.db",
+    description: "The database: `sqlite:` and a path",
+  },
+  profile: {
+    env: "LATCHKEY_PROFILE",
+    default: "watchplane",
+    description: "Profile of new organizations",
+  },
+  rootKey: {
+    env: "LATCHKEY_ROOT_KEY",
+    default: "the file `<data dir>/root.key`",
+    description: "Seals what the database alone must not reveal: 32 bytes, base64url. Keep a copy apart from backups",
+    secret: true,
+  },
+  accessTokenAlgorithm: {
+    env: "LATCHKEY_ACCESS_TOKEN_ALGORITHM",
+    default: "EdDSA",
+    description: "How access tokens are signed: `EdDSA` with a key that the service makes, or `HS256`",
+  },
+  accessTokenSecret: {
+    env: "LATCHKEY_ACCESS_TOKEN_SECRET",
+    default: "",
+    description: "The shared secret for `HS256`, at least 32 characters; refused with `EdDSA`",
+    secret: true,
+  },
+  accessTokenIssuer: {
+    env: "LATCHKEY_ACCESS_TOKEN_ISSUER",
+    default: "latchkey",
+    description: "`iss` of access tokens; one that says another isn't accepted",
+  },
+  corsOrigins: {
+    env: "LATCHKEY_CORS_ORIGINS",
+    default: "",
+    description: "Origins whose pages may call the public port, separated by commas, or `*`; empty allows none",
+  },
+  trustedProxies: {
+    env: "LATCHKEY_TRUSTED_PROXIES",
+    default: "",
+    description: "Addresses and CIDR blocks whose `X-Forwarded-For` counts, separated by commas",
+  },
+  logLevel: {
+    env: "LATCHKEY_LOG_LEVEL",
+    default: "info",
+    description: "`debug`, `info`, `warn`, `error` or `silent`",
+  },
+  logFormat: {
+    env: "LATCHKEY_LOG_FORMAT",
+    default: "auto",
+    description: "`json`, `pretty`, or `auto`: pretty when a person watches a terminal",
+  },
+} as const satisfies Readonly<Record<string, Setting>>;
+
+type SettingName = keyof typeof SETTINGS;
+
+/** Settings of the command line's client commands, which the service passes over. */
+export const CLIENT_SETTINGS = {
+  address: {
+    env: "LATCHKEY_ADDR",
+    default: "127.0.0.1:50051",
+    description: "gRPC address that `latchkey issue`, `list`, `revoke` and `introspect` call",
+  },
+  token: {
+    env: "LATCHKEY_TOKEN",
+    default: "",
+    description: "Credential of those commands: a service key",
+    secret: true,
+  },
+} as const satisfies Readonly<Record<string, Setting>>;
+
+/** The flag of a setting: `LATCHKEY_GRPC_ADDR` is `--grpc-addr`. */
+export function flagOf(setting: Setting): string {
+  return setting.env.replace(/^LATCHKEY_/, "").toLowerCase().replaceAll("_", "-");
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Reads and checks every setting. A flag wins over the environment.
+ *
+ * @param flags by flag name, without dashes
+ * @throws StartError with a line for each fault
+ */
+export function loadConfig(env: Environment, flags: Environment): Config {
+  const faults: string[] = [];
+  const known = new Set<string>([...Object.values(SETTINGS), ...Object.values(CLIENT_SETTINGS)].map(({ env: name }) => name));
+  for (const name of Object.keys(env)) {
+    if (name.startsWith("LATCHKEY_") && !known.has(name)) {
+      faults.push(`${name} is not a setting; \`latchkey serve --help\` lists them all`);
+    }
+  }
+  const raw = (name: SettingName): string => {
+    const setting: Setting = SETTINGS[name];
+    const value = (setting.secret ? undefined : flags[flagOf(setting)]) ?? env[setting.env];
+    return value === undefined || value === "" ? setting.default : value;
+  };
+  const check = (name: SettingName, holds: boolean, needs: string): void => {
+    if (!holds) faults.push(`${SETTINGS[name].env} ${needs}`);
+  };
+  const oneOf = <T extends string>(name: SettingName, allowed: readonly T[]): T => {
+    const value = raw(name);
+    check(name, (allowed as readonly string[]).includes(value), `must be one of ${allowed.join(", ")}, not ${value}`);
+    return value as T;
+  };
+  const address = (name: SettingName): string => {
+    const value = raw(name);
+    const port = /^(?:\[[0-9a-f:.]+\]|[\w.-]+):(\d{1,5})$/i.exec(value)?.[1];
+    check(name, port !== undefined && Number(port) <= 65535, `must be host:port, for example ${SETTINGS[name].default}, not ${value}`);
+    return value;
+  };
+  const list = (name: SettingName): readonly string[] =>
+    raw(name).split(",").map((item) => item.trim()).filter((item) => item !== "");
+
+  const mode = oneOf<Mode>("mode", ["production", "development"]);
+  if (flags["dev"] !== undefined && env[SETTINGS.mode.env] === "production") {
+    faults.push(`--dev contradicts ${SETTINGS.mode.env}=production; run \`latchkey serve\` without --dev`);
+  }
+  const dataDir = resolve(raw("dataDir"));
+  const databasePath = sqlitePath(raw("databaseUrl"), dataDir, faults);
+  const config: Config = {
+    mode: flags["dev"] === undefined ? mode : "development",
+    grpcAddress: address("grpcAddress"),
+    httpAddress: address("httpAddress"),
+    opsAddress: address("opsAddress"),
+    dataDir,
+    databasePath,
+    defaultProfile: raw("profile"),
+    rootKey: readRootKey(env[SETTINGS.rootKey.env], faults),
+    rootKeyFile: join(dataDir, "root.key"),
+    accessTokenAlgorithm: readAlgorithm(
+      oneOf("accessTokenAlgorithm", ["EdDSA", "HS256"]),
+      env[SETTINGS.accessTokenSecret.env] ?? "",
+      faults,
+    ),
+    accessTokenIssuer: raw("accessTokenIssuer"),
+    corsOrigins: list("corsOrigins"),
+    trustedProxies: list("trustedProxies"),
+    logLevel: oneOf("logLevel", ["debug", "info", "warn", "error", "silent"]),
+    logFormat: oneOf<LogFormat>("logFormat", ["auto", "json", "pretty"]),
+  };
+  for (const origin of config.corsOrigins) {
+    check("corsOrigins", origin === "*" || URL.parse(origin)?.origin === origin, `must hold origins such as https://app.example.com, not ${origin}`);
+  }
+  for (const block of config.trustedProxies) {
+    check("trustedProxies", isAddressBlock(block), `must hold addresses or CIDR blocks, not ${block}`);
+  }
+  if (faults.length > 0) throw new StartError(faults.join("\n"));
+  return Object.freeze(config);
+}
+
+function sqlitePath(url: string, dataDir: string, faults: string[]): string {
+  if (url === SETTINGS.databaseUrl.default) return join(dataDir, "latchkey.db");
+  if (url.startsWith("sqlite:") && url.length > "sqlite:".length) {
+    return resolve(url.slice("sqlite:".length).replace(/^\/\/(?=\/)/, ""));
+  }
+  // The URL may hold a password, so only its scheme is shown.
+  const scheme = /^\w+:/.exec(url)?.[0] ?? "that";
+  faults.push(`${SETTINGS.databaseUrl.env} must be sqlite: and a path; ${scheme} is not served`);
+  return "";
+}
+
+function readRootKey(text: string | undefined, faults: string[]): Uint8Array | undefined {
+  if (text === undefined || text === "") return undefined;
+  const key = parseRootKey(text);
+  if (key === undefined) faults.push(`${SETTINGS.rootKey.env} must be 32 bytes in base64url, 43 characters`);
+  return key;
+}
+
+function readAlgorithm(name: "EdDSA" | "HS256", secret: string, faults: string[]): AccessTokenAlgorithm {
+  const setting = SETTINGS.accessTokenSecret.env;
+  if (name === "EdDSA") {
+    if (secret !== "") faults.push(`${setting} is for HS256; unset it, or set ${SETTINGS.accessTokenAlgorithm.env}=HS256`);
+    return { name };
+  }
+  if (secret.length < 32) faults.push(`${setting} must have at least 32 characters for HS256`);
+  return { name, secret };
+}

@@ -1,0 +1,51 @@
+/** Structured logs: JSON lines for machines, pretty ones for a person at a terminal, secrets in neither. */
+import { isatty } from "node:tty";
+import { type DestinationStream, destination, pino } from "pino";
+import pretty from "pino-pretty";
+import type { Logger } from "./domain/logger.ts";
+
+export interface ClosableLogger extends Logger {
+  /** Writes out what is buffered. */
+  flush(): void;
+}
+
+export interface LoggerOptions {
+  readonly level: string;
+  /** `auto` is pretty when a person watches the standard output at a terminal. */
+  readonly format: "auto" | "json" | "pretty";
+  /** Prefixes of the secrets that must not be seen. */
+  readonly secretPrefixes: readonly string[];
+  /** Where lines go; undefined is the standard output. */
+  readonly sink: ((line: string) => void) | undefined;
+}
+
+/** Our own refresh tokens. */
+const REFRESH_TOKEN_PREFIX = "lkr_";
+
+/** Whatever goes wrong elsewhere, nothing that looks like a secret passes the last step to the output. */
+export function createLogger({ level, format, secretPrefixes, sink }: LoggerOptions): ClosableLogger {
+  const isPretty = format === "pretty" || (format === "auto" && sink === undefined && isatty(1));
+  const secrets = secretPattern([...secretPrefixes, REFRESH_TOKEN_PREFIX]);
+  // Lines leave in chunks off the hot path; `flush` writes the rest.
+  const output = sink === undefined && !isPretty ? destination({ fd: 1, sync: false }) : undefined;
+  const stream: DestinationStream = isPretty
+    ? pretty({ colorize: true, translateTime: "SYS:HH:MM:ss", ignore: "pid,hostname", sync: true })
+    : { write: sink ?? ((line) => void output?.write(line)) };
+  const log = pino(
+    { level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } },
+    { write: (line: string) => stream.write(line.replace(secrets, "[redacted]")) },
+  );
+  return {
+    debug: (fields, message) => log.debug(fields, message),
+    info: (fields, message) => log.info(fields, message),
+    warn: (fields, message) => log.warn(fields, message),
+    error: (fields, message) => log.error(fields, message),
+    flush: () => output?.flushSync(),
+  };
+}
+
+/** Secrets by their prefixes, and JSON Web Tokens. */
+function secretPattern(prefixes: readonly string[]): RegExp {
+  const escaped = prefixes.map((prefix) => prefix.replace(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`));
+  return new RegExp(String.raw`\b(?:(?:${escaped.join("|")})[\w-]{8,}|eyJ[\w-]{8,}(?:\.[\w-]+)*)`, "g");
+}

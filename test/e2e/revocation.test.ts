@@ -1,0 +1,65 @@
+/** After an acknowledged revoke, no introspection that starts later finds the token active. */
+import { describe, expect, it } from "vitest";
+import { IntrospectionService } from "../../gen/latchkey/v1/introspection_pb.ts";
+import { TokenService } from "../../gen/latchkey/v1/token_pb.ts";
+import { createClient } from "../../src/client/index.ts";
+import type { TokenRecord } from "../../src/domain/decision.ts";
+import type { Storage } from "../../src/domain/storage.ts";
+import { startTestApp, type TestAppOptions } from "../helpers/test-app.ts";
+
+const INTROSPECTIONS = 10_000;
+
+/** Revokes a token under load and counts the later introspections that still found it active. */
+async function countStaleAnswers(options: TestAppOptions): Promise<{ active: number; asked: number }> {
+  await using test = await startTestApp(options);
+  const connection = { address: test.app.grpcAddress, token: test.credentials.serviceKey };
+  const tokens = createClient(TokenService, connection);
+  const backend = createClient(IntrospectionService, connection);
+  const { organizationId } = test.credentials;
+  const { token, secret } = await tokens.issue({ organizationId, name: "to revoke" });
+
+  // Introspections are in flight while the revoke is, so that whatever might be cached is.
+  let revoked = false;
+  const load = Array.from({ length: 16 }, async () => {
+    while (!revoked) await backend.introspect({ token: secret });
+  });
+  await backend.introspect({ token: secret });
+  await tokens.revoke({ id: token?.id ?? "" });
+  revoked = true;
+  const later = Array.from({ length: INTROSPECTIONS }, () => backend.introspect({ token: secret }, { timeoutMs: 60_000 }));
+  const answers = await Promise.all(later);
+  await Promise.all(load);
+  tokens.close();
+  backend.close();
+  return { active: answers.filter(({ active }) => active).length, asked: answers.length };
+}
+
+/** A cache that nobody tells of revokes. */
+function staleCache(storage: Storage): Storage {
+  const cache = new Map<string, TokenRecord>();
+  return new Proxy(storage, {
+    get(target, property, receiver) {
+      if (property !== "findTokenByFingerprint") {
+        return (Reflect.get(target, property, receiver) as () => unknown).bind(target);
+      }
+      return async (fingerprint: Uint8Array): Promise<TokenRecord | undefined> => {
+        const key = Buffer.from(fingerprint).toString("hex");
+        const found = cache.get(key) ?? (await target.findTokenByFingerprint(fingerprint));
+        if (found !== undefined) cache.set(key, found);
+        return found;
+      };
+    },
+  });
+}
+
+describe("an acknowledged revoke", () => {
+  it("would be seen to be stale by this test if a cache kept the token", async () => {
+    const { active, asked } = await countStaleAnswers({ surroundings: { aroundStorage: staleCache } });
+    expect(asked).toBe(INTROSPECTIONS);
+    expect(active).toBeGreaterThan(0);
+  });
+
+  it("is never followed by an active answer", async () => {
+    expect(await countStaleAnswers({})).toEqual({ active: 0, asked: INTROSPECTIONS });
+  });
+});

@@ -1,0 +1,78 @@
+/** Canary secrets: after every kind of use and misuse, none is found anywhere but in its one response. */
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { expectOk, openSurface, type Outcome, type RpcSurface, SURFACES } from "../helpers/surfaces.ts";
+import { startTestApp } from "../helpers/test-app.ts";
+
+it("keeps secrets out of the database, its WAL, the log at its most verbose, and errors", async () => {
+  await using test = await startTestApp({
+    surroundings: {
+      // A storage that fails with the secret in its own error, once told to.
+      aroundStorage: (storage) =>
+        new Proxy(storage, {
+          get(target, property, receiver) {
+            const method = (Reflect.get(target, property, receiver) as (...args: unknown[]) => unknown).bind(target);
+            if (property !== "getToken") return method;
+            return (...args: unknown[]) => (leaked === undefined ? method(...args) : Promise.reject(new Error(`boom ${leaked}`)));
+          },
+        }),
+    },
+  });
+  let leaked: string | undefined;
+  const { serviceKey, adminEmail, adminPassword } = test.credentials;
+  const canaries: string[] = [serviceKey, adminPassword];
+  const answers: Outcome<unknown>[] = [];
+  const keep = <T>(outcome: Outcome<T>): Outcome<T> => {
+    answers.push(outcome);
+    return outcome;
+  };
+  for (const name of SURFACES) {
+    const surface = openSurface(test.app, name);
+    const session = expectOk(await surface.login(name === "grpc" ? { bearer: serviceKey } : {}, adminEmail, adminPassword));
+    const pair = expectOk(await surface.refresh(name === "grpc" ? { bearer: serviceKey } : {}, session.refreshToken));
+    const admin = { bearer: pair.accessToken };
+    const { id, secret } = expectOk(await surface.issue(admin, { name: "canary" }));
+    const gone = expectOk(await surface.issue(admin, { name: "gone" }));
+    canaries.push(session.accessToken, session.refreshToken, pair.accessToken, pair.refreshToken, secret, gone.secret);
+    expectOk(await surface.revoke(admin, gone.id));
+
+    // Secrets where they don't belong: as a name of the wrong shape, an id, a page token, a wrong header.
+    keep(await surface.get(admin, secret));
+    keep(await surface.revoke(admin, secret));
+    keep(await surface.list(admin, { pageToken: secret }));
+    keep(await surface.list({ bearer: secret }));
+    keep(await surface.list({ apiKey: gone.secret }));
+    keep(await surface.list({ apiKey: `${secret}0` }));
+    keep(await surface.issue(admin, { name: secret, scopes: [secret] }));
+    keep(await surface.refresh(name === "grpc" ? { bearer: serviceKey } : {}, session.refreshToken));
+    keep(await surface.login(name === "grpc" ? { bearer: serviceKey } : {}, adminEmail, `${adminPassword}x`));
+    if ("introspect" in surface) {
+      const rpc = surface as RpcSurface;
+      keep(await rpc.introspect({ bearer: serviceKey }, { token: secret }));
+      keep(await rpc.introspect({ bearer: serviceKey }, { token: gone.secret }));
+      keep(await rpc.introspect({ bearer: serviceKey }, { token: "x", clientIp: secret }));
+    }
+    leaked = secret;
+    expect(keep(await surface.get({ apiKey: secret }, id))).toMatchObject({ code: "INTERNAL" });
+    leaked = undefined;
+    surface.close();
+  }
+  await test.app.usage.flush();
+
+  const files = await readdir(test.config.dataDir);
+  expect(files).toContain("latchkey.db");
+  expect(files).toContain("latchkey.db-wal");
+  const places = new Map<string, string>();
+  for (const file of files) places.set(file, await readFile(join(test.config.dataDir, file), "latin1"));
+  places.set("the log", test.logLines.join(""));
+  places.set("answers", JSON.stringify(answers, (_, value: unknown) => (typeof value === "bigint" ? String(value) : value)));
+
+  // The search is able to find things: the name is in the database, the methods are in the log.
+  expect([...places.values()].some((text) => text.includes("canary"))).toBe(true);
+  expect(places.get("the log")).toContain("latchkey.v1.TokenService/Issue");
+  const found = canaries.flatMap((canary) =>
+    [...places].filter(([, text]) => text.includes(canary)).map(([place]) => `${canary.slice(0, 6)}… in ${place}`),
+  );
+  expect(found).toEqual([]);
+});

@@ -1,0 +1,115 @@
+/** Boots the real service for a test: its own database, its own folder, free ports. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type App, type FirstCredentials, openDeployment, type Surroundings, startApp } from "../../src/app.ts";
+import { type Config, type Environment, loadConfig } from "../../src/config.ts";
+import type { Organization, User } from "../../src/domain/entities.ts";
+import { fromPublicId, toPublicId, uuidV7 } from "../../src/domain/ids.ts";
+import type { Role } from "../../src/domain/roles.ts";
+import { builtInProfiles } from "../../src/profiles/built-in.ts";
+
+export interface Person {
+  readonly userId: string;
+  readonly email: string;
+  readonly password: string;
+}
+
+export interface TestApp extends AsyncDisposable {
+  readonly app: App;
+  readonly config: Config;
+  readonly credentials: FirstCredentials;
+  /** Every line that was logged so far. */
+  readonly logLines: string[];
+  /** Adds a person with a role to an organization; the default is the first one. */
+  addMember(role: Role, organizationId?: string): Promise<Person>;
+  /** Adds an organization and answers its public id. */
+  addOrganization(profile?: string): Promise<string>;
+  /** Makes a service key of one organization, or of all of them. */
+  addServiceKey(scopes: readonly string[], organizationId?: string): Promise<string>;
+}
+
+export interface TestAppOptions {
+  readonly env?: Environment;
+  readonly surroundings?: Partial<Surroundings>;
+}
+
+export async function startTestApp({ env = {}, surroundings = {} }: TestAppOptions = {}): Promise<TestApp> {
+  const folder = await mkdtemp(join(tmpdir(), "latchkey-test-"));
+  const config = loadConfig(
+    {
+      LATCHKEY_DATA_DIR: folder,
+      LATCHKEY_GRPC_ADDR: "127.0.0.1:0",
+      LATCHKEY_HTTP_ADDR: "127.0.0.1:0",
+      LATCHKEY_OPS_ADDR: "127.0.0.1:0",
+      LATCHKEY_LOG_LEVEL: "debug",
+      ...env,
+    },
+    {},
+  );
+  const logLines: string[] = [];
+  const logSink = (line: string): void => void logLines.push(line);
+  const deployment = await openDeployment(config, true, { logSink, ...surroundings });
+  const credentials = await deployment.setUp({
+    organizationName: "acme",
+    profileId: config.defaultProfile,
+    adminEmail: "admin@acme.example",
+    adminPassword: "correct horse battery staple",
+  });
+  const app = await startApp(deployment);
+  const { storage, passwords, entropy } = deployment;
+  const newId = (): string => uuidV7(Date.now(), entropy(10));
+  const memberPassword = "a member's password";
+  const memberHash = passwords.hash(memberPassword);
+
+  return {
+    app,
+    config,
+    credentials,
+    logLines,
+    async addMember(role, organizationId = credentials.organizationId) {
+      const user: User = {
+        id: newId(),
+        email: `${role}-${newId()}@acme.example`,
+        passwordHash: await memberHash,
+        createdAt: new Date(),
+      };
+      await storage.createUser(user);
+      const organization = fromPublicId("org", organizationId) ?? "";
+      await storage.putMembership({ organizationId: organization, userId: user.id, role, createdAt: new Date() });
+      return { userId: toPublicId("usr", user.id), email: user.email, password: memberPassword };
+    },
+    async addOrganization(profile = "watchplane") {
+      const organization: Organization = {
+        id: newId(),
+        name: "other",
+        profile,
+        plan: builtInProfiles.get(profile)?.plans[0] ?? "",
+        createdAt: new Date(),
+      };
+      await storage.createOrganization(organization);
+      return toPublicId("org", organization.id);
+    },
+    async addServiceKey(scopes, organizationId) {
+      const { createClient } = await import("../../src/client/index.ts");
+      const { TokenService } = await import("../../gen/latchkey/v1/token_pb.ts");
+      const client = createClient(TokenService, { address: app.grpcAddress, token: credentials.serviceKey });
+      try {
+        const system = toPublicId("org", "00000000-0000-0000-0000-000000000000");
+        const { secret } = await client.issue({
+          organizationId: organizationId ?? system,
+          name: "test key",
+          type: "service_key",
+          scopes: [...scopes],
+        });
+        return secret;
+      } finally {
+        client.close();
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      await app.stop();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
