@@ -240,7 +240,7 @@ function readRootKey(text: string | undefined, faults: string[]): Uint8Array | u
 
 function readAlgorithm(name: "EdDSA" | "HS256", secret: string, faults: string[]): AccessTokenAlgorithm {
   const setting = SETTINGS.accessTokenSecret.env;
-  if (name === "EdDSA") {
+  if (name !== "HS256") {
     if (secret !== "") faults.push(`${setting} is for HS256; unset it, or set ${SETTINGS.accessTokenAlgorithm.env}=HS256`);
     return { name };
   }

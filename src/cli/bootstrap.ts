@@ -6,8 +6,6 @@ import { type Command, parseOptions, UsageError } from "./command.ts";
 import { configFrom, SETTING_OPTIONS, settingsHelp } from "./settings.ts";
 
 export const bootstrap: Command = {
-  name: "bootstrap",
-  summary: "make the first organization, admin and service key of an empty deployment",
   usage: "--admin-email EMAIL [--organization NAME] [--json] [--<setting> VALUE …]",
   help: () =>
     `Prints the credentials once; nothing can show them again. Makes the root key unless one is set.\n\nSettings, each a variable or a flag:\n\n${settingsHelp()}`,

@@ -1,28 +1,46 @@
 /** The `latchkey` program: finds the command, and turns every failure into a line and an exit code. */
 import { StartError } from "../domain/start-error.ts";
-import { bootstrap } from "./bootstrap.ts";
 import { type Command, UsageError } from "./command.ts";
-import { introspect } from "./introspect.ts";
-import { issue } from "./issue.ts";
-import { list } from "./list.ts";
-import { revoke } from "./revoke.ts";
-import { serve } from "./serve.ts";
-import { CallError } from "./service-call.ts";
+import { CallError } from "./call-error.ts";
 
-const COMMANDS: readonly Command[] = [serve, bootstrap, issue, list, revoke, introspect];
+interface CommandEntry {
+  /** One line for the overview. */
+  readonly summary: string;
+  /** A command's parts are loaded when it runs: a client command needs nothing of the service. */
+  load(): Promise<Command>;
+}
+
+const COMMANDS: Readonly<Record<string, CommandEntry>> = {
+  serve: { summary: "run the service", load: async () => (await import("./serve.ts")).serve },
+  bootstrap: {
+    summary: "make the first organization, admin and service key of an empty deployment",
+    load: async () => (await import("./bootstrap.ts")).bootstrap,
+  },
+  issue: { summary: "make a token; its secret is printed once", load: async () => (await import("./issue.ts")).issue },
+  list: { summary: "list an organization's tokens", load: async () => (await import("./list.ts")).list },
+  revoke: { summary: "end a token for good, at once", load: async () => (await import("./revoke.ts")).revoke },
+  introspect: {
+    summary: "ask whether a token is good and what it can do",
+    load: async () => (await import("./introspect.ts")).introspect,
+  },
+};
 
 /** Exit codes: 0 done, 1 failed, 2 misused, 3 the token isn't good (`introspect`). */
 export async function runCommandLine(args: readonly string[]): Promise<number> {
-  const [name, ...rest] = args;
-  const command = COMMANDS.find((candidate) => candidate.name === name);
-  if (command === undefined) {
-    const asked = name === undefined || name === "help" || name === "--help" || name === "-h";
-    (asked ? console.log : console.error)(asked ? overview() : `latchkey: no command ${name}; \`latchkey help\` lists them`);
-    return asked ? 0 : 2;
+  const [name = "help", ...rest] = args;
+  if (["help", "--help", "-h"].includes(name)) {
+    console.log(overview());
+    return 0;
   }
+  const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (entry === undefined) {
+    console.error(`latchkey: no command ${name}; \`latchkey help\` lists them`);
+    return 2;
+  }
+  const command = await entry.load();
   try {
     if (rest.includes("--help") || rest.includes("-h")) {
-      console.log(`usage: latchkey ${command.name} ${command.usage}\n\n${command.help()}`);
+      console.log(`usage: latchkey ${name} ${command.usage}\n\n${command.help()}`);
       return 0;
     }
     return await command.run(rest);
@@ -32,7 +50,7 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
       return 1;
     }
     if (error instanceof UsageError) {
-      console.error(`latchkey ${command.name}: ${error.message}\nusage: latchkey ${command.name} ${command.usage}`);
+      console.error(`latchkey ${name}: ${error.message}\nusage: latchkey ${name} ${command.usage}`);
       return 2;
     }
     throw error;
@@ -40,7 +58,7 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
 }
 
 function overview(): string {
-  const width = Math.max(...COMMANDS.map(({ name }) => name.length));
-  const lines = COMMANDS.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`);
+  const width = Math.max(...Object.keys(COMMANDS).map((name) => name.length));
+  const lines = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`);
   return ["usage: latchkey <command> [options]", "", ...lines, "", "`latchkey <command> --help` says more."].join("\n");
 }

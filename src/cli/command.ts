@@ -2,9 +2,6 @@
 import { type ParseArgsOptionsConfig, parseArgs } from "node:util";
 
 export interface Command {
-  readonly name: string;
-  /** One line for the overview. */
-  readonly summary: string;
   /** What follows the command's name. */
   readonly usage: string;
   /** What `--help` prints under the usage line. */

@@ -8,8 +8,6 @@ import { CLIENT_OPTIONS, callService, clientHelp } from "./service-call.ts";
 const NOT_ALLOWED_EXIT_CODE = 3;
 
 export const introspect: Command = {
-  name: "introspect",
-  summary: "ask whether a token is good and what it can do",
   usage: "TOKEN|- [--scope SCOPE …] [--ip ADDRESS] [--dry-run]",
   help: () =>
     `With - the token is read from the standard input, out of sight of a process list.\nExits with 3 when the token isn't good for the call.\n${clientHelp}`,

@@ -6,8 +6,6 @@ import { type Command, parseOptions, UsageError } from "./command.ts";
 import { CLIENT_OPTIONS, callService, clientHelp } from "./service-call.ts";
 
 export const issue: Command = {
-  name: "issue",
-  summary: "make a token; its secret is printed once",
   usage:
     "--name NAME [--org ID] [--type TYPE] [--permission NAME] [--scope SCOPE …] [--expires-at TIME] [--ip BLOCK …] [--json]",
   help: () => `The secret stands alone on the standard output, the rest on the standard error.\n${clientHelp}`,

@@ -12,8 +12,6 @@ const STATE_NAMES = new Map<TokenState, string>(
 );
 
 export const list: Command = {
-  name: "list",
-  summary: "list an organization's tokens",
   usage: "[--org ID] [--all] [--json]",
   help: () => `--all shows revoked tokens too; --json prints one JSON object a line.\n${clientHelp}`,
   async run(args) {

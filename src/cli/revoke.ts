@@ -4,8 +4,6 @@ import { type Command, parseOptions } from "./command.ts";
 import { CLIENT_OPTIONS, callService, clientHelp } from "./service-call.ts";
 
 export const revoke: Command = {
-  name: "revoke",
-  summary: "end a token for good, at once",
   usage: "TOKEN_ID",
   help: () => `TOKEN_ID is the public id (tok_…), not the secret.\n${clientHelp}`,
   async run(args) {

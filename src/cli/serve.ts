@@ -7,8 +7,6 @@ import { greetDeveloper, makeDevelopmentCredentials } from "./development.ts";
 import { configFrom, SETTING_OPTIONS, settingsHelp } from "./settings.ts";
 
 export const serve: Command = {
-  name: "serve",
-  summary: "run the service",
   usage: "[--dev] [--<setting> VALUE …]",
   help: () => `--dev makes first credentials on an empty data directory. Settings, each a variable or a flag:\n\n${settingsHelp()}`,
   async run(args) {

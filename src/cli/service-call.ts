@@ -3,11 +3,7 @@ import type { DescService } from "@bufbuild/protobuf";
 import { type ServiceError, status } from "@grpc/grpc-js";
 import { createClient, type ServiceClient } from "../client/index.ts";
 import { CLIENT_SETTINGS } from "../config.ts";
-
-/** A call that the service refused, or that didn't reach it. */
-export class CallError extends Error {
-  override readonly name = "CallError";
-}
+import { CallError } from "./call-error.ts";
 
 export const CLIENT_OPTIONS = { addr: { type: "string" }, token: { type: "string" } } as const;
 
@@ -33,7 +29,9 @@ export async function callService<S extends DescService, T>(
   } catch (error) {
     const { code, details } = error as ServiceError;
     if (code === undefined) throw error;
-    if (code === status.UNAVAILABLE) throw new CallError(`can't reach the service at ${address}: ${details}`);
+    if (details.startsWith("No connection established")) {
+      throw new CallError(`nothing answers at ${address}: start the service, or set ${CLIENT_SETTINGS.address.env} or --addr`);
+    }
     const hint = code === status.UNAUTHENTICATED ? ` Set ${CLIENT_SETTINGS.token.env} or --token.` : "";
     throw new CallError(`${details}${hint}`);
   } finally {

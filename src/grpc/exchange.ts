@@ -32,7 +32,7 @@ const REQUEST_ID_HEADER = "x-request-id";
 type GrpcStatus = Parameters<ServerInterceptingCallInterface["sendStatus"]>[0];
 
 /** Messages of a stream that may wait for a slow client before the handler does. */
-const MAX_UNSENT = 16;
+const MAX_UNSENT = 16e9;
 
 const STATUS_BY_CODE: ReadonlyMap<number, Status> = new Map(
   [...Object.values(STATUS), OK].map((status) => [status.code, status]),
@@ -89,7 +89,9 @@ export class Exchange extends ServerInterceptingCall {
   }
 
   onReceiveHalfClose(): void {
-    this.#onRead?.(undefined);
+    // A client that breaks off looks like one that is done. Another read makes grpc-js notice, and tell in this tick.
+    this.#transport.startRead();
+    process.nextTick(() => this.#onRead?.(undefined));
   }
 
   /** The stream is gone: too early, or after an orderly end. */

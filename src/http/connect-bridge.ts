@@ -164,7 +164,7 @@ export class ConnectBridge {
     context.signal.addEventListener("abort", () => this.#watch(bridged, context.signal.reason));
     try {
       await this.#pipeline.authenticate(bridged.call);
-      bridged.timeoutMs = timeoutMs(bridged);
+      bridged.timeoutMs = readTimeoutMs(bridged);
     } catch (thrown) {
       throw this.#fail(bridged, thrown);
     }
@@ -285,7 +285,7 @@ function control({ exchange, call, timeoutMs }: BridgedCall): CallControl {
 }
 
 /** Connect would refuse a long deadline, and end a call that runs out of time as cancelled. */
-function timeoutMs({ exchange, format }: BridgedCall): number | undefined {
+function readTimeoutMs({ exchange, format }: BridgedCall): number | undefined {
   const name = format.protocol === "grpc-web" ? "grpc-timeout" : "connect-timeout-ms";
   const text = exchange.header(name);
   if (text === undefined) return undefined;

@@ -22,7 +22,7 @@ export function clientAddress(
   let client = canonicalAddress(remote ?? "") ?? "";
   if (forwardedFor === undefined) return client;
   const isTrusted = (address: string): boolean => trustedProxies.some((block) => addressMatches(block, address));
-  for (const hop of forwardedFor.split(",").reverse().slice(0, MAX_HOPS)) {
+  for (const hop of forwardedFor.split(",").toReversed().slice(0, MAX_HOPS)) {
     if (!isTrusted(client)) break;
     const address = canonicalAddress(withoutPort(hop.trim()));
     if (address === undefined) break;

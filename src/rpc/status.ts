@@ -1,5 +1,5 @@
 /** The one table from error kind to what each protocol calls it. */
-import { type ErrorKind } from "../domain/errors.ts";
+import type { ErrorKind } from "../domain/errors.ts";
 
 export interface Status {
   /** Number of the gRPC code. */

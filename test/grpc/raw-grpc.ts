@@ -47,7 +47,7 @@ export async function rawCall(
       );
       if (request.body) stream.end(request.body);
       // A ping comes back after the server has read everything that was sent before it.
-      if (request.onSent) session.ping(() => request.onSent?.());
+      stream.on("ready", () => session.ping(() => request.onSent?.()));
       let header: IncomingHttpHeaders = {};
       let trailer: IncomingHttpHeaders | undefined;
       const chunks: Buffer[] = [];

@@ -66,7 +66,7 @@ export interface TestServerOptions {
   readonly shutdownGraceMs?: number;
 }
 
-const caller: Caller = {
+export const CALLER: Caller = {
   kind: "user",
   userId: SYSTEM_ORGANIZATION_ID,
   organizationId: SYSTEM_ORGANIZATION_ID,
@@ -80,7 +80,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   };
   const authenticate: PipelineDeps["authenticate"] = async ({ value }) => {
     if (value !== KEY) throw invalidCredential();
-    return caller;
+    return CALLER;
   };
   const services = [
     serviceEntry(TokenService, "nobody", {

@@ -1,0 +1,91 @@
+/** The command line as thin clients of a running service. */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { runProgram } from "../helpers/service-process.ts";
+import { startTestApp, type TestApp } from "../helpers/test-app.ts";
+
+describe("the client commands", () => {
+  let test: TestApp;
+  const run = (args: readonly string[], input?: string) =>
+    runProgram(
+      args,
+      { LATCHKEY_ADDR: test.app.grpcAddress, LATCHKEY_TOKEN: test.credentials.serviceKey },
+      input,
+    );
+
+  beforeAll(async () => {
+    test = await startTestApp();
+  });
+
+  afterAll(() => test[Symbol.asyncDispose]());
+
+  it("issue, introspect, list and revoke a token", async () => {
+    const org = ["--org", test.credentials.organizationId];
+    const issued = await run(["issue", ...org, "--name", "CI pipeline"]);
+    // The secret stands alone, so that it can be piped into a secret manager.
+    expect(issued.stdout).toMatch(/^wp_[0-9a-f]{48}\n$/);
+    const [, id = ""] = /issued (tok_\w+) \(CI pipeline\)/.exec(issued.stderr) ?? [];
+
+    const good = await run(["introspect", "-"], issued.stdout);
+    expect(good.code).toBe(0);
+    expect(JSON.parse(good.stdout)).toMatchObject({ active: true, tokenId: id });
+
+    const listed = await run(["list", ...org]);
+    expect(listed.stdout).toMatch(/^ID +NAME +STATE +CREATED +LAST USED\n/);
+    expect(listed.stdout).toContain(`${id}  CI pipeline  active`);
+    const lines = (await run(["list", ...org, "--json"])).stdout.trim().split("\n");
+    expect(lines.map((line) => (JSON.parse(line) as { id: string }).id)).toEqual([id]);
+
+    expect(await run(["revoke", id])).toMatchObject({ code: 0, stdout: "", stderr: `revoked ${id}\n` });
+    const bad = await run(["introspect", issued.stdout.trim()]);
+    expect(bad).toMatchObject({ code: 3 });
+    expect(JSON.parse(bad.stdout)).toEqual({ active: false, allowed: false, reason: "REASON_REVOKED" });
+    expect((await run(["list", ...org])).stdout).not.toContain(id);
+    expect((await run(["list", ...org, "--all"])).stdout).toContain(`${id}  CI pipeline  revoked`);
+  });
+
+  it("say what the service refuses, on the standard error, with exit code 1", async () => {
+    expect(await run(["issue", "--name", "x"])).toEqual({
+      code: 1,
+      stdout: "",
+      stderr: "latchkey: organization_id: is required with a service key of all organizations\n",
+    });
+    expect(await run(["revoke", "tok_nope"])).toEqual({ code: 1, stdout: "", stderr: "latchkey: No such token.\n" });
+    const nobody = await runProgram(["list"], { LATCHKEY_ADDR: test.app.grpcAddress });
+    expect(nobody.code).toBe(1);
+    expect(nobody.stderr).toContain("Set LATCHKEY_TOKEN or --token.");
+    const nowhere = await run(["list", "--addr", "127.0.0.1:1"]);
+    expect(nowhere).toMatchObject({ code: 1, stdout: "" });
+    expect(nowhere.stderr).toMatch(/^latchkey: nothing answers at 127\.0\.0\.1:1: /);
+  });
+
+  it.each([
+    [["issue"], "--name is required"],
+    [["issue", "--name", "x", "--expires-at", "soon"], "--expires-at must be a time"],
+    [["revoke"], "needs 1 argument, not 0"],
+    [["introspect", "a", "b"], "needs 1 argument, not 2"],
+    [["list", "--nope"], "--nope"],
+    [["bootstrap"], "--admin-email is required"],
+  ])("%o is a misuse, with exit code 2 and the usage", async (args, message) => {
+    const { code, stdout, stderr } = await run(args);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+    expect(stderr).toContain(message);
+    expect(stderr).toContain(`usage: latchkey ${args[0]}`);
+  });
+});
+
+describe("help", () => {
+  const COMMANDS = ["serve", "bootstrap", "issue", "list", "revoke", "introspect"];
+
+  it("lists every command", async () => {
+    const { code, stdout } = await runProgram(["help"]);
+    expect(code).toBe(0);
+    for (const name of COMMANDS) expect(stdout).toMatch(new RegExp(`^  ${name} +\\w`, "m"));
+    expect(await runProgram(["toString"])).toMatchObject({ code: 2, stdout: "" });
+  });
+
+  it.each(COMMANDS)("explains %s", async (name) => {
+    const { code, stdout, stderr } = await runProgram([name, "--help"]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout).toMatch(new RegExp(`^usage: latchkey ${name}`));
+  });
+});
