@@ -1,7 +1,7 @@
 /**
  * Serves the Connect protocol and gRPC-Web at `/<service>/<method>`. Connect frames, encodes and maps
  * status codes; everything that is decided about a call is decided in the pipeline or here, because
- * what Connect says of a request that it can't read quotes the request.
+ * what Connect says of a message that it can't read or write quotes the message.
  */
 import {
   type DescMethod,
@@ -9,6 +9,8 @@ import {
   type DescMethodUnary,
   fromBinary,
   type Message,
+  toBinary,
+  toJson,
 } from "@bufbuild/protobuf";
 import {
   ConnectError,
@@ -71,8 +73,6 @@ interface BridgedCall extends HttpCall {
   readonly format: WireFormat;
   /** Set once the call's headers have been read. */
   timeoutMs: number | undefined;
-  /** What was thrown into Connect, to tell it from what Connect throws. */
-  failure: ConnectError | undefined;
 }
 
 const BRIDGED_CALL = createContextKey<BridgedCall | undefined>(undefined);
@@ -113,7 +113,7 @@ export class ConnectBridge {
       await this.#refuseFormat(exchange, httpCall);
       return;
     }
-    const bridged: BridgedCall = { ...httpCall, exchange, format, timeoutMs: undefined, failure: undefined };
+    const bridged: BridgedCall = { ...httpCall, exchange, format, timeoutMs: undefined };
     const answer = await handler({
       httpVersion: exchange.request.httpVersion,
       method: "POST",
@@ -161,7 +161,6 @@ export class ConnectBridge {
   /** Lets a call in on the strength of its headers, before any of its body is read. */
   async #admit(context: HandlerContext): Promise<void> {
     const bridged = bridgedCall(context);
-    context.signal.addEventListener("abort", () => this.#watch(bridged, context.signal.reason));
     try {
       await this.#pipeline.authenticate(bridged.call);
       bridged.timeoutMs = readTimeoutMs(bridged);
@@ -173,6 +172,7 @@ export class ConnectBridge {
   async #unary(handler: UnaryHandler<DescMethod>, request: Message, bridged: BridgedCall): Promise<Message> {
     try {
       const response = await this.#pipeline.unary(bridged.call, handler, request, control(bridged));
+      checkEncodable(bridged, response);
       bridged.settle(OK);
       return response;
     } catch (thrown) {
@@ -193,7 +193,10 @@ export class ConnectBridge {
             Math.min(limits.timeoutMs, MAX_TIMER_MS),
           );
     try {
-      yield* this.#pipeline.stream(call, handler, only(request), limits);
+      for await (const response of this.#pipeline.stream(call, handler, only(request), limits)) {
+        checkEncodable(bridged, response);
+        yield response;
+      }
       // A handler that was told to stop may have ended as if it were done.
       exchange.signal.throwIfAborted();
       bridged.settle(OK);
@@ -223,20 +226,7 @@ export class ConnectBridge {
   #fail(bridged: BridgedCall, thrown: unknown): ConnectError {
     const error = this.#pipeline.toError(bridged.call, thrown);
     bridged.settle(error);
-    bridged.failure = connectError(error);
-    return bridged.failure;
-  }
-
-  /**
-   * Looks at how Connect ends a call. It aborts the call's context with the error that it is about to
-   * send. One that isn't ours means an answer that can't be encoded, and its text is not for outside.
-   */
-  #watch(bridged: BridgedCall, reason: unknown): void {
-    const isOrderly = reason instanceof DOMException && reason.name === "AbortError";
-    if (isOrderly || reason === bridged.failure || bridged.exchange.signal.aborted) return;
-    const failure = this.#fail(bridged, reason);
-    if (!(reason instanceof ConnectError)) return;
-    Object.assign(reason, { code: failure.code, rawMessage: failure.rawMessage, details: [] });
+    return connectError(error);
   }
 
   async #refuseFormat(exchange: Exchange, { call, settle }: HttpCall): Promise<void> {
@@ -311,6 +301,12 @@ function checkBinary({ input }: DescMethod, bytes: Uint8Array): void {
   } catch {
     throw new AppError("invalid_argument", `The request body is not a ${input.typeName}.`);
   }
+}
+
+/** Throws what Connect would send to the client in its own words, values included. */
+function checkEncodable({ call, format }: BridgedCall, response: Message): void {
+  if (format.isJson) toJson(call.method.output, response);
+  else toBinary(call.method.output, response);
 }
 
 async function* only(request: Message): AsyncGenerator<Message> {

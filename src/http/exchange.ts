@@ -9,6 +9,9 @@ import { STATUS, type Status } from "../rpc/status.ts";
 /** A body up to this size is read and thrown away so that the connection can go on; a larger one ends it. */
 const DISCARDABLE_BYTES = 64 * 1024;
 
+/** Why work on an exchange ends when its connection does. One for all: nobody reads where it was made. */
+export const CALLER_GONE = new AppError("cancelled", "The caller gave the call up.");
+
 export class Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
@@ -66,7 +69,7 @@ export class Exchange {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.abort(new AppError("cancelled", "The caller gave the call up."));
+    this.abort(CALLER_GONE);
     for (const listener of this.#onClose) listener();
     this.#onClose.clear();
   }

@@ -1,6 +1,6 @@
 /** Reads a request's body, never more of it than the method takes. */
 import { AppError } from "../domain/errors.ts";
-import type { Exchange } from "./exchange.ts";
+import { CALLER_GONE, type Exchange } from "./exchange.ts";
 
 const FIRST_BYTES = 1024;
 
@@ -16,9 +16,8 @@ export async function readBody(exchange: Exchange, maxBytes: number, framingByte
   const { request } = exchange;
   const encoding = exchange.header("content-encoding") ?? "identity";
   if (encoding !== "identity") throw compressed();
-  const tooLarge = new AppError("too_large", `The request is larger than ${maxBytes} bytes.`);
   const limit = maxBytes + framingBytes;
-  if ((exchange.declaredBytes ?? 0) > limit) throw tooLarge;
+  if ((exchange.declaredBytes ?? 0) > limit) throw tooLarge(maxBytes);
   exchange.askForBody();
 
   // Grows by copying: a list of chunks would cost many times its bytes when they come one by one.
@@ -27,7 +26,7 @@ export async function readBody(exchange: Exchange, maxBytes: number, framingByte
   try {
     // The default would take the connection down with the loop, and with it the answer.
     for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-      if (size + chunk.length > limit) throw tooLarge;
+      if (size + chunk.length > limit) throw tooLarge(maxBytes);
       if (size + chunk.length > body.length) {
         const grown = Buffer.allocUnsafe(Math.min(limit, Math.max(body.length * 2, size + chunk.length)));
         body.copy(grown, 0, 0, size);
@@ -37,9 +36,13 @@ export async function readBody(exchange: Exchange, maxBytes: number, framingByte
       size += chunk.length;
     }
   } catch (error) {
-    throw error instanceof AppError ? error : new AppError("cancelled", "The caller gave the call up.");
+    throw error instanceof AppError ? error : CALLER_GONE;
   }
   return body.subarray(0, size);
+}
+
+function tooLarge(maxBytes: number): AppError {
+  return new AppError("too_large", `The request is larger than ${maxBytes} bytes.`);
 }
 
 /** Compression is not for messages this small, and a bomb that inflates is not for anybody. */

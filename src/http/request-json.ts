@@ -9,9 +9,7 @@ import {
   ScalarType,
 } from "@bufbuild/protobuf";
 import { AppError, type FieldViolation, invalidArgument } from "../domain/errors.ts";
-
-/** Enough to mend a request by; a request of nothing but faults doesn't get an answer many times its size. */
-export const MAX_VIOLATIONS = 16;
+import { MAX_VIOLATIONS } from "../rpc/limits.ts";
 
 /** No message of the API nests anywhere near this deep. */
 const MAX_DEPTH = 16;

@@ -1,7 +1,8 @@
 /** Values of request fields that come in a URL, in its path or its query. */
 import { type DescField, type DescMessage, type JsonValue, ScalarType } from "@bufbuild/protobuf";
 import { type FieldViolation, invalidArgument } from "../domain/errors.ts";
-import { findField, isMessageJson, MAX_VIOLATIONS, shownName, wanted } from "./request-json.ts";
+import { MAX_VIOLATIONS } from "../rpc/limits.ts";
+import { findField, isMessageJson, shownName, wanted } from "./request-json.ts";
 
 type JsonObject = Record<string, JsonValue>;
 

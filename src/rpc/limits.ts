@@ -8,6 +8,12 @@ export const MAX_TIMEOUT_MS = 30_000;
 /** The most that any request message may be. */
 export const MAX_REQUEST_BYTES = 2 * 1024 * 1024;
 
+/**
+ * The most faults that one error names: enough to mend a request by, and little enough for the trailers
+ * that gRPC sends errors in.
+ */
+export const MAX_VIOLATIONS = 16;
+
 const MAX_SMALL_REQUEST_BYTES = 64 * 1024;
 
 /**

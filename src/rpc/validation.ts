@@ -3,6 +3,7 @@ import type { DescMessage, Message } from "@bufbuild/protobuf";
 import { pathToString } from "@bufbuild/protobuf/reflect";
 import { createValidator, type Violation } from "@bufbuild/protovalidate";
 import { type FieldViolation, invalidArgument } from "../domain/errors.ts";
+import { MAX_VIOLATIONS } from "./limits.ts";
 
 /** A path quotes map keys, and those are the caller's to choose. */
 const MAX_FIELD_LENGTH = 120;
@@ -10,12 +11,14 @@ const MAX_FIELD_LENGTH = 120;
 const validator = createValidator();
 
 /**
- * @throws AppError of kind `invalid_argument` that names every field at fault.
+ * @throws AppError of kind `invalid_argument` that names the fields at fault.
  * @throws Error when a rule itself is broken, which is a fault of ours.
  */
 export function validate(schema: DescMessage, message: Message): void {
   const result = validator.validate(schema, message);
-  if (result.kind === "invalid") throw invalidArgument(...result.violations.map(toFieldViolation));
+  if (result.kind === "invalid") {
+    throw invalidArgument(...result.violations.slice(0, MAX_VIOLATIONS).map(toFieldViolation));
+  }
   if (result.kind === "error") throw result.error;
 }
 

@@ -3,11 +3,23 @@ import { type Client, Code, ConnectError, createClient, type Transport } from "@
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { BadRequestSchema } from "../../gen/google/rpc/error_details_pb.ts";
-import { Health, HealthCheckRequestSchema, HealthCheckResponse_ServingStatus } from "../../gen/grpc/health/v1/health_pb.ts";
+import {
+  Health,
+  HealthCheckRequestSchema,
+  HealthCheckResponse_ServingStatus,
+} from "../../gen/grpc/health/v1/health_pb.ts";
 import { AuthService } from "../../gen/latchkey/v1/auth_pb.ts";
 import { IssueRequestSchema, TokenService } from "../../gen/latchkey/v1/token_pb.ts";
 import { AppError } from "../../src/domain/errors.ts";
-import { ACCESS_TOKEN, AUTHORIZED, CANARY, JSON_TYPE, RawClient, startTestServer, type TestServer } from "./test-server.ts";
+import {
+  ACCESS_TOKEN,
+  AUTHORIZED,
+  CANARY,
+  JSON_TYPE,
+  RawClient,
+  startTestServer,
+  type TestServer,
+} from "./test-server.ts";
 
 const ISSUE = "/latchkey.v1.TokenService/Issue";
 
@@ -63,8 +75,9 @@ async function post(
   contentType: string,
   body: string | Uint8Array<ArrayBuffer>,
   headers: Record<string, string> = {},
+  url = server.url,
 ): Promise<{ status: number; text: string; headers: Headers }> {
-  const response = await fetch(server.url + path, {
+  const response = await fetch(url + path, {
     method: "POST",
     headers: { ...AUTHORIZED, "Content-Type": contentType, ...headers },
     body,
@@ -83,7 +96,10 @@ describe.each(PROTOCOLS)("%s", (protocol) => {
     const health = createClient(Health, transport(protocol, server.url, ""));
     const statuses = [];
     for await (const { status } of health.watch({})) statuses.push(status);
-    expect(statuses).toEqual([HealthCheckResponse_ServingStatus.NOT_SERVING, HealthCheckResponse_ServingStatus.SERVING]);
+    expect(statuses).toEqual([
+      HealthCheckResponse_ServingStatus.NOT_SERVING,
+      HealthCheckResponse_ServingStatus.SERVING,
+    ]);
   });
 
   it("needs no credential where one gets one", async () => {
@@ -123,8 +139,8 @@ describe.each(PROTOCOLS)("%s", (protocol) => {
         get: () => Promise.reject(new AppError("permission_denied", "Only owners and admins may.")),
         list: () => Promise.reject(new Error(CANARY)),
         revoke: () => Promise.reject(new ConnectError(CANARY, Code.DataLoss)),
-        // What no client asked for: a time that has no form in JSON, a string that has none in UTF-8.
-        issue: async () => ({ token: { name: "\ud800", createdAt: { seconds: 10n ** 17n, nanos: 0 } }, secret: CANARY }),
+        // Not to be had without a lie to the compiler: a field that holds something else than its type.
+        issue: async () => ({ token: { createdAt: { seconds: CANARY as never, nanos: 0 } }, secret: CANARY }),
       },
     });
     const client = tokens(protocol, other.url);
@@ -143,28 +159,6 @@ describe.each(PROTOCOLS)("%s", (protocol) => {
     expect(other.log.lines.filter(({ message }) => message === "call failed")).toHaveLength(3);
   });
 
-  it("ends a call that runs out of time as that", async () => {
-    await using other = await startTestServer({ tokens: { list: () => Promise.withResolvers<never>().promise } });
-    const headers = { "X-Request-Id": "late-1" };
-    const error = await failure(tokens(protocol, other.url).list({}, { timeoutMs: 50, headers }));
-    expect(error.code).toBe(Code.DeadlineExceeded);
-    expect(await other.log.call("late-1")).toMatchObject({ code: "DEADLINE_EXCEEDED" });
-  });
-
-  it("ends a stream that runs out of time as that", async () => {
-    await using other = await startTestServer({
-      watch: async function* (_requests, _call, signal) {
-        yield {};
-        await new Promise((resolve) => signal.addEventListener("abort", resolve));
-      },
-    });
-    const health = createClient(Health, transport(protocol, other.url));
-    const drained = async (): Promise<void> => {
-      for await (const _ of health.watch({}, { timeoutMs: 100 }));
-    };
-    expect((await failure(drained())).code).toBe(Code.DeadlineExceeded);
-  });
-
   it("tells a stream's handler that its client has gone", async () => {
     const aborted = Promise.withResolvers<unknown>();
     await using other = await startTestServer({
@@ -175,14 +169,18 @@ describe.each(PROTOCOLS)("%s", (protocol) => {
       },
     });
     const health = createClient(Health, transport(protocol, other.url));
-    for await (const _ of health.watch({}, { headers: { "X-Request-Id": "gone-1" } })) break;
+    const controller = new AbortController();
+    const options = { headers: { "X-Request-Id": "gone-1" }, signal: controller.signal };
+    for await (const _ of health.watch({}, options)) {
+      controller.abort();
+      break;
+    }
     expect(await aborted.promise).toMatchObject({ kind: "cancelled" });
     expect(await other.log.call("gone-1")).toMatchObject({ code: "CANCELLED" });
   });
 
   it("sends an error in the middle of a stream", async () => {
     await using other = await startTestServer({
-      // oxlint-disable-next-line require-yield
       watch: async function* () {
         yield {};
         throw new AppError("unavailable", "Come back later.");
@@ -196,8 +194,21 @@ describe.each(PROTOCOLS)("%s", (protocol) => {
   });
 });
 
+/** The status and the message in gRPC-Web's trailers, which stand at the end of the body. */
+function trailers(text: string): { code: string | undefined; message: string } {
+  const value = (name: string): string | undefined => new RegExp(`${name}: (.*)\r\n`).exec(text)?.[1];
+  return { code: CODES[value("grpc-status") ?? ""], message: decodeURIComponent(value("grpc-message") ?? "") };
+}
+
+/** Names of the codes by their numbers. */
+const CODES: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.entries(Code)
+    .filter(([, code]) => typeof code === "number")
+    .map(([name, code]) => [`${code}`, name.replaceAll(/(?<=[a-z])(?=[A-Z])/g, "_").toUpperCase()]),
+);
+
 describe("a deadline", () => {
-  it.each(["9999999999", "2147483648", "0000000001000"].slice(0, 2))("of %s ms is fine, if far off", async (timeout) => {
+  it.each(["9999999999", "2147483648"])("of %s ms is fine, if far off", async (timeout) => {
     expect((await post(ISSUE, "application/json", '{"name":"x"}', { "Connect-Timeout-Ms": timeout })).status).toBe(200);
   });
 
@@ -207,10 +218,45 @@ describe("a deadline", () => {
     expect(text).toContain("grpc-status: 0");
   });
 
+  // Not with a client of Connect's, whose own timer would hang up first.
+  const late = { code: "DEADLINE_EXCEEDED", message: "The call took longer than its deadline." };
+
+  it("that passes ends a call as that", async () => {
+    await using other = await startTestServer({ tokens: { list: () => Promise.withResolvers<never>().promise } });
+    const path = "/latchkey.v1.TokenService/List";
+    const connect = await post(path, "application/json", "{}", { "Connect-Timeout-Ms": "50" }, other.url);
+    expect(connect.status).toBe(504);
+    expect(JSON.parse(connect.text)).toEqual({ code: "deadline_exceeded", message: late.message });
+    const headers = { "Grpc-Timeout": "50m", "X-Request-Id": "late-1" };
+    const grpcWeb = await post(path, "application/grpc-web+proto", envelope(new Uint8Array()), headers, other.url);
+    expect(trailers(grpcWeb.text)).toEqual(late);
+    expect(await other.log.call("late-1")).toMatchObject({ code: "DEADLINE_EXCEEDED" });
+  });
+
+  it("that passes ends a stream as that", async () => {
+    await using other = await startTestServer({
+      watch: async function* (_requests, _call, signal) {
+        yield {};
+        await new Promise((resolve) => signal.addEventListener("abort", resolve));
+      },
+    });
+    const path = "/grpc.health.v1.Health/Watch";
+    const body = envelope(new Uint8Array());
+    const headers = { "Connect-Timeout-Ms": "50", "X-Request-Id": "late-2" };
+    const connect = await post(path, "application/connect+proto", body, headers, other.url);
+    expect(connect.text).toContain(`{"code":"deadline_exceeded","message":"${late.message}"}`);
+    expect(await other.log.call("late-2")).toMatchObject({ code: "DEADLINE_EXCEEDED" });
+    const grpcWeb = await post(path, "application/grpc-web+proto", body, { "Grpc-Timeout": "50m" }, other.url);
+    expect(trailers(grpcWeb.text)).toEqual(late);
+  });
+
   it.each(["soon", "-1", "1.5", "99999999999", ""])("of %j is refused", async (timeout) => {
     const { status, text } = await post(ISSUE, "application/json", '{"name":"x"}', { "Connect-Timeout-Ms": timeout });
     expect(status).toBe(400);
-    expect(JSON.parse(text)).toMatchObject({ code: "invalid_argument", message: "connect-timeout-ms: is not a timeout" });
+    expect(JSON.parse(text)).toMatchObject({
+      code: "invalid_argument",
+      message: "connect-timeout-ms: is not a timeout",
+    });
   });
 });
 
@@ -242,7 +288,7 @@ describe("a body", () => {
     const { status, text } = await post(ISSUE, contentType, body, { "X-Request-Id": requestId });
     if (contentType.startsWith("application/grpc-web")) {
       expect(status).toBe(200);
-      expect(text).toMatch(/grpc-status: 3\r\n/);
+      expect(trailers(text).code).toBe("INVALID_ARGUMENT");
     } else {
       expect(status).toBe(400);
       expect(JSON.parse(text)).toMatchObject({ code: "invalid_argument" });
@@ -253,12 +299,21 @@ describe("a body", () => {
   });
 
   it("of a stream's request is held to the same", async () => {
-    const watch = (body: Uint8Array<ArrayBuffer>) => post("/grpc.health.v1.Health/Watch", "application/connect+json", body);
+    const watch = (body: Uint8Array<ArrayBuffer>) =>
+      post("/grpc.health.v1.Health/Watch", "application/connect+json", body);
     const bad = await watch(envelope(utf8(`{"service":{"${CANARY}":1}}`)));
     expect(bad.text).toContain('"code":"invalid_argument"');
     expect(bad.text).not.toContain(CANARY);
     const good = await watch(envelope(utf8(toJsonString(HealthCheckRequestSchema, create(HealthCheckRequestSchema)))));
     expect(good.text).toContain('"SERVING"');
+  });
+
+  it("with a thousand faults is told of a few", async () => {
+    const requests = Array.from({ length: 1000 }, () => ({ token: "x", clientIp: "nowhere" }));
+    const path = "/latchkey.v1.IntrospectionService/BatchIntrospect";
+    const { status, text } = await post(path, "application/json", JSON.stringify({ requests }));
+    expect(status).toBe(400);
+    expect(text.length).toBeLessThan(10_000);
   });
 
   it("that is compressed is refused", async () => {
@@ -315,16 +370,14 @@ describe("other ways in", () => {
 });
 
 describe("the same case", () => {
-  const CODES: Readonly<Record<string, string>> = Object.fromEntries(
-    Object.entries(Code)
-      .filter(([, code]) => typeof code === "number")
-      .map(([name, code]) => [`${code}`, name.replaceAll(/(?<=[a-z])(?=[A-Z])/g, "_").toUpperCase()]),
-  );
-
   const cases: readonly [string, Parameters<Client<typeof TokenService>["get"]>[0], string][] = [
     ["an unknown token", { id: "tok_2" }, "/tok_2"],
     ["an id that is too long", { id: "x".repeat(1001) }, `/${"x".repeat(1001)}`],
-    ["an organization that is too long", { id: "a", organizationId: "x".repeat(1001) }, `/a?organizationId=${"x".repeat(1001)}`],
+    [
+      "an organization that is too long",
+      { id: "a", organizationId: "x".repeat(1001) },
+      `/a?organizationId=${"x".repeat(1001)}`,
+    ],
   ];
 
   it.each(cases)("%s has one code and one message everywhere", async (_, request, path) => {
@@ -352,8 +405,7 @@ describe("the same case", () => {
     const connect = JSON.parse((await post(ISSUE, "application/json", body)).text) as { code: string; message: string };
     expect({ code: connect.code.toUpperCase(), message: connect.message }).toEqual(error);
     const { text } = await post(ISSUE, "application/grpc-web+json", envelope(utf8(body)));
-    const [, status = "", message = ""] = /grpc-status: (\d+)\r\ngrpc-message: (.*)\r\n/.exec(text) ?? [];
-    expect({ code: CODES[status], message: decodeURIComponent(message) }).toEqual(error);
+    expect(trailers(text)).toEqual(error);
   });
 });
 

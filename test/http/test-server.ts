@@ -1,5 +1,4 @@
 /** A real HTTP server on a free port, with small handlers behind the real services. */
-import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { Health, HealthCheckResponse_ServingStatus } from "../../gen/grpc/health/v1/health_pb.ts";
@@ -20,7 +19,7 @@ export const JSON_TYPE = { "Content-Type": "application/json" };
 /** Put where a secret may go by mistake; it must come out nowhere. */
 export const CANARY = "cAnArY7";
 
-export const CREATED_AT = new Date("2025-01-15T10:00:00Z");
+const CREATED_AT = new Date("2025-01-15T10:00:00Z");
 
 export interface LogLine {
   readonly level: string;
@@ -179,18 +178,20 @@ export class RawClient {
 
   /** Resolves with all that came so far once it matches, or at the end of the connection. */
   async until(pattern: RegExp): Promise<string> {
-    while (!pattern.test(this.received) && !this.socket.closed) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#waiting.push(resolve);
-      await promise;
-    }
+    while (!pattern.test(this.received) && !this.socket.closed) await this.#change();
     return this.received;
   }
 
   /** Resolves with all that came once the server has closed the connection. */
   async untilClosed(): Promise<string> {
-    if (!this.socket.closed) await once(this.socket, "close");
+    while (!this.socket.closed) await this.#change();
     return this.received;
+  }
+
+  #change(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.push(resolve);
+    return promise;
   }
 
   [Symbol.dispose](): void {
