@@ -20,8 +20,8 @@ import { Pipeline } from "./rpc/pipeline.ts";
 import { createServices } from "./rpc/services.ts";
 import { createAccessTokens } from "./security/access-tokens.ts";
 import { createPasswordHasher } from "./security/passwords.ts";
-import { createSealer, type Sealer } from "./security/sealer.ts";
 import { ensureRootKeyFile, readRootKeyFile } from "./security/root-key-file.ts";
+import { createSealer, type Sealer } from "./security/sealer.ts";
 import { openSqliteStorage } from "./storage/sqlite/sqlite-storage.ts";
 import { authenticate } from "./usecases/authenticate.ts";
 import { type FirstCredentials, type SetUpInput, setUp } from "./usecases/set-up.ts";
@@ -120,7 +120,10 @@ export async function startApp(deployment: Deployment): Promise<App> {
     issuer: config.accessTokenIssuer,
     algorithm: config.accessTokenAlgorithm,
   }).catch((cause: unknown) => {
-    throw new StartError(`The signing key in ${config.databasePath} doesn't open: put back the root key that it was made with`, { cause });
+    throw new StartError(
+      `The signing key in ${config.databasePath} doesn't open: put back the root key that it was made with`,
+      { cause },
+    );
   });
   const usage = new UsageRecorder(storage, clock, logger);
   parts.defer(() => usage.stop());

@@ -142,7 +142,10 @@ export const CLIENT_SETTINGS = {
 
 /** The flag of a setting: `LATCHKEY_GRPC_ADDR` is `--grpc-addr`. */
 export function flagOf(setting: Setting): string {
-  return setting.env.replace(/^LATCHKEY_/, "").toLowerCase().replaceAll("_", "-");
+  return setting.env
+    .replace(/^LATCHKEY_/, "")
+    .toLowerCase()
+    .replaceAll("_", "-");
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -155,7 +158,9 @@ export type Environment = Readonly<Record<string, string | undefined>>;
  */
 export function loadConfig(env: Environment, flags: Environment): Config {
   const faults: string[] = [];
-  const known = new Set<string>([...Object.values(SETTINGS), ...Object.values(CLIENT_SETTINGS)].map(({ env: name }) => name));
+  const known = new Set<string>(
+    [...Object.values(SETTINGS), ...Object.values(CLIENT_SETTINGS)].map(({ env: name }) => name),
+  );
   for (const name of Object.keys(env)) {
     if (name.startsWith("LATCHKEY_") && !known.has(name)) {
       faults.push(`${name} is not a setting; \`latchkey serve --help\` lists them all`);
@@ -177,11 +182,18 @@ export function loadConfig(env: Environment, flags: Environment): Config {
   const address = (name: SettingName): string => {
     const value = raw(name);
     const port = /^(?:\[[0-9a-f:.]+\]|[\w.-]+):(\d{1,5})$/i.exec(value)?.[1];
-    check(name, port !== undefined && Number(port) <= 65535, `must be host:port, for example ${SETTINGS[name].default}, not ${value}`);
+    check(
+      name,
+      port !== undefined && Number(port) <= 65535,
+      `must be host:port, for example ${SETTINGS[name].default}, not ${value}`,
+    );
     return value;
   };
   const list = (name: SettingName): readonly string[] =>
-    raw(name).split(",").map((item) => item.trim()).filter((item) => item !== "");
+    raw(name)
+      .split(",")
+      .map((item) => item.trim())
+      .filter((item) => item !== "");
 
   const mode = oneOf<Mode>("mode", ["production", "development"]);
   if (flags["dev"] !== undefined && env[SETTINGS.mode.env] === "production") {
@@ -211,7 +223,11 @@ export function loadConfig(env: Environment, flags: Environment): Config {
     logFormat: oneOf<LogFormat>("logFormat", ["auto", "json", "pretty"]),
   };
   for (const origin of config.corsOrigins) {
-    check("corsOrigins", origin === "*" || URL.parse(origin)?.origin === origin, `must hold origins such as https://app.example.com, not ${origin}`);
+    check(
+      "corsOrigins",
+      origin === "*" || URL.parse(origin)?.origin === origin,
+      `must hold origins such as https://app.example.com, not ${origin}`,
+    );
   }
   for (const block of config.trustedProxies) {
     check("trustedProxies", isAddressBlock(block), `must hold addresses or CIDR blocks, not ${block}`);
@@ -241,7 +257,8 @@ function readRootKey(text: string | undefined, faults: string[]): Uint8Array | u
 function readAlgorithm(name: "EdDSA" | "HS256", secret: string, faults: string[]): AccessTokenAlgorithm {
   const setting = SETTINGS.accessTokenSecret.env;
   if (name !== "HS256") {
-    if (secret !== "") faults.push(`${setting} is for HS256; unset it, or set ${SETTINGS.accessTokenAlgorithm.env}=HS256`);
+    if (secret !== "")
+      faults.push(`${setting} is for HS256; unset it, or set ${SETTINGS.accessTokenAlgorithm.env}=HS256`);
     return { name };
   }
   if (secret.length < 32) faults.push(`${setting} must have at least 32 characters for HS256`);

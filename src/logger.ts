@@ -32,7 +32,12 @@ export function createLogger({ level, format, secretPrefixes, sink }: LoggerOpti
     ? pretty({ colorize: true, translateTime: "SYS:HH:MM:ss", ignore: "pid,hostname", sync: true })
     : { write: sink ?? ((line) => void output?.write(line)) };
   const log = pino(
-    { level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } },
+    {
+      level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
     { write: (line: string) => stream.write(line.replace(secrets, "[redacted]")) },
   );
   return {

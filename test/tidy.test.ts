@@ -73,10 +73,9 @@ const examples: Readonly<Record<keyof typeof rules, Readonly<Record<string, Exam
         "src/http/bridge.ts:2: http must",
       ],
     },
-    "the logger is for app, cli and main": {
+    "the logger is for app and main": {
       tree: {
         "src/app.ts": 'import { logger } from "./logger.ts";',
-        "src/cli/serve.ts": 'import { logger } from "../logger.ts";',
         "src/rpc/pipeline.ts": 'import type { Logger } from "../logger.ts";',
       },
       expected: ["src/rpc/pipeline.ts:1: rpc must not import logger"],

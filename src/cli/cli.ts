@@ -1,7 +1,7 @@
 /** The `latchkey` program: finds the command, and turns every failure into a line and an exit code. */
 import { StartError } from "../domain/start-error.ts";
-import { type Command, UsageError } from "./command.ts";
 import { CallError } from "./call-error.ts";
+import { type Command, UsageError } from "./command.ts";
 
 interface CommandEntry {
   /** One line for the overview. */

@@ -24,7 +24,9 @@ export function parseOptions<T extends ParseArgsOptionsConfig>(args: readonly st
     throw new UsageError((error as Error).message);
   }
   if (parsed.positionals.length !== positionals) {
-    throw new UsageError(`needs ${positionals} argument${positionals === 1 ? "" : "s"}, not ${parsed.positionals.length}`);
+    throw new UsageError(
+      `needs ${positionals} argument${positionals === 1 ? "" : "s"}, not ${parsed.positionals.length}`,
+    );
   }
   return parsed;
 }

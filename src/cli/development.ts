@@ -7,8 +7,9 @@ import type { Config } from "../config.ts";
 const credentialsFile = (config: Config): string => join(config.dataDir, "dev-credentials.json");
 
 /** Sets up organization `demo` and leaves its credentials in the data directory. */
-export async function makeDevelopmentCredentials({ config, setUp }: Deployment): Promise<FirstCredentials> {
-  const credentials = await setUp({
+export async function makeDevelopmentCredentials(deployment: Deployment): Promise<FirstCredentials> {
+  const { config } = deployment;
+  const credentials = await deployment.setUp({
     organizationName: "demo",
     profileId: config.defaultProfile,
     adminEmail: "admin@demo.localhost",

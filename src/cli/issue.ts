@@ -23,7 +23,8 @@ export const issue: Command = {
     });
     if (values.name === undefined) throw new UsageError("--name is required");
     const expiresAt = values["expires-at"] === undefined ? undefined : new Date(values["expires-at"]);
-    if (Number.isNaN(expiresAt?.getTime())) throw new UsageError("--expires-at must be a time such as 2027-01-31T00:00:00Z");
+    if (Number.isNaN(expiresAt?.getTime()))
+      throw new UsageError("--expires-at must be a time such as 2027-01-31T00:00:00Z");
     const request = {
       organizationId: values.org,
       name: values.name,

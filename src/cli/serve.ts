@@ -8,7 +8,8 @@ import { configFrom, SETTING_OPTIONS, settingsHelp } from "./settings.ts";
 
 export const serve: Command = {
   usage: "[--dev] [--<setting> VALUE …]",
-  help: () => `--dev makes first credentials on an empty data directory. Settings, each a variable or a flag:\n\n${settingsHelp()}`,
+  help: () =>
+    `--dev makes first credentials on an empty data directory. Settings, each a variable or a flag:\n\n${settingsHelp()}`,
   async run(args) {
     const { values } = parseOptions(args, { ...SETTING_OPTIONS, dev: { type: "boolean" } });
     await serveUntilStopped(configFrom(values));

@@ -30,7 +30,9 @@ export async function callService<S extends DescService, T>(
     const { code, details } = error as ServiceError;
     if (code === undefined) throw error;
     if (details.startsWith("No connection established")) {
-      throw new CallError(`nothing answers at ${address}: start the service, or set ${CLIENT_SETTINGS.address.env} or --addr`);
+      throw new CallError(
+        `nothing answers at ${address}: start the service, or set ${CLIENT_SETTINGS.address.env} or --addr`,
+      );
     }
     const hint = code === status.UNAUTHENTICATED ? ` Set ${CLIENT_SETTINGS.token.env} or --token.` : "";
     throw new CallError(`${details}${hint}`);

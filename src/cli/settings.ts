@@ -10,7 +10,7 @@ export const SETTING_OPTIONS: ParseArgsOptionsConfig = Object.fromEntries(
 
 /** @throws StartError with a line for each fault */
 export function configFrom(flags: Readonly<Record<string, unknown>>): Config {
-  const texts = Object.entries(flags).map(([name, value]) => [name, String(value)]);
+  const texts = Object.entries(flags).map(([name, value]): [string, string] => [name, String(value)]);
   return loadConfig(process.env, Object.fromEntries(texts));
 }
 

@@ -43,7 +43,5 @@ function parseAddress(text: string): Block | undefined {
   if (version === 4) return { address: text, family: "ipv4", bits: 32 };
   const { address } = new SocketAddress({ address: text, family: "ipv6" });
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
-  return mapped === undefined
-    ? { address, family: "ipv6", bits: 128 }
-    : { address: mapped, family: "ipv4", bits: 32 };
+  return mapped === undefined ? { address, family: "ipv6", bits: 128 } : { address: mapped, family: "ipv4", bits: 32 };
 }

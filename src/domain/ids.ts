@@ -12,7 +12,7 @@ export type IdPrefix = "tok" | "org" | "usr";
 export const SYSTEM_ORGANIZATION_ID: Id = "00000000-0000-0000-0000-000000000000";
 
 const BASE32 = "0123456789abcdefghjkmnpqrstvwxyz";
-const BASE32_VALUE = new Map([...BASE32].map((character, value) => [character, BigInt(value)]));
+const BASE32_VALUE = new Map(Array.from(BASE32, (character, value) => [character, BigInt(value)]));
 const PUBLIC_DIGITS = 26;
 const MAX_UUID = (1n << 128n) - 1n;
 

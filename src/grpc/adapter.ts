@@ -33,9 +33,10 @@ export function serviceDefinition(service: DescService): ServiceDefinition {
 /**
  * The interceptor that answers every call to the pipeline's services.
  *
+ * @param open holds the calls that aren't finished
  * @throws Error for a method without a handler, or of a kind that handlers have no shape for.
  */
-export function pipelineInterceptor(pipeline: Pipeline): ServerInterceptor {
+export function pipelineInterceptor(pipeline: Pipeline, open: Set<Exchange>): ServerInterceptor {
   const routes = new Map(
     pipeline.services.flatMap((entry) =>
       entry.service.methods.map((method) => [pathOf(method), routeTo(entry, method)] as const),
@@ -43,7 +44,7 @@ export function pipelineInterceptor(pipeline: Pipeline): ServerInterceptor {
   );
   return ({ path }, transport) => {
     const route = routes.get(path);
-    return route ? new Exchange(pipeline, route, transport) : new ServerInterceptingCall(transport);
+    return route ? new Exchange(pipeline, route, transport, open) : new ServerInterceptingCall(transport);
   };
 }
 

@@ -32,7 +32,7 @@ const REQUEST_ID_HEADER = "x-request-id";
 type GrpcStatus = Parameters<ServerInterceptingCallInterface["sendStatus"]>[0];
 
 /** Messages of a stream that may wait for a slow client before the handler does. */
-const MAX_UNSENT = 16e9;
+const MAX_UNSENT = 16;
 
 const STATUS_BY_CODE: ReadonlyMap<number, Status> = new Map(
   [...Object.values(STATUS), OK].map((status) => [status.code, status]),
@@ -46,6 +46,7 @@ export class Exchange extends ServerInterceptingCall {
   readonly #pipeline: Pipeline;
   readonly #route: Route;
   readonly #transport: ServerInterceptingCallInterface;
+  readonly #open: Set<Exchange>;
   readonly #abort = new AbortController();
   #call: Call | undefined;
   #isFinished = false;
@@ -55,11 +56,13 @@ export class Exchange extends ServerInterceptingCall {
   #unsent = 0;
   #onSent: (() => void) | undefined;
 
-  constructor(pipeline: Pipeline, route: Route, transport: ServerInterceptingCallInterface) {
+  /** @param open where the call stands until it is finished */
+  constructor(pipeline: Pipeline, route: Route, transport: ServerInterceptingCallInterface, open: Set<Exchange>) {
     super(transport);
     this.#pipeline = pipeline;
     this.#route = route;
     this.#transport = transport;
+    this.#open = open;
     // grpc-js ends some calls by itself (too long a message, a deadline). This is where all ends meet.
     const sendStatus = transport.sendStatus.bind(transport);
     transport.sendStatus = (status) => sendStatus(this.#conclude(status));
@@ -81,6 +84,7 @@ export class Exchange extends ServerInterceptingCall {
         return typeof value === "string" ? value : undefined;
       },
     });
+    this.#open.add(this);
     void this.#serve(this.#call);
   }
 
@@ -89,9 +93,7 @@ export class Exchange extends ServerInterceptingCall {
   }
 
   onReceiveHalfClose(): void {
-    // A client that breaks off looks like one that is done. Another read makes grpc-js notice, and tell in this tick.
-    this.#transport.startRead();
-    process.nextTick(() => this.#onRead?.(undefined));
+    this.#onRead?.(undefined);
   }
 
   /** The stream is gone: too early, or after an orderly end. */
@@ -163,6 +165,7 @@ export class Exchange extends ServerInterceptingCall {
 
   #finish(outcome: Status): void {
     this.#isFinished = true;
+    this.#open.delete(this);
     clearTimeout(this.#arrival);
     if (this.#call) this.#pipeline.finish(this.#call, outcome);
     this.#onRead?.(undefined);

@@ -7,6 +7,7 @@ import { StartError } from "../domain/start-error.ts";
 import { MAX_REQUEST_BYTES } from "../rpc/limits.ts";
 import type { Pipeline } from "../rpc/pipeline.ts";
 import { pipelineInterceptor, serviceDefinition } from "./adapter.ts";
+import type { Exchange } from "./exchange.ts";
 import { capTimeoutHeaders } from "./timeout-header.ts";
 
 export interface GrpcServerOptions {
@@ -63,7 +64,8 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   setLogVerbosity(logVerbosity.NONE);
   capTimeoutHeaders();
 
-  const server = new Server({ ...LIMITS, interceptors: [pipelineInterceptor(pipeline)] });
+  const calls = new Set<Exchange>();
+  const server = new Server({ ...LIMITS, interceptors: [pipelineInterceptor(pipeline, calls)] });
   // No implementations: the interceptor answers.
   for (const { service } of pipeline.services) server.addService(serviceDefinition(service), {});
 
@@ -86,12 +88,13 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
     listener.close();
     server.tryShutdown(() => {});
     const force = setTimeout(() => {
-      logger.warn({ connections: sockets.size, shutdownGraceMs }, "gRPC calls cut off at shutdown");
-      server.forceShutdown();
+      logger.warn({ calls: calls.size, shutdownGraceMs }, "gRPC calls cut off at shutdown");
       for (const socket of sockets) socket.destroy();
     }, shutdownGraceMs);
     await closed;
     clearTimeout(force);
+    // Every connection is gone; grpc-js would tell these a moment later.
+    for (const call of calls) call.onCancel();
   };
   let stopped: Promise<void> | undefined;
   return { address, stop: () => (stopped ??= shutDown()) };

@@ -8,7 +8,7 @@ import type { AppError } from "../domain/errors.ts";
 import { STATUS } from "../rpc/status.ts";
 
 // Trailers are HTTP/2 headers, and some clients take no more than 8 KiB of them.
-const MAX_MESSAGE_LENGTH = 1_000;
+const MAX_MESSAGE_LENGTH = 500;
 const MAX_VIOLATIONS = 10;
 
 /** The status to end a call with. For bad input its trailers name the fields. */

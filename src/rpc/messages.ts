@@ -1,7 +1,7 @@
 /** Domain values as protobuf messages, and back. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { type Timestamp, timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
-import { type TokenSchema, TokenState as ProtoTokenState } from "../../gen/latchkey/v1/token_pb.ts";
+import { TokenState as ProtoTokenState, type TokenSchema } from "../../gen/latchkey/v1/token_pb.ts";
 import { type Token, type TokenState, tokenState } from "../domain/entities.ts";
 import { toPublicId } from "../domain/ids.ts";
 

@@ -95,9 +95,14 @@ export class Pipeline {
     const error =
       thrown instanceof AppError
         ? thrown
-        : new AppError("internal", `Something went wrong here. The request id is ${call.requestId}.`, { cause: thrown });
+        : new AppError("internal", `Something went wrong here. The request id is ${call.requestId}.`, {
+            cause: thrown,
+          });
     if (error.cause !== undefined) {
-      this.#deps.logger.error({ err: error.cause, method: methodName(call.method), requestId: call.requestId }, "call failed");
+      this.#deps.logger.error(
+        { err: error.cause, method: methodName(call.method), requestId: call.requestId },
+        "call failed",
+      );
     }
     return error;
   }
@@ -137,7 +142,9 @@ function withinDeadline<T>(work: Promise<T>, { signal, timeoutMs }: CallControl)
     );
     // A transport that ends a call itself says why, for example because it stops.
     const abandon = (): void =>
-      reject(signal.reason instanceof AppError ? signal.reason : new AppError("cancelled", "The caller gave the call up."));
+      reject(
+        signal.reason instanceof AppError ? signal.reason : new AppError("cancelled", "The caller gave the call up."),
+      );
     if (signal.aborted) abandon();
     signal.addEventListener("abort", abandon, { once: true });
     const settle = (): void => {

@@ -16,7 +16,8 @@ export async function readRootKeyFile(path: string): Promise<Uint8Array> {
     );
   }
   const key = parseRootKey(text);
-  if (key === undefined) throw new StartError(`The file ${path} holds no root key (32 bytes in base64url): put the right one back`);
+  if (key === undefined)
+    throw new StartError(`The file ${path} holds no root key (32 bytes in base64url): put the right one back`);
   return key;
 }
 
@@ -31,6 +32,8 @@ export async function ensureRootKeyFile(path: string, entropy: Entropy): Promise
     return key;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "EEXIST") return readRootKeyFile(path);
-    throw new StartError(`The root key ${path} can't be written (${(error as Error).message}): set LATCHKEY_DATA_DIR to a folder that can`);
+    throw new StartError(
+      `The root key ${path} can't be written (${(error as Error).message}): set LATCHKEY_DATA_DIR to a folder that can`,
+    );
   }
 }

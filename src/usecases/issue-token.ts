@@ -80,7 +80,7 @@ export function mintToken(
         name: wishes.name,
         hint: secretHint(profile.secretFormat, secret),
         permission: wishes.permission,
-        scopes: [...new Set(wishes.scopes)].sort(),
+        scopes: [...new Set(wishes.scopes)].toSorted(),
         ipAllowlist: [...wishes.ipAllowlist],
         metadata: { ...wishes.metadata },
         enabled: true,

@@ -6,10 +6,12 @@ import { describe, expect, it } from "vitest";
 import { fingerprint } from "../../src/domain/fingerprint.ts";
 import { checkpoint } from "../../src/storage/sqlite/checkpoint.ts";
 import { openReadConnection, openWriteConnection, setPragma } from "../../src/storage/sqlite/connection.ts";
+import { createDatabaseFile } from "../../src/storage/sqlite/files.ts";
 import { migrate } from "../../src/storage/sqlite/migrations.ts";
 import { prepareReads } from "../../src/storage/sqlite/reads.ts";
 import { openSqliteStorage } from "../../src/storage/sqlite/sqlite-storage.ts";
 import { openSqliteSubject, silentLogger, temporaryDirectory } from "../helpers/sqlite.ts";
+import { logIdentity } from "../helpers/sqlite-wal.ts";
 import { everyToken, NOW, someFingerprint, someOrganization, someToken } from "./samples.ts";
 
 describe("the SQLite engine's connections", () => {
@@ -85,7 +87,7 @@ describe("the SQLite engine's files", () => {
     const log = await readFile(`${path}-wal`);
     await storage.close();
     for (const content of [log, await readFile(path)]) {
-      expect(content.includes(fingerprint(secret))).toBe(true);
+      expect(content.includes(Buffer.from(fingerprint(secret)))).toBe(true);
       expect(content.includes(secret)).toBe(false);
     }
   });
@@ -98,19 +100,33 @@ describe("the SQLite engine's files", () => {
     await expect(stat(`${subject.path}-wal`)).rejects.toThrow("ENOENT");
   });
 
+  it("have a log that is started over from time to time", async () => {
+    await using directory = await temporaryDirectory();
+    const path = join(directory.path, "latchkey.db");
+    const storage = await openSqliteStorage({ path, logger: silentLogger, checkpointIntervalMs: 1 });
+    const logs = new Set<string>();
+    // Far fewer pages than those that make SQLite itself start a checkpoint.
+    for (let write = 0; write < 100; write++) {
+      await storage.createOrganization(someOrganization());
+      logs.add(logIdentity(path));
+    }
+    await storage.close();
+    expect(logs.size).toBeGreaterThan(1);
+  });
+
   it("have a log that is used again, and cut back when it is too long", async () => {
     await using directory = await temporaryDirectory();
     const options = { path: join(directory.path, "log.db"), busyTimeoutMs: 50 };
     new Database(options.path).exec("CREATE TABLE filling (text)").close();
     using database = disposable(openWriteConnection(options));
-    const fill = database.connection.prepare("INSERT INTO filling VALUES (hex(randomblob(20000)))");
+    const fill = database.connection.prepare("INSERT INTO filling VALUES (hex(randomblob(?)))");
     const logBytes = async () => (await stat(`${options.path}-wal`)).size;
 
-    fill.run();
+    fill.run(20_000);
     const long = await logBytes();
     checkpoint(database.connection, long);
     expect(await logBytes()).toBe(long);
-    fill.run();
+    fill.run(5_000);
     expect(await logBytes()).toBe(long);
     checkpoint(database.connection, long - 1);
     expect(await logBytes()).toBe(0);
@@ -120,7 +136,7 @@ describe("the SQLite engine's files", () => {
 describe("the SQLite engine's queries", () => {
   it("find and list tokens by index alone", async () => {
     await using directory = await temporaryDirectory();
-    const options = { path: join(directory.path, "latchkey.db"), busyTimeoutMs: 50 };
+    const options = { path: createDatabaseFile(join(directory.path, "latchkey.db")), busyTimeoutMs: 50 };
     migrate(options);
     using database = disposable(openWriteConnection(options));
     const { connection } = database;

@@ -502,14 +502,14 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
             ),
           );
           for (const query of all) {
-            const after = place % 2 === 0 ? undefined : stored[place % (stored.length + 1)];
+            const last = place % 2 === 0 ? undefined : stored[place % (stored.length + 1)];
             const expected = stored
               .filter((token) => query.profile === undefined || token.profile === query.profile)
               .filter((token) => query.states?.includes(tokenState(token, query.now.getTime())) ?? true)
-              .filter((token) => after === undefined || byAge(after, token) < 0)
+              .filter((token) => last === undefined || byAge(last, token) < 0)
               .toSorted(byAge)
               .slice(0, query.limit);
-            expect(await storage.listTokens({ organizationId, ...query, after })).toEqual(expected);
+            expect(await storage.listTokens({ organizationId, ...query, after: last })).toEqual(expected);
           }
         }),
         { numRuns: 50 },
@@ -709,13 +709,13 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       const { storage } = subject;
       const organizations = Array.from({ length: 200 }, () => someOrganization());
       const settled: string[] = [];
-      const writes = organizations.map(async (organization) => {
+      const accepted = organizations.map(async (organization) => {
         await storage.createOrganization(organization);
         settled.push(organization.id);
       });
       await storage.close();
       expect(settled).toHaveLength(organizations.length);
-      await Promise.all(writes);
+      await Promise.all(accepted);
       const reopened = await subject.reopen();
       for (const organization of organizations) {
         expect(await reopened.getOrganization(organization.id)).toEqual(organization);

@@ -28,11 +28,17 @@ const token: Token = {
 };
 const organization = { id: "o", name: "o", profile: "walwarden", plan: "team", createdAt: new Date(0) };
 
-function judge(change: Partial<Token>, request: { requiredScopes?: string[]; clientIp?: string } = {}, profileId = "walwarden") {
+function judge(
+  change: Partial<Token>,
+  request: { requiredScopes?: string[]; clientIp?: string } = {},
+  profileId = "walwarden",
+) {
   const profile = builtInProfiles.get(profileId) as Profile;
   const { requiredScopes = [], clientIp } = request;
   const decision = decide({ token: { ...token, ...change }, organization }, profile, { requiredScopes, clientIp }, NOW);
-  return decision.active && decision.allowed ? "allowed" : `${decision.active ? "active" : "inactive"}: ${decision.reason}`;
+  return decision.active && decision.allowed
+    ? "allowed"
+    : `${decision.active ? "active" : "inactive"}: ${decision.reason}`;
 }
 
 describe("the decision", () => {
@@ -40,7 +46,12 @@ describe("the decision", () => {
     ["a plain token", {}, {}, "allowed"],
     ["revoked", { revokedAt: new Date(NOW) }, {}, "inactive: revoked"],
     ["revoked in the future by a clock that is ahead", { revokedAt: new Date(NOW + 5000) }, {}, "inactive: revoked"],
-    ["revoked, expired and disabled", { revokedAt: new Date(0), expiresAt: new Date(0), enabled: false }, {}, "inactive: revoked"],
+    [
+      "revoked, expired and disabled",
+      { revokedAt: new Date(0), expiresAt: new Date(0), enabled: false },
+      {},
+      "inactive: revoked",
+    ],
     ["a millisecond before its expiry", { expiresAt: new Date(NOW + 1) }, {}, "allowed"],
     ["at its expiry", { expiresAt: new Date(NOW) }, {}, "inactive: expired"],
     ["disabled", { enabled: false }, {}, "inactive: disabled"],
@@ -58,7 +69,8 @@ describe("the decision", () => {
   });
 
   it("takes a permission for the scopes that it stands for", () => {
-    const ask = (permission: string, scope: string) => judge({ permission }, { requiredScopes: [scope] }, "watchmantower");
+    const ask = (permission: string, scope: string) =>
+      judge({ permission }, { requiredScopes: [scope] }, "watchmantower");
     expect(ask("read-only", "monitors:read")).toBe("allowed");
     expect(ask("read-only", "monitors:write")).toBe("active: insufficient_scope");
     expect(ask("full", "monitors:write")).toBe("allowed");

@@ -6,11 +6,7 @@ import { startTestApp, type TestApp } from "../helpers/test-app.ts";
 describe("the client commands", () => {
   let test: TestApp;
   const run = (args: readonly string[], input?: string) =>
-    runProgram(
-      args,
-      { LATCHKEY_ADDR: test.app.grpcAddress, LATCHKEY_TOKEN: test.credentials.serviceKey },
-      input,
-    );
+    runProgram(args, { LATCHKEY_ADDR: test.app.grpcAddress, LATCHKEY_TOKEN: test.credentials.serviceKey }, input);
 
   beforeAll(async () => {
     test = await startTestApp();

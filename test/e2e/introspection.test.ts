@@ -68,11 +68,24 @@ describe.each(RPC_SURFACES)("IntrospectionService through %s", (name) => {
     const { secret } = await issue();
     const flipped = secret.slice(0, -1) + (secret.endsWith("0") ? "1" : "0");
     const otherPrefix = secret.replace("wp_", "pk_");
-    const noise = ["", "x", "\u0000", `${secret}\u0000`, ` ${secret}`, "🔑".repeat(30), flipped, otherPrefix, secret.toUpperCase()];
+    const noise = [
+      "",
+      "x",
+      "\u0000",
+      `${secret}\u0000`,
+      ` ${secret}`,
+      "🔑".repeat(30),
+      flipped,
+      otherPrefix,
+      secret.toUpperCase(),
+    ];
     // The look-up of the caller's own key is the only one.
     for (const token of [...noise, `wp_${"a".repeat(1024 * 1024)}`]) {
       const before = lookUps;
-      expect(expectOk(await surface.introspect(backend, { token }))).toMatchObject({ ...INACTIVE, reason: Reason.MALFORMED });
+      expect(expectOk(await surface.introspect(backend, { token }))).toMatchObject({
+        ...INACTIVE,
+        reason: Reason.MALFORMED,
+      });
       expect(lookUps - before).toBe(1);
     }
   });
@@ -82,7 +95,10 @@ describe.each(RPC_SURFACES)("IntrospectionService through %s", (name) => {
       const format = builtInProfiles.get(id)?.secretFormat;
       if (format === undefined) throw new Error("no format");
       const token = generateSecret(format, test.app.deployment.entropy);
-      expect(expectOk(await surface.introspect(backend, { token }))).toMatchObject({ ...INACTIVE, reason: Reason.UNKNOWN });
+      expect(expectOk(await surface.introspect(backend, { token }))).toMatchObject({
+        ...INACTIVE,
+        reason: Reason.UNKNOWN,
+      });
     }
     expect(expectOk(await surface.introspect(backend, { token: backend.bearer }))).toMatchObject({
       ...INACTIVE,
@@ -94,7 +110,10 @@ describe.each(RPC_SURFACES)("IntrospectionService through %s", (name) => {
     const elsewhere = await test.addOrganization();
     const { secret } = await issue();
     const theirs = { bearer: await test.addServiceKey(["introspect"], elsewhere) };
-    expect(expectOk(await surface.introspect(theirs, { token: secret }))).toMatchObject({ ...INACTIVE, reason: Reason.UNKNOWN });
+    expect(expectOk(await surface.introspect(theirs, { token: secret }))).toMatchObject({
+      ...INACTIVE,
+      reason: Reason.UNKNOWN,
+    });
     const ours = { bearer: await test.addServiceKey(["introspect"], test.credentials.organizationId) };
     expect(expectOk(await surface.introspect(ours, { token: secret }))).toMatchObject({ active: true });
   });
@@ -109,8 +128,14 @@ describe.each(RPC_SURFACES)("IntrospectionService through %s", (name) => {
     const organizationId = await test.addOrganization("walwarden");
     const expiresAt = { seconds: BigInt(nowMs / 1000) + 60n, nanos: 500_000_000 };
     const { secret } = await issue({ name: "scoped", organizationId, scopes: ["databases:read"], expiresAt });
-    const ask = async (requiredScopes: string[]) => expectOk(await surface.introspect(backend, { token: secret, requiredScopes }));
-    expect(await ask(["databases:read"])).toMatchObject({ active: true, allowed: true, scopes: ["databases:read"], expiresAt });
+    const ask = async (requiredScopes: string[]) =>
+      expectOk(await surface.introspect(backend, { token: secret, requiredScopes }));
+    expect(await ask(["databases:read"])).toMatchObject({
+      active: true,
+      allowed: true,
+      scopes: ["databases:read"],
+      expiresAt,
+    });
     expect(await ask([])).toMatchObject({ active: true, allowed: true });
     expect(await ask(["databases:read", "databases:write"])).toMatchObject({
       active: true,
@@ -128,10 +153,24 @@ describe.each(RPC_SURFACES)("IntrospectionService through %s", (name) => {
     const profile = builtInProfiles.get("watchplane");
     const organizationId = fromPublicId("org", test.credentials.organizationId);
     if (profile === undefined || organizationId === undefined) throw new Error("no profile or organization");
-    const wishes = { name: "off", type: "", permission: "", scopes: [], expiresAt: undefined, ipAllowlist: [], metadata: {} };
-    const { secret, newToken } = mintToken(deployment, profile, organizationId, wishes, { createdBy: "x", userId: undefined });
+    const wishes = {
+      name: "off",
+      type: "",
+      permission: "",
+      scopes: [],
+      expiresAt: undefined,
+      ipAllowlist: [],
+      metadata: {},
+    };
+    const { secret, newToken } = mintToken(deployment, profile, organizationId, wishes, {
+      createdBy: "x",
+      userId: undefined,
+    });
     await deployment.storage.createToken({ ...newToken, token: { ...newToken.token, enabled: false } });
-    expect(expectOk(await surface.introspect(backend, { token: secret }))).toMatchObject({ ...INACTIVE, reason: Reason.DISABLED });
+    expect(expectOk(await surface.introspect(backend, { token: secret }))).toMatchObject({
+      ...INACTIVE,
+      reason: Reason.DISABLED,
+    });
   });
 
   it("refuses a client address that isn't one", async () => {
@@ -155,7 +194,9 @@ describe.each(RPC_SURFACES)("IntrospectionService through %s", (name) => {
   it("answers a batch in the order of its questions", async () => {
     const [one, two] = [await issue({ name: "one" }), await issue({ name: "two" })];
     expectOk(await surface.revoke(backend, two.id));
-    const { responses } = expectOk(await surface.batchIntrospect(backend, [one.secret, "junk", two.secret, one.secret]));
+    const { responses } = expectOk(
+      await surface.batchIntrospect(backend, [one.secret, "junk", two.secret, one.secret]),
+    );
     expect(responses.map(({ active, reason, name: label }) => [active, reason, label])).toEqual([
       [true, Reason.UNSPECIFIED, "one"],
       [false, Reason.MALFORMED, ""],

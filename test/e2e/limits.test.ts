@@ -19,7 +19,9 @@ describe.each(SURFACES)("through %s", (name) => {
       ok: false,
       code: "RESOURCE_EXHAUSTED",
     });
-    expect(await surface.issue(credential, { name: "x".repeat(60 * 1024) })).toMatchObject({ code: "INVALID_ARGUMENT" });
+    expect(await surface.issue(credential, { name: "x".repeat(60 * 1024) })).toMatchObject({
+      code: "INVALID_ARGUMENT",
+    });
     expectOk(await surface.issue(credential, { name: "fine" }));
     surface.close();
   });
@@ -83,7 +85,8 @@ describe("readiness", () => {
         },
       });
     await using test = await startTestApp({ surroundings: { aroundStorage: failing } });
-    const statusOf = async (path: string): Promise<number> => (await fetch(`http://${test.app.opsAddress}${path}`)).status;
+    const statusOf = async (path: string): Promise<number> =>
+      (await fetch(`http://${test.app.opsAddress}${path}`)).status;
     const readyIs = async (expected: number): Promise<void> => {
       await expect.poll(() => statusOf("/readyz"), { timeout: 10_000 }).toBe(expected);
     };

@@ -16,7 +16,10 @@ interface Block {
 
 async function readBlocks(): Promise<readonly Block[]> {
   const readme = await readFile(join(ROOT, "README.md"), "utf8");
-  return [...readme.matchAll(/^```(\w+)\n(.*?)^```$/gms)].map(([, language = "", body = ""]) => ({ language, text: body }));
+  return [...readme.matchAll(/^```(\w+)\n(.*?)^```$/gms)].map(([, language = "", body = ""]) => ({
+    language,
+    text: body,
+  }));
 }
 
 /** What differs from run to run, made alike. */
@@ -30,7 +33,11 @@ function normalize(output: string): string {
 }
 
 function runShell(script: string, env: NodeJS.ProcessEnv): Promise<string> {
-  const shell = spawn("bash", ["-euo", "pipefail", "-c", script], { cwd: ROOT, env, stdio: ["ignore", "pipe", "inherit"] });
+  const shell = spawn("bash", ["-euo", "pipefail", "-c", script], {
+    cwd: ROOT,
+    env,
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   return text(shell.stdout);
 }
 
@@ -38,7 +45,9 @@ describe("the README", () => {
   it("starts with the command that starts the service", async () => {
     const [first] = await readBlocks();
     expect(first).toEqual({ language: "sh", text: "npm ci && npm start\n" });
-    const { scripts } = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8")) as { scripts: Record<string, string> };
+    const { scripts } = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8")) as {
+      scripts: Record<string, string>;
+    };
     expect(scripts["start"]).toBe("node src/main.ts serve --dev");
   });
 

@@ -26,7 +26,9 @@ async function countStaleAnswers(options: TestAppOptions): Promise<{ active: num
   await backend.introspect({ token: secret });
   await tokens.revoke({ id: token?.id ?? "" });
   revoked = true;
-  const later = Array.from({ length: INTROSPECTIONS }, () => backend.introspect({ token: secret }, { timeoutMs: 60_000 }));
+  const later = Array.from({ length: INTROSPECTIONS }, () =>
+    backend.introspect({ token: secret }, { timeoutMs: 60_000 }),
+  );
   const answers = await Promise.all(later);
   await Promise.all(load);
   tokens.close();

@@ -2,7 +2,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { expectOk, openSurface, type Outcome, type RpcSurface, SURFACES } from "../helpers/surfaces.ts";
+import { expectOk, type Outcome, openSurface, type RpcSurface, SURFACES } from "../helpers/surfaces.ts";
 import { startTestApp } from "../helpers/test-app.ts";
 
 it("keeps secrets out of the database, its WAL, the log at its most verbose, and errors", async () => {
@@ -14,7 +14,8 @@ it("keeps secrets out of the database, its WAL, the log at its most verbose, and
           get(target, property, receiver) {
             const method = (Reflect.get(target, property, receiver) as (...args: unknown[]) => unknown).bind(target);
             if (property !== "getToken") return method;
-            return (...args: unknown[]) => (leaked === undefined ? method(...args) : Promise.reject(new Error(`boom ${leaked}`)));
+            return (...args: unknown[]) =>
+              leaked === undefined ? method(...args) : Promise.reject(new Error(`boom ${leaked}`));
           },
         }),
     },
@@ -29,7 +30,9 @@ it("keeps secrets out of the database, its WAL, the log at its most verbose, and
   };
   for (const name of SURFACES) {
     const surface = openSurface(test.app, name);
-    const session = expectOk(await surface.login(name === "grpc" ? { bearer: serviceKey } : {}, adminEmail, adminPassword));
+    const session = expectOk(
+      await surface.login(name === "grpc" ? { bearer: serviceKey } : {}, adminEmail, adminPassword),
+    );
     const pair = expectOk(await surface.refresh(name === "grpc" ? { bearer: serviceKey } : {}, session.refreshToken));
     const admin = { bearer: pair.accessToken };
     const { id, secret } = expectOk(await surface.issue(admin, { name: "canary" }));
@@ -66,7 +69,10 @@ it("keeps secrets out of the database, its WAL, the log at its most verbose, and
   const places = new Map<string, string>();
   for (const file of files) places.set(file, await readFile(join(test.config.dataDir, file), "latin1"));
   places.set("the log", test.logLines.join(""));
-  places.set("answers", JSON.stringify(answers, (_, value: unknown) => (typeof value === "bigint" ? String(value) : value)));
+  places.set(
+    "answers",
+    JSON.stringify(answers, (_, value: unknown) => (typeof value === "bigint" ? String(value) : value)),
+  );
 
   // The search is able to find things: the name is in the database, the methods are in the log.
   expect([...places.values()].some((text) => text.includes("canary"))).toBe(true);

@@ -1,11 +1,12 @@
 /** What AuthService promises, through every door. */
 import { createHmac, generateKeyPairSync } from "node:crypto";
-import { decodeProtectedHeader, decodeJwt, SignJWT, UnsecuredJWT } from "jose";
+import { decodeJwt, decodeProtectedHeader, SignJWT, UnsecuredJWT } from "jose";
 import { describe, expect, it } from "vitest";
-import { expectOk, openSurface, type SurfaceName, SURFACES } from "../helpers/surfaces.ts";
+import { expectOk, openSurface, SURFACES, type SurfaceName } from "../helpers/surfaces.ts";
 import { startTestApp, type TestApp } from "../helpers/test-app.ts";
 
-const credentialFor = (test: TestApp, name: SurfaceName) => (name === "grpc" ? { bearer: test.credentials.serviceKey } : {});
+const credentialFor = (test: TestApp, name: SurfaceName) =>
+  name === "grpc" ? { bearer: test.credentials.serviceKey } : {};
 
 describe.each(SURFACES)("AuthService through %s", (name) => {
   it("signs in, whatever the case of the address", async () => {
@@ -27,7 +28,10 @@ describe.each(SURFACES)("AuthService through %s", (name) => {
     const credential = credentialFor(test, name);
     expect(await surface.login(credential, test.credentials.adminEmail, "wrong")).toEqual(refusal);
     expect(await surface.login(credential, "nobody@acme.example", test.credentials.adminPassword)).toEqual(refusal);
-    expect(await surface.login(credential, "", "x")).toMatchObject({ code: "INVALID_ARGUMENT", message: "email: is required" });
+    expect(await surface.login(credential, "", "x")).toMatchObject({
+      code: "INVALID_ARGUMENT",
+      message: "email: is required",
+    });
     surface.close();
   });
 
@@ -106,7 +110,9 @@ describe("access tokens", () => {
     const sign = (head: object, body: object): Promise<string> =>
       new SignJWT(body as never).setProtectedHeader({ ...header, ...head }).sign(privateKey);
     const [head = "", body = "", signature = ""] = accessToken.split(".");
-    const forged = Buffer.from(JSON.stringify({ ...claims, sub: "usr_00000000000000000000000000" })).toString("base64url");
+    const forged = Buffer.from(JSON.stringify({ ...claims, sub: "usr_00000000000000000000000000" })).toString(
+      "base64url",
+    );
     const unsigned = new UnsecuredJWT(claims).encode();
     const hmacOfPublic = createHmac("sha256", body).update(`${head}.${body}`).digest("base64url");
     for (const bearer of [
@@ -138,7 +144,8 @@ describe("access tokens", () => {
         aroundStorage: (storage) =>
           new Proxy(storage, {
             get(target, property, receiver) {
-              if (property !== "getMembership") return (Reflect.get(target, property, receiver) as () => void).bind(target);
+              if (property !== "getMembership")
+                return (Reflect.get(target, property, receiver) as () => void).bind(target);
               return (organizationId: string, userId: string) =>
                 members.has(userId) ? Promise.resolve(undefined) : target.getMembership(organizationId, userId);
             },

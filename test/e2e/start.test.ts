@@ -1,6 +1,7 @@
 /** Starting and stopping the program as an operator does. */
-import { createServer } from "node:net";
+
 import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import Database from "better-sqlite3";
 import { describe, expect, it } from "vitest";
@@ -95,12 +96,22 @@ describe("a production start", () => {
     expect(early).toMatchObject({ code: 1, stdout: "" });
     expect(early.stderr).toMatch(/^latchkey: .*latchkey bootstrap.*\n$/);
 
-    const made = await runProgram(["bootstrap", "--admin-email", "Ops@Example.com", "--organization", "acme", "--json"], env);
+    const made = await runProgram(
+      ["bootstrap", "--admin-email", "Ops@Example.com", "--organization", "acme", "--json"],
+      env,
+    );
     expect(made).toMatchObject({ code: 0, stderr: "" });
     const credentials = JSON.parse(made.stdout) as DevCredentials;
-    expect(credentials).toMatchObject({ adminEmail: "ops@example.com", organizationId: expect.stringMatching(/^org_/) as string });
+    expect(credentials).toMatchObject({
+      adminEmail: "ops@example.com",
+      organizationId: expect.stringMatching(/^org_/) as string,
+    });
     const again = await runProgram(["bootstrap", "--admin-email", "ops@example.com"], env);
-    expect(again).toMatchObject({ code: 1, stdout: "", stderr: "latchkey: This deployment has been set up already.\n" });
+    expect(again).toMatchObject({
+      code: 1,
+      stdout: "",
+      stderr: "latchkey: This deployment has been set up already.\n",
+    });
 
     await using service = await startServiceProcess([], env);
     const client = createClient(IntrospectionService, { address: service.ready.grpc, token: credentials.serviceKey });
@@ -132,9 +143,21 @@ describe("a start that can't be", () => {
     [{ LATCHKEY_GRPC_ADR: "x" }, [], "LATCHKEY_GRPC_ADR is not a setting"],
     [{ LATCHKEY_GRPC_ADDR: "nonsense" }, [], "LATCHKEY_GRPC_ADDR must be host:port"],
     [{ LATCHKEY_HTTP_ADDR: "127.0.0.1:65536" }, [], "LATCHKEY_HTTP_ADDR must be host:port"],
-    [{ LATCHKEY_PROFILE: "nope" }, [], "LATCHKEY_PROFILE must be one of watchplane, watchmantower, walwarden, plane, not nope"],
-    [{ LATCHKEY_DATABASE_URL: "mysql://root:hunter2@db/x" }, [], "LATCHKEY_DATABASE_URL must be sqlite: and a path; mysql: is not served"],
-    [{ LATCHKEY_ACCESS_TOKEN_ALGORITHM: "none" }, [], "LATCHKEY_ACCESS_TOKEN_ALGORITHM must be one of EdDSA, HS256, not none"],
+    [
+      { LATCHKEY_PROFILE: "nope" },
+      [],
+      "LATCHKEY_PROFILE must be one of watchplane, watchmantower, walwarden, plane, not nope",
+    ],
+    [
+      { LATCHKEY_DATABASE_URL: "mysql://root:hunter2@db/x" },
+      [],
+      "LATCHKEY_DATABASE_URL must be sqlite: and a path; mysql: is not served",
+    ],
+    [
+      { LATCHKEY_ACCESS_TOKEN_ALGORITHM: "none" },
+      [],
+      "LATCHKEY_ACCESS_TOKEN_ALGORITHM must be one of EdDSA, HS256, not none",
+    ],
     [{ LATCHKEY_ACCESS_TOKEN_ALGORITHM: "HS256" }, [], "LATCHKEY_ACCESS_TOKEN_SECRET must have at least 32 characters"],
     [{ LATCHKEY_ACCESS_TOKEN_SECRET: "x".repeat(32) }, [], "LATCHKEY_ACCESS_TOKEN_SECRET is for HS256"],
     [{ LATCHKEY_MODE: "production" }, ["--dev"], "--dev contradicts LATCHKEY_MODE=production"],
@@ -151,7 +174,11 @@ describe("a start that can't be", () => {
   });
 
   it("names every fault at once", async () => {
-    const { stderr } = await runProgram(["serve"], { LATCHKEY_LOG_LEVEL: "loud", LATCHKEY_LOG_FORMAT: "xml", LATCHKEY_MODE: "test" });
+    const { stderr } = await runProgram(["serve"], {
+      LATCHKEY_LOG_LEVEL: "loud",
+      LATCHKEY_LOG_FORMAT: "xml",
+      LATCHKEY_MODE: "test",
+    });
     expect(stderr.trimEnd().split("\n")).toHaveLength(3);
   });
 
@@ -174,7 +201,11 @@ describe("a start that can't be", () => {
     const blocker = createServer();
     await new Promise<void>((resolve) => blocker.listen(0, "127.0.0.1", resolve));
     const { port } = blocker.address() as { port: number };
-    const free = { LATCHKEY_GRPC_ADDR: "127.0.0.1:0", LATCHKEY_HTTP_ADDR: "127.0.0.1:0", LATCHKEY_OPS_ADDR: "127.0.0.1:0" };
+    const free = {
+      LATCHKEY_GRPC_ADDR: "127.0.0.1:0",
+      LATCHKEY_HTTP_ADDR: "127.0.0.1:0",
+      LATCHKEY_OPS_ADDR: "127.0.0.1:0",
+    };
     const env = { LATCHKEY_DATA_DIR: folder.path, ...free, [setting]: `127.0.0.1:${port}` };
     const { code, stderr } = await runProgram(["serve", "--dev"], env);
     expect(code).toBe(1);
@@ -198,7 +229,9 @@ describe("a start that can't be", () => {
     await service.stop();
 
     const database = new Database(file);
-    database.exec("INSERT INTO schema_migrations SELECT 9999, 'from the future', applied_at, checksum FROM schema_migrations LIMIT 1");
+    database.exec(
+      "INSERT INTO schema_migrations SELECT 9999, 'from the future', applied_at, checksum FROM schema_migrations LIMIT 1",
+    );
     database.close();
     expect(await refuse()).toMatch(/newer/);
 

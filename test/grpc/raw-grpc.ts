@@ -52,7 +52,7 @@ export async function rawCall(
       let trailer: IncomingHttpHeaders | undefined;
       const chunks: Buffer[] = [];
       stream.on("response", (headers) => (header = headers));
-      stream.on("trailers", (headers) => (trailer = headers));
+      stream.on("trailers", (headers: IncomingHttpHeaders) => (trailer = headers));
       stream.on("data", (chunk: Buffer) => chunks.push(chunk));
       stream.on("error", reject);
       stream.on("end", () => resolve({ header, trailer: trailer ?? header, body: Buffer.concat(chunks) }));

@@ -48,8 +48,15 @@ export async function runProgram(args: readonly string[], env: TestEnv = {}, inp
 
 /** Starts `latchkey serve` with free ports and waits for its ready line. */
 export async function startServiceProcess(args: readonly string[], env: TestEnv): Promise<ServiceProcess> {
-  const ports = { LATCHKEY_GRPC_ADDR: "127.0.0.1:0", LATCHKEY_HTTP_ADDR: "127.0.0.1:0", LATCHKEY_OPS_ADDR: "127.0.0.1:0" };
-  const child = spawn(process.execPath, [MAIN, "serve", ...args], { env: cleanEnv({ ...ports, ...env }), stdio: "pipe" });
+  const ports = {
+    LATCHKEY_GRPC_ADDR: "127.0.0.1:0",
+    LATCHKEY_HTTP_ADDR: "127.0.0.1:0",
+    LATCHKEY_OPS_ADDR: "127.0.0.1:0",
+  };
+  const child = spawn(process.execPath, [MAIN, "serve", ...args], {
+    env: cleanEnv({ ...ports, ...env }),
+    stdio: "pipe",
+  });
   const stdout: string[] = [];
   const stderr: string[] = [];
   const exited = once(child, "exit") as Promise<[number | null, NodeJS.Signals | null]>;
@@ -63,7 +70,9 @@ export async function startServiceProcess(args: readonly string[], env: TestEnv)
       const line = lines.find((candidate) => candidate.includes('"msg":"ready"'));
       if (line !== undefined) resolve(JSON.parse(line) as ReadyLine);
     });
-    void exited.then(([code, signal]) => reject(new Error(`ended with ${code ?? signal} before it was ready: ${stderr.join("")}`)));
+    void exited.then(([code, signal]) =>
+      reject(new Error(`ended with ${code ?? signal} before it was ready: ${stderr.join("")}`)),
+    );
   });
   const stop = async (signal: NodeJS.Signals = "SIGTERM"): Promise<number | string> => {
     if (child.exitCode === null && child.signalCode === null) child.kill(signal);

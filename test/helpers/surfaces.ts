@@ -7,8 +7,8 @@ import { status } from "@grpc/grpc-js";
 import { AuthService } from "../../gen/latchkey/v1/auth_pb.ts";
 import { IntrospectionService } from "../../gen/latchkey/v1/introspection_pb.ts";
 import { TokenService } from "../../gen/latchkey/v1/token_pb.ts";
-import { createClient } from "../../src/client/index.ts";
 import type { App } from "../../src/app.ts";
+import { createClient } from "../../src/client/index.ts";
 import { STATUS } from "../../src/rpc/status.ts";
 
 export interface Credential {
@@ -40,7 +40,10 @@ export interface PageView {
 /** One way into the service. */
 export interface Surface {
   readonly name: string;
-  issue(credential: Credential, request: MessageInitShape<typeof TokenService.method.issue.input>): Promise<Outcome<IssuedView>>;
+  issue(
+    credential: Credential,
+    request: MessageInitShape<typeof TokenService.method.issue.input>,
+  ): Promise<Outcome<IssuedView>>;
   get(credential: Credential, id: string): Promise<Outcome<TokenView>>;
   list(
     credential: Credential,
@@ -48,7 +51,10 @@ export interface Surface {
   ): Promise<Outcome<PageView>>;
   revoke(credential: Credential, id: string): Promise<Outcome<true>>;
   login(credential: Credential, email: string, password: string): Promise<Outcome<SessionView>>;
-  refresh(credential: Credential, refreshToken: string): Promise<Outcome<{ accessToken: string; refreshToken: string }>>;
+  refresh(
+    credential: Credential,
+    refreshToken: string,
+  ): Promise<Outcome<{ accessToken: string; refreshToken: string }>>;
   close(): void;
 }
 
@@ -225,13 +231,15 @@ function restSurface(baseUrl: string): Surface {
         secret: data.token,
       })),
     get: (credential, id) =>
-      send("GET", `api-tokens/${encodeURIComponent(id)}`, credential, undefined, ({ data }: { data: Row }) => view(data)),
+      send("GET", `api-tokens/${encodeURIComponent(id)}`, credential, undefined, ({ data }: { data: Row }) =>
+        view(data),
+      ),
     list: (credential, request = {}) => {
       const query = new URLSearchParams();
       for (const [key, value] of Object.entries(request)) query.set(key, String(value));
       return send(
         "GET",
-        `api-tokens?${query}`,
+        `api-tokens?${query.toString()}`,
         credential,
         undefined,
         ({ data, nextPageToken }: { data: Row[]; nextPageToken?: string }) => ({

@@ -5,7 +5,8 @@ import { type SignInDeps, signIn } from "../../usecases/sign-in.ts";
 import type { Handlers } from "../handlers.ts";
 
 /** `AuthService.Login` */
-export const login = (deps: SignInDeps): Handlers<typeof AuthService>["login"] =>
+export const login =
+  (deps: SignInDeps): Handlers<typeof AuthService>["login"] =>
   async (request, call) => {
     const { accessToken, refreshToken, accessTokenExpiresAt, user } = await signIn(deps, call.caller, request);
     return {

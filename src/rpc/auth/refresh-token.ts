@@ -4,7 +4,8 @@ import { type RefreshSessionDeps, refreshSession } from "../../usecases/refresh-
 import type { Handlers } from "../handlers.ts";
 
 /** `AuthService.RefreshToken` */
-export const refreshToken = (deps: RefreshSessionDeps): Handlers<typeof AuthService>["refreshToken"] =>
+export const refreshToken =
+  (deps: RefreshSessionDeps): Handlers<typeof AuthService>["refreshToken"] =>
   async (request, call) => {
     const { accessTokenExpiresAt, ...pair } = await refreshSession(deps, call.caller, request);
     return { ...pair, accessTokenExpiresAt: timestampFromDate(accessTokenExpiresAt) };

@@ -6,4 +6,5 @@ import { judgementMessage, question } from "./judgement.ts";
 /** `IntrospectionService.Introspect` */
 export const introspect =
   (deps: IntrospectTokenDeps): Handlers<typeof IntrospectionService>["introspect"] =>
-  async (request, call) => judgementMessage(await introspectToken(deps, call.caller, question(request)));
+  async (request, call) =>
+    judgementMessage(await introspectToken(deps, call.caller, question(request)));

@@ -5,5 +5,6 @@ import type { Handlers } from "../handlers.ts";
 import { tokenMessage } from "../messages.ts";
 
 /** `TokenService.Get` */
-export const get = (deps: GetTokenDeps & { readonly clock: Clock }): Handlers<typeof TokenService>["get"] =>
+export const get =
+  (deps: GetTokenDeps & { readonly clock: Clock }): Handlers<typeof TokenService>["get"] =>
   async (request, call) => ({ token: tokenMessage(await getToken(deps, call.caller, request), deps.clock()) });

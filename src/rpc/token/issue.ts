@@ -4,7 +4,8 @@ import type { Handlers } from "../handlers.ts";
 import { optionalDate, tokenMessage } from "../messages.ts";
 
 /** `TokenService.Issue` */
-export const issue = (deps: IssueTokenDeps): Handlers<typeof TokenService>["issue"] =>
+export const issue =
+  (deps: IssueTokenDeps): Handlers<typeof TokenService>["issue"] =>
   async (request, call) => {
     const { token, secret } = await issueToken(deps, call.caller, {
       ...request,

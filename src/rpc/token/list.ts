@@ -4,7 +4,8 @@ import type { Handlers } from "../handlers.ts";
 import { tokenMessage, tokenStates } from "../messages.ts";
 
 /** `TokenService.List` */
-export const list = (deps: ListTokensDeps): Handlers<typeof TokenService>["list"] =>
+export const list =
+  (deps: ListTokensDeps): Handlers<typeof TokenService>["list"] =>
   async (request, call) => {
     const page = await listTokens(deps, call.caller, { ...request, states: tokenStates(request.states) });
     const now = deps.clock();

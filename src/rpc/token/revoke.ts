@@ -4,5 +4,6 @@ import type { Handlers } from "../handlers.ts";
 import { tokenMessage } from "../messages.ts";
 
 /** `TokenService.Revoke` */
-export const revoke = (deps: RevokeTokenDeps): Handlers<typeof TokenService>["revoke"] =>
+export const revoke =
+  (deps: RevokeTokenDeps): Handlers<typeof TokenService>["revoke"] =>
   async (request, call) => ({ token: tokenMessage(await revokeToken(deps, call.caller, request), deps.clock()) });

@@ -22,6 +22,9 @@ export function openWriteConnection(options: ConnectionOptions): Database.Databa
   const connection = openBareConnection(options);
   try {
     configure(connection, options);
+    connection.exec("BEGIN IMMEDIATE");
+    assertWritable(connection);
+    connection.exec("ROLLBACK");
     return connection;
   } catch (error) {
     connection.close();
@@ -48,6 +51,14 @@ export function setPragma(connection: Database.Database, name: string, value: nu
   connection.pragma(`${name} = ${value}`);
   const actual = connection.pragma(name, { simple: true });
   if (actual !== value) throw new Error(`SQLite keeps PRAGMA ${name} at ${String(actual)} instead of ${value}`);
+}
+
+/**
+ * Throws unless the transaction that was begun can write. SQLite opens a file for reading where it may not
+ * write it, and there even `BEGIN EXCLUSIVE` succeeds, with a lock that many can hold.
+ */
+export function assertWritable(connection: Database.Database): void {
+  connection.exec("PRAGMA user_version = 0");
 }
 
 function configure(connection: Database.Database, { busyTimeoutMs }: ConnectionOptions): void {

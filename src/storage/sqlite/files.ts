@@ -1,5 +1,5 @@
 /** Makes the files of a database so that only their owner can read them. */
-import { closeSync, mkdirSync, openSync, realpathSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, realpathSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { toStartError } from "./errors.ts";
 
@@ -14,7 +14,7 @@ export function createDatabaseFile(path: string): string {
   // The driver trims file names, and both of us must mean the same file.
   const absolute = resolve(path.trim());
   try {
-    mkdirSync(dirname(absolute), { recursive: true, mode: OWNER_ONLY_DIRECTORY });
+    createDirectory(dirname(absolute));
     createPrivateFile(absolute);
     return realpathSync(absolute);
   } catch (error) {
@@ -22,11 +22,22 @@ export function createDatabaseFile(path: string): string {
   }
 }
 
+// Not Node's recursive mkdir: that one never returns where the system answers ENOENT for good, as in /proc.
+function createDirectory(path: string): void {
+  if (existsSync(path)) return;
+  createDirectory(dirname(path));
+  ifMissing(() => mkdirSync(path, OWNER_ONLY_DIRECTORY));
+}
+
 /** Makes an empty file; one that is there stays as it is. SQLite gives the WAL the mode of its database. */
 export function createPrivateFile(path: string): void {
+  // Exclusive, for a file that SQLite has open must not be opened here: closing it would drop SQLite's locks.
+  ifMissing(() => closeSync(openSync(path, "wx", OWNER_ONLY_FILE)));
+}
+
+function ifMissing(create: () => void): void {
   try {
-    // Exclusive, for a file that SQLite has open must not be opened here: closing it would drop SQLite's locks.
-    closeSync(openSync(path, "wx", OWNER_ONLY_FILE));
+    create();
   } catch (error) {
     if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
   }

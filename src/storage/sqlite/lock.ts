@@ -1,7 +1,7 @@
 /** Holds a database file for one serving process, by a lock that the operating system drops when the process dies. */
 import Database from "better-sqlite3";
 import { StartError } from "../../domain/start-error.ts";
-import { setPragma } from "./connection.ts";
+import { assertWritable, setPragma } from "./connection.ts";
 import { toStartError } from "./errors.ts";
 import { createPrivateFile } from "./files.ts";
 
@@ -21,9 +21,10 @@ export function lockDatabase(path: string): DatabaseLock {
   try {
     createPrivateFile(lockPath);
     connection = new Database(lockPath, { fileMustExist: true, timeout: 0 });
-    // Nothing is ever written; this only keeps a journal file from appearing.
+    // The transaction never commits, so there is nothing to keep a journal file for.
     setPragma(connection, "journal_mode", "memory");
     connection.exec("BEGIN EXCLUSIVE");
+    assertWritable(connection);
   } catch (error) {
     connection?.close();
     if (error instanceof Database.SqliteError && error.code.startsWith("SQLITE_BUSY")) {

@@ -198,7 +198,7 @@ class SqliteStorage implements Storage {
 
   async #write<Name extends CommandName>(name: Name, input: CommandInput<Name>): Promise<CommandResult<Name>> {
     this.#assertOpen();
-    return await this.#writer.execute(name, input);
+    return this.#writer.execute(name, input);
   }
 
   #read<Result>(query: (reads: Reads) => Result): Result {

@@ -33,8 +33,7 @@ port.on("message", (first: ToWriterThread) => {
 send({ kind: "ready" });
 
 function nextWaiting(): ToWriterThread | undefined {
-  const received = receiveMessageOnPort(port) as { message: ToWriterThread } | undefined;
-  return received?.message;
+  return receiveMessageOnPort(port)?.message as ToWriterThread | undefined;
 }
 
 function close(): void {

@@ -73,7 +73,7 @@ export class Writer {
 
   #startThread(): Promise<void> {
     return new Promise((resolve, reject) => {
-      let failure: unknown = new Error("the writer thread ended");
+      let failure = new Error("the writer thread ended");
       const thread = new Worker(new URL("./writer-thread.ts", import.meta.url), {
         name: "sqlite-writer",
         workerData: this.#threadOptions,
@@ -94,7 +94,7 @@ export class Writer {
         void thread.terminate();
       });
       thread.on("error", (error) => {
-        failure = error;
+        failure = error instanceof Error ? error : new Error(String(error));
       });
       thread.on("exit", () => {
         const wasReady = this.#isReady;
