@@ -8,7 +8,7 @@ import {
   type MessageShape,
   toBinary,
 } from "@bufbuild/protobuf";
-import { Client, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
+import { Client, credentials, logVerbosity, Metadata, type ServiceError, setLogVerbosity } from "@grpc/grpc-js";
 
 /** Names of a service's unary methods. */
 type UnaryNames<S extends DescService> = {
@@ -36,6 +36,9 @@ export interface CallOptions {
 }
 
 const DEFAULT_TIMEOUT_MS = 10_000;
+
+// grpc-js prints headers that it can't read to the standard error, and ours carry credentials.
+setLogVerbosity(logVerbosity.NONE);
 
 /** Rejections are grpc-js's `ServiceError`, with `code` and `details`. */
 export function createClient<S extends DescService>(service: S, options: ClientOptions): ServiceClient<S> {

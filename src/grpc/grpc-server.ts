@@ -29,8 +29,8 @@ export interface GrpcServer {
 /** Enough to keep a busy backend's connection full, and a bound on what one connection can hold open. */
 const MAX_CONCURRENT_STREAMS = 100;
 
-/** Below the usual limit on open files, so that the store and the other listeners keep theirs. */
-const MAX_CONNECTIONS = 4_096;
+/** More than any fleet of backends keeps open; clients that only ever connect end here, and not at the open-file limit. */
+const MAX_CONNECTIONS = 2_000;
 
 const LIMITS: ServerOptions = {
   // The slack lets a request that is just over the limit reach our own answer, which says so plainly.
@@ -84,8 +84,9 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   listener.on("error", (err) => logger.error({ err }, "gRPC listener failed"));
 
   const shutDown = async (): Promise<void> => {
-    const closed = once(listener, "close");
-    listener.close();
+    const closed = new Promise<void>((resolve) => {
+      listener.close(() => resolve());
+    });
     server.tryShutdown(() => {});
     const force = setTimeout(() => {
       logger.warn({ calls: calls.size, shutdownGraceMs }, "gRPC calls cut off at shutdown");

@@ -68,7 +68,10 @@ export class Pipeline {
    */
   async unary(call: Call, handler: UnaryHandler<DescMethod>, request: Message, control: CallControl): Promise<Message> {
     validate(call.method.input, request);
-    const response = await withinDeadline(handler(request as never, call), control);
+    const response = await withinDeadline(handler(request as never, call), control, (late) => {
+      // Nobody waits for it any more, but somebody should know.
+      this.toError(call, late);
+    });
     return create(call.method.output, response);
   }
 
@@ -134,23 +137,37 @@ export function requestIdOf(sent: string | undefined): string {
 
 const methodName = (method: DescMethod): string => `${method.parent.typeName}/${method.name}`;
 
-function withinDeadline<T>(work: Promise<T>, { signal, timeoutMs }: CallControl): Promise<T> {
+/** @param onLateFailure takes the failure of work that was given up before */
+function withinDeadline<T>(
+  work: Promise<T>,
+  { signal, timeoutMs }: CallControl,
+  onLateFailure: (failure: unknown) => void,
+): Promise<T> {
   return new Promise<T>((resolve, reject) => {
+    let isGivenUp = false;
+    const giveUp = (reason: AppError): void => {
+      isGivenUp = true;
+      reject(reason);
+    };
     const timer = setTimeout(
-      () => reject(new AppError("deadline_exceeded", "The call took longer than its deadline.")),
+      () => giveUp(new AppError("deadline_exceeded", "The call took longer than its deadline.")),
       Math.min(timeoutMs ?? MAX_TIMEOUT_MS, MAX_TIMEOUT_MS),
     );
     // A transport that ends a call itself says why, for example because it stops.
     const abandon = (): void =>
-      reject(
+      giveUp(
         signal.reason instanceof AppError ? signal.reason : new AppError("cancelled", "The caller gave the call up."),
       );
     if (signal.aborted) abandon();
     signal.addEventListener("abort", abandon, { once: true });
-    const settle = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", abandon);
-    };
-    work.then(resolve, reject).finally(settle);
+    work
+      .then(resolve, (failure: unknown) => {
+        if (isGivenUp) onLateFailure(failure);
+        else reject(failure as Error);
+      })
+      .finally(() => {
+        clearTimeout(timer);
+        signal.removeEventListener("abort", abandon);
+      });
   });
 }

@@ -23,6 +23,6 @@ export function validate(schema: DescMessage, message: Message): void {
 }
 
 function toFieldViolation(violation: Violation): FieldViolation {
-  const field = pathToString(violation.field).slice(0, MAX_FIELD_LENGTH);
+  const field = pathToString(violation.field).slice(0, MAX_FIELD_LENGTH).toWellFormed();
   return { field, description: violation.ruleId === "required" ? "is required" : violation.message };
 }
