@@ -137,6 +137,9 @@ export async function startApp(deployment: Deployment): Promise<App> {
     logger,
   });
 
+  // Ready means ready: the first answer to a health check is no worse than the ones that follow.
+  await storage.ping();
+  health.set("SERVING");
   const monitor = monitorHealth({ ping: () => storage.ping(), set: (status) => health.set(status), logger });
   parts.defer(() => monitor.stop());
   const ops = await startOpsServer({ address: config.opsAddress, isReady: () => health.isServing() });

@@ -163,7 +163,7 @@ function withinDeadline<T>(
     work
       .then(resolve, (failure: unknown) => {
         if (isGivenUp) onLateFailure(failure);
-        else reject(failure as Error);
+        else reject(failure);
       })
       .finally(() => {
         clearTimeout(timer);

@@ -1,4 +1,5 @@
 /** Storages that break one clause each, to show that the contract's tests would notice. */
+import { setImmediate } from "node:timers/promises";
 import type { SigningKey, Token } from "../../src/domain/entities.ts";
 import type { Storage } from "../../src/domain/storage.ts";
 
@@ -8,12 +9,18 @@ export const faults = {
   /** S1: answers writes before they are stored. */
   acknowledgesEarly(storage: Storage): Storage {
     return override(storage, {
-      async createOrganization() {},
+      async createOrganization() {
+        await setImmediate();
+      },
       async createToken({ token }) {
+        await setImmediate();
         return { ...token, revision: 1 };
       },
-      async recordUses() {},
+      async recordUses() {
+        await setImmediate();
+      },
       async revokeToken() {
+        await setImmediate();
         return undefined;
       },
     });

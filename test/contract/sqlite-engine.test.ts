@@ -92,6 +92,15 @@ describe("the SQLite engine's files", () => {
     }
   });
 
+  it("hold no token with an invalid expiry, which would never expire", async () => {
+    await using subject = await openSqliteSubject();
+    const organization = someOrganization();
+    await subject.storage.createOrganization(organization);
+    const created = someToken({ organizationId: organization.id, expiresAt: new Date(Number.NaN) });
+    await expect(subject.storage.createToken(created)).rejects.toMatchObject({ kind: "unavailable" });
+    expect(await subject.storage.getToken(created.token.id)).toBeUndefined();
+  });
+
   it("are one file after it was closed", async () => {
     await using subject = await openSqliteSubject();
     await subject.storage.createOrganization(someOrganization());

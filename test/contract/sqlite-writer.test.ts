@@ -127,11 +127,6 @@ describe("a group", () => {
     expect(group.commit([small, large]).map(kindOf)).toEqual(["ok", "ok"]);
     expect(group.storedIds()).toEqual(new Set([small.id, large.id]));
   });
-
-  it("keeps an invalid time out of the database", async () => {
-    await using group = await openGroup();
-    expect(group.commit([someOrganization({ createdAt: new Date(Number.NaN) })]).map(kindOf)).toEqual(["unavailable"]);
-  });
 });
 
 describe("a full disk", () => {
