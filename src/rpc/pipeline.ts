@@ -160,10 +160,10 @@ function withinDeadline<T>(
       );
     if (signal.aborted) abandon();
     signal.addEventListener("abort", abandon, { once: true });
+    work.then(resolve, reject);
     work
-      .then(resolve, (failure: unknown) => {
+      .catch((failure: unknown) => {
         if (isGivenUp) onLateFailure(failure);
-        else reject(failure);
       })
       .finally(() => {
         clearTimeout(timer);
