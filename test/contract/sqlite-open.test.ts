@@ -14,7 +14,8 @@ import { openSqliteSubject, silentLogger, temporaryDirectory } from "../helpers/
 import { startWritingProcess } from "./durability.ts";
 import { someOrganization } from "./samples.ts";
 
-const run = promisify(execFile);
+const limits = { timeout: 20_000, killSignal: "SIGKILL" } as const;
+const runNode = (...args: readonly string[]) => promisify(execFile)(process.execPath, args, limits);
 
 describe("one process serves a SQLite file", () => {
   const inUse =
@@ -228,7 +229,7 @@ describe("migrations", () => {
     await using directory = await temporaryDirectory();
     const path = createDatabaseFile(join(directory.path, "latchkey.db"));
     const child = fileURLToPath(new URL("./migrating-child.ts", import.meta.url));
-    await Promise.all(Array.from({ length: 4 }, () => run(process.execPath, [child, path])));
+    await Promise.all(Array.from({ length: 4 }, () => runNode(child, path)));
     expect(query(path, "SELECT version FROM schema_migrations")).toEqual([{ version: 1 }]);
   });
 });
@@ -245,7 +246,7 @@ async function refusal(path: string): Promise<string> {
 
 async function refusalAsNobody(location: string): Promise<string> {
   const child = fileURLToPath(new URL("./unprivileged-child.ts", import.meta.url));
-  const { stdout } = await run(process.execPath, [child, location]);
+  const { stdout } = await runNode(child, location);
   return stdout;
 }
 

@@ -136,7 +136,8 @@ describe("a full disk", () => {
     const child = fileURLToPath(new URL("./disk-full-child.ts", import.meta.url));
     // A limit on the size of files, which stops the log before it is long enough to be started over.
     const limited = 'trap "" XFSZ; ulimit -f 4000; exec "$0" "$@"';
-    const { stdout } = await run("sh", ["-c", limited, process.execPath, child, subject.location]);
+    const limits = { timeout: 20_000, killSignal: "SIGKILL" } as const;
+    const { stdout } = await run("sh", ["-c", limited, process.execPath, child, subject.location], limits);
     const { stored, refused, healed } = JSON.parse(stdout) as DiskFullReport;
     expect(refused.length).toBeGreaterThan(3);
     expect(healed).toBe(3);
