@@ -3,16 +3,16 @@
  * or holds a file that git doesn't have. Generates in a temporary folder, so the working tree stays as it is.
  */
 import { execFileSync, spawnSync } from "node:child_process";
-import { copyFileSync, cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
 /** Folders that are generated whole. */
 const folders = ["gen", "third_party"];
 /** Files that are generated in part. */
-const files = ["README.md"];
+const files = ["README.md", "docs/conformance.md"];
 const inputs = ["package.json", "buf.yaml", "buf.gen.yaml", ...files];
-const inputFolders = ["proto", "scripts", "src"];
+const inputFolders = ["proto", "scripts", "src", "test"];
 
 /** Every file below `folder` of `root`, as path → bytes in base64. */
 function read(root: string, folder: string): Map<string, string> {
@@ -30,7 +30,7 @@ const root = resolve(".");
 const copy = mkdtempSync(join(tmpdir(), "latchkey-generated-"));
 const faults: string[] = [];
 try {
-  for (const input of inputs) copyFileSync(input, join(copy, input));
+  for (const input of inputs) cpSync(input, join(copy, input));
   for (const folder of inputFolders) cpSync(folder, join(copy, folder), { recursive: true });
   symlinkSync(resolve("node_modules"), join(copy, "node_modules"));
   const generate = spawnSync(process.execPath, ["--run", "generate"], { cwd: copy, stdio: "inherit" });

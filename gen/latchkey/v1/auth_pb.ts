@@ -14,7 +14,43 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file latchkey/v1/auth.proto.
  */
 export const file_latchkey_v1_auth: GenFile = /*@__PURE__*/
-  fileDesc("ChZsYXRjaGtleS92MS9hdXRoLnByb3RvEgtsYXRjaGtleS52MSIhCgRVc2VyEgoKAmlkGAEgASgJEg0KBWVtYWlsGAIgASgJImwKDExvZ2luUmVxdWVzdBIaCgVlbWFpbBgBIAEoCUILukgIyAEBcgMY/gESHQoIcGFzc3dvcmQYAiABKAlCC7pICMgBAXIDKIAIEiEKD29yZ2FuaXphdGlvbl9pZBgDIAEoCUIIukgFcgMY6AcimgEKDUxvZ2luUmVzcG9uc2USFAoMYWNjZXNzX3Rva2VuGAEgASgJEhUKDXJlZnJlc2hfdG9rZW4YAiABKAkSHwoEdXNlchgDIAEoCzIRLmxhdGNoa2V5LnYxLlVzZXISOwoXYWNjZXNzX3Rva2VuX2V4cGlyZXNfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIjkKE1JlZnJlc2hUb2tlblJlcXVlc3QSIgoNcmVmcmVzaF90b2tlbhgBIAEoCUILukgIyAEBcgMYgAgigAEKFFJlZnJlc2hUb2tlblJlc3BvbnNlEhQKDGFjY2Vzc190b2tlbhgBIAEoCRIVCg1yZWZyZXNoX3Rva2VuGAIgASgJEjsKF2FjY2Vzc190b2tlbl9leHBpcmVzX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcDLoAQoLQXV0aFNlcnZpY2USXQoFTG9naW4SGS5sYXRjaGtleS52MS5Mb2dpblJlcXVlc3QaGi5sYXRjaGtleS52MS5Mb2dpblJlc3BvbnNlIh2C0+STAhc6ASoiEi9hcGkvdjEvYXV0aC9sb2dpbhJ6CgxSZWZyZXNoVG9rZW4SIC5sYXRjaGtleS52MS5SZWZyZXNoVG9rZW5SZXF1ZXN0GiEubGF0Y2hrZXkudjEuUmVmcmVzaFRva2VuUmVzcG9uc2UiJYLT5JMCHzoBKiIaL2FwaS92MS9hdXRoL3JlZnJlc2gtdG9rZW5iBnByb3RvMw", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_timestamp]);
+  fileDesc("ChZsYXRjaGtleS92MS9hdXRoLnByb3RvEgtsYXRjaGtleS52MSIOCgxHZXRNZVJlcXVlc3QiMAoNR2V0TWVSZXNwb25zZRIfCgR1c2VyGAEgASgLMhEubGF0Y2hrZXkudjEuVXNlciJyCgRVc2VyEgoKAmlkGAEgASgJEg0KBWVtYWlsGAIgASgJEhIKCmZpcnN0X25hbWUYAyABKAkSEQoJbGFzdF9uYW1lGAQgASgJEhQKDGRpc3BsYXlfbmFtZRgFIAEoCRISCgphdmF0YXJfdXJsGAYgASgJImwKDExvZ2luUmVxdWVzdBIaCgVlbWFpbBgBIAEoCUILukgIyAEBcgMY/gESHQoIcGFzc3dvcmQYAiABKAlCC7pICMgBAXIDKIAIEiEKD29yZ2FuaXphdGlvbl9pZBgDIAEoCUIIukgFcgMY6AcimgEKDUxvZ2luUmVzcG9uc2USFAoMYWNjZXNzX3Rva2VuGAEgASgJEhUKDXJlZnJlc2hfdG9rZW4YAiABKAkSHwoEdXNlchgDIAEoCzIRLmxhdGNoa2V5LnYxLlVzZXISOwoXYWNjZXNzX3Rva2VuX2V4cGlyZXNfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIjkKE1JlZnJlc2hUb2tlblJlcXVlc3QSIgoNcmVmcmVzaF90b2tlbhgBIAEoCUILukgIyAEBcgMYgAgigAEKFFJlZnJlc2hUb2tlblJlc3BvbnNlEhQKDGFjY2Vzc190b2tlbhgBIAEoCRIVCg1yZWZyZXNoX3Rva2VuGAIgASgJEjsKF2FjY2Vzc190b2tlbl9leHBpcmVzX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcDLoAQoLQXV0aFNlcnZpY2USXQoFTG9naW4SGS5sYXRjaGtleS52MS5Mb2dpblJlcXVlc3QaGi5sYXRjaGtleS52MS5Mb2dpblJlc3BvbnNlIh2C0+STAhc6ASoiEi9hcGkvdjEvYXV0aC9sb2dpbhJ6CgxSZWZyZXNoVG9rZW4SIC5sYXRjaGtleS52MS5SZWZyZXNoVG9rZW5SZXF1ZXN0GiEubGF0Y2hrZXkudjEuUmVmcmVzaFRva2VuUmVzcG9uc2UiJYLT5JMCHzoBKiIaL2FwaS92MS9hdXRoL3JlZnJlc2gtdG9rZW4yagoLVXNlclNlcnZpY2USWwoFR2V0TWUSGS5sYXRjaGtleS52MS5HZXRNZVJlcXVlc3QaGi5sYXRjaGtleS52MS5HZXRNZVJlc3BvbnNlIhuQAgGC0+STAhISEC9hcGkvdjEvdXNlcnMvbWViBnByb3RvMw", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_timestamp]);
+
+/**
+ * GetMeRequest asks about the caller.
+ *
+ * @generated from message latchkey.v1.GetMeRequest
+ */
+export type GetMeRequest = Message<"latchkey.v1.GetMeRequest"> & {
+};
+
+/**
+ * Describes the message latchkey.v1.GetMeRequest.
+ * Use `create(GetMeRequestSchema)` to create a new message.
+ */
+export const GetMeRequestSchema: GenMessage<GetMeRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_auth, 0);
+
+/**
+ * GetMeResponse holds the caller's user.
+ *
+ * @generated from message latchkey.v1.GetMeResponse
+ */
+export type GetMeResponse = Message<"latchkey.v1.GetMeResponse"> & {
+  /**
+   * The user.
+   *
+   * @generated from field: latchkey.v1.User user = 1;
+   */
+  user?: User | undefined;
+};
+
+/**
+ * Describes the message latchkey.v1.GetMeResponse.
+ * Use `create(GetMeResponseSchema)` to create a new message.
+ */
+export const GetMeResponseSchema: GenMessage<GetMeResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_auth, 1);
 
 /**
  * User is a person who can sign in.
@@ -35,6 +71,34 @@ export type User = Message<"latchkey.v1.User"> & {
    * @generated from field: string email = 2;
    */
   email: string;
+
+  /**
+   * Given name, where it is known.
+   *
+   * @generated from field: string first_name = 3;
+   */
+  firstName: string;
+
+  /**
+   * Family name, where it is known.
+   *
+   * @generated from field: string last_name = 4;
+   */
+  lastName: string;
+
+  /**
+   * Name to show; the given and family name, or the address, where none was chosen.
+   *
+   * @generated from field: string display_name = 5;
+   */
+  displayName: string;
+
+  /**
+   * Picture, as a URL, where there is one.
+   *
+   * @generated from field: string avatar_url = 6;
+   */
+  avatarUrl: string;
 };
 
 /**
@@ -42,7 +106,7 @@ export type User = Message<"latchkey.v1.User"> & {
  * Use `create(UserSchema)` to create a new message.
  */
 export const UserSchema: GenMessage<User> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_auth, 0);
+  messageDesc(file_latchkey_v1_auth, 2);
 
 /**
  * LoginRequest holds a person's credentials.
@@ -77,7 +141,7 @@ export type LoginRequest = Message<"latchkey.v1.LoginRequest"> & {
  * Use `create(LoginRequestSchema)` to create a new message.
  */
 export const LoginRequestSchema: GenMessage<LoginRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_auth, 1);
+  messageDesc(file_latchkey_v1_auth, 3);
 
 /**
  * LoginResponse holds the new session.
@@ -119,7 +183,7 @@ export type LoginResponse = Message<"latchkey.v1.LoginResponse"> & {
  * Use `create(LoginResponseSchema)` to create a new message.
  */
 export const LoginResponseSchema: GenMessage<LoginResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_auth, 2);
+  messageDesc(file_latchkey_v1_auth, 4);
 
 /**
  * RefreshTokenRequest holds the refresh token to trade.
@@ -140,7 +204,7 @@ export type RefreshTokenRequest = Message<"latchkey.v1.RefreshTokenRequest"> & {
  * Use `create(RefreshTokenRequestSchema)` to create a new message.
  */
 export const RefreshTokenRequestSchema: GenMessage<RefreshTokenRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_auth, 3);
+  messageDesc(file_latchkey_v1_auth, 5);
 
 /**
  * RefreshTokenResponse holds the new pair.
@@ -175,7 +239,7 @@ export type RefreshTokenResponse = Message<"latchkey.v1.RefreshTokenResponse"> &
  * Use `create(RefreshTokenResponseSchema)` to create a new message.
  */
 export const RefreshTokenResponseSchema: GenMessage<RefreshTokenResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_auth, 4);
+  messageDesc(file_latchkey_v1_auth, 6);
 
 /**
  * AuthService signs people in. On the public port it needs no credential, since it is how one gets
@@ -208,4 +272,25 @@ export const AuthService: GenService<{
   },
 }> = /*@__PURE__*/
   serviceDesc(file_latchkey_v1_auth, 0);
+
+/**
+ * UserService answers who is signed in.
+ *
+ * @generated from service latchkey.v1.UserService
+ */
+export const UserService: GenService<{
+  /**
+   * GetMe reads the caller's user: that of the access token, or the one that the API token is for.
+   *
+   * Needs a person or an API token. Counts against an API token's rate limit, and marks it as used.
+   *
+   * @generated from rpc latchkey.v1.UserService.GetMe
+   */
+  getMe: {
+    methodKind: "unary";
+    input: typeof GetMeRequestSchema;
+    output: typeof GetMeResponseSchema;
+  },
+}> = /*@__PURE__*/
+  serviceDesc(file_latchkey_v1_auth, 1);
 

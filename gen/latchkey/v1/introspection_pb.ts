@@ -13,7 +13,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file latchkey/v1/introspection.proto.
  */
 export const file_latchkey_v1_introspection: GenFile = /*@__PURE__*/
-  fileDesc("Ch9sYXRjaGtleS92MS9pbnRyb3NwZWN0aW9uLnByb3RvEgtsYXRjaGtleS52MSKFAQoRSW50cm9zcGVjdFJlcXVlc3QSFQoFdG9rZW4YASABKAlCBrpIA9gBAxIpCg9yZXF1aXJlZF9zY29wZXMYAiADKAlCELpIDZIBChBkIgZyBBABGEASHQoJY2xpZW50X2lwGAMgASgJQgq6SAfYAQFyAnABEg8KB2RyeV9ydW4YBCABKAgi2AIKEkludHJvc3BlY3RSZXNwb25zZRITCgZhY3RpdmUYASABKAhIAIgBARIUCgdhbGxvd2VkGAIgASgISAGIAQESIwoGcmVhc29uGAMgASgOMhMubGF0Y2hrZXkudjEuUmVhc29uEhAKCHRva2VuX2lkGAQgASgJEhcKD29yZ2FuaXphdGlvbl9pZBgFIAEoCRIPCgd1c2VyX2lkGAYgASgJEg8KB3Byb2ZpbGUYByABKAkSDAoEdHlwZRgIIAEoCRIMCgRuYW1lGAkgASgJEhIKCnBlcm1pc3Npb24YCiABKAkSDgoGc2NvcGVzGAsgAygJEgwKBHBsYW4YDCABKAkSLgoKZXhwaXJlc19hdBgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIcmV2aXNpb24YDiABKANCCQoHX2FjdGl2ZUIKCghfYWxsb3dlZCJXChZCYXRjaEludHJvc3BlY3RSZXF1ZXN0Ej0KCHJlcXVlc3RzGAEgAygLMh4ubGF0Y2hrZXkudjEuSW50cm9zcGVjdFJlcXVlc3RCC7pICJIBBQgBEOgHIk0KF0JhdGNoSW50cm9zcGVjdFJlc3BvbnNlEjIKCXJlc3BvbnNlcxgBIAMoCzIfLmxhdGNoa2V5LnYxLkludHJvc3BlY3RSZXNwb25zZSraAQoGUmVhc29uEhYKElJFQVNPTl9VTlNQRUNJRklFRBAAEhIKDlJFQVNPTl9VTktOT1dOEAESFAoQUkVBU09OX01BTEZPUk1FRBACEhIKDlJFQVNPTl9SRVZPS0VEEAMSEgoOUkVBU09OX0VYUElSRUQQBBITCg9SRUFTT05fRElTQUJMRUQQBRIZChVSRUFTT05fSVBfTk9UX0FMTE9XRUQQBhIdChlSRUFTT05fSU5TVUZGSUNJRU5UX1NDT1BFEAcSFwoTUkVBU09OX1JBVEVfTElNSVRFRBAIMsMBChRJbnRyb3NwZWN0aW9uU2VydmljZRJNCgpJbnRyb3NwZWN0Eh4ubGF0Y2hrZXkudjEuSW50cm9zcGVjdFJlcXVlc3QaHy5sYXRjaGtleS52MS5JbnRyb3NwZWN0UmVzcG9uc2USXAoPQmF0Y2hJbnRyb3NwZWN0EiMubGF0Y2hrZXkudjEuQmF0Y2hJbnRyb3NwZWN0UmVxdWVzdBokLmxhdGNoa2V5LnYxLkJhdGNoSW50cm9zcGVjdFJlc3BvbnNlYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_timestamp]);
+  fileDesc("Ch9sYXRjaGtleS92MS9pbnRyb3NwZWN0aW9uLnByb3RvEgtsYXRjaGtleS52MSKeAQoRSW50cm9zcGVjdFJlcXVlc3QSFQoFdG9rZW4YASABKAlCBrpIA9gBAxIpCg9yZXF1aXJlZF9zY29wZXMYAiADKAlCELpIDZIBChBkIgZyBBABGEASHQoJY2xpZW50X2lwGAMgASgJQgq6SAfYAQFyAnABEg8KB2RyeV9ydW4YBCABKAgSFwoEY29zdBgFIAEoDUIJukgGKgQYwIQ9IqkDChJJbnRyb3NwZWN0UmVzcG9uc2USEwoGYWN0aXZlGAEgASgISACIAQESFAoHYWxsb3dlZBgCIAEoCEgBiAEBEiMKBnJlYXNvbhgDIAEoDjITLmxhdGNoa2V5LnYxLlJlYXNvbhIQCgh0b2tlbl9pZBgEIAEoCRIXCg9vcmdhbml6YXRpb25faWQYBSABKAkSDwoHdXNlcl9pZBgGIAEoCRIPCgdwcm9maWxlGAcgASgJEgwKBHR5cGUYCCABKAkSDAoEbmFtZRgJIAEoCRISCgpwZXJtaXNzaW9uGAogASgJEg4KBnNjb3BlcxgLIAMoCRIMCgRwbGFuGAwgASgJEi4KCmV4cGlyZXNfYXQYDSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCHJldmlzaW9uGA4gASgDEioKCnJhdGVfbGltaXQYDyABKAsyFi5sYXRjaGtleS52MS5SYXRlTGltaXQSIwoGZGVuaWFsGBAgASgLMhMubGF0Y2hrZXkudjEuRGVuaWFsQgkKB19hY3RpdmVCCgoIX2FsbG93ZWQiPAoJUmF0ZUxpbWl0Eg0KBWxpbWl0GAEgASgDEhEKCXJlbWFpbmluZxgCIAEoAxINCgVyZXNldBgDIAEoAyKJAQoGRGVuaWFsEg4KBnN0YXR1cxgBIAEoBRIxCgdoZWFkZXJzGAIgAygLMiAubGF0Y2hrZXkudjEuRGVuaWFsLkhlYWRlcnNFbnRyeRIMCgRib2R5GAMgASgJGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIlcKFkJhdGNoSW50cm9zcGVjdFJlcXVlc3QSPQoIcmVxdWVzdHMYASADKAsyHi5sYXRjaGtleS52MS5JbnRyb3NwZWN0UmVxdWVzdEILukgIkgEFCAEQ6AciTQoXQmF0Y2hJbnRyb3NwZWN0UmVzcG9uc2USMgoJcmVzcG9uc2VzGAEgAygLMh8ubGF0Y2hrZXkudjEuSW50cm9zcGVjdFJlc3BvbnNlKtoBCgZSZWFzb24SFgoSUkVBU09OX1VOU1BFQ0lGSUVEEAASEgoOUkVBU09OX1VOS05PV04QARIUChBSRUFTT05fTUFMRk9STUVEEAISEgoOUkVBU09OX1JFVk9LRUQQAxISCg5SRUFTT05fRVhQSVJFRBAEEhMKD1JFQVNPTl9ESVNBQkxFRBAFEhkKFVJFQVNPTl9JUF9OT1RfQUxMT1dFRBAGEh0KGVJFQVNPTl9JTlNVRkZJQ0lFTlRfU0NPUEUQBxIXChNSRUFTT05fUkFURV9MSU1JVEVEEAgywwEKFEludHJvc3BlY3Rpb25TZXJ2aWNlEk0KCkludHJvc3BlY3QSHi5sYXRjaGtleS52MS5JbnRyb3NwZWN0UmVxdWVzdBofLmxhdGNoa2V5LnYxLkludHJvc3BlY3RSZXNwb25zZRJcCg9CYXRjaEludHJvc3BlY3QSIy5sYXRjaGtleS52MS5CYXRjaEludHJvc3BlY3RSZXF1ZXN0GiQubGF0Y2hrZXkudjEuQmF0Y2hJbnRyb3NwZWN0UmVzcG9uc2ViBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp]);
 
 /**
  * IntrospectRequest is a question about one token.
@@ -43,11 +43,18 @@ export type IntrospectRequest = Message<"latchkey.v1.IntrospectRequest"> & {
   clientIp: string;
 
   /**
-   * Explain only: the token isn't marked as used.
+   * Explain only: nothing is spent of the token's rate limit, and the token isn't marked as used.
    *
    * @generated from field: bool dry_run = 4;
    */
   dryRun: boolean;
+
+  /**
+   * Units that the call takes of the token's rate limit; 0 means 1.
+   *
+   * @generated from field: uint32 cost = 5;
+   */
+  cost: number;
 };
 
 /**
@@ -58,7 +65,8 @@ export const IntrospectRequestSchema: GenMessage<IntrospectRequest> = /*@__PURE_
   messageDesc(file_latchkey_v1_introspection, 0);
 
 /**
- * IntrospectResponse is the judgement. When `active` is false, only `reason` is set besides it.
+ * IntrospectResponse is the judgement. When `active` is false, only `reason` and `denial` are set besides
+ * it: nothing of the token is told.
  *
  * @generated from message latchkey.v1.IntrospectResponse
  */
@@ -160,6 +168,20 @@ export type IntrospectResponse = Message<"latchkey.v1.IntrospectResponse"> & {
    * @generated from field: int64 revision = 14;
    */
   revision: bigint;
+
+  /**
+   * Where the token stands against its rate limit; unset when it has none.
+   *
+   * @generated from field: latchkey.v1.RateLimit rate_limit = 15;
+   */
+  rateLimit?: RateLimit | undefined;
+
+  /**
+   * What to answer the client when `allowed` is false, in the product's own shape.
+   *
+   * @generated from field: latchkey.v1.Denial denial = 16;
+   */
+  denial?: Denial | undefined;
 };
 
 /**
@@ -168,6 +190,76 @@ export type IntrospectResponse = Message<"latchkey.v1.IntrospectResponse"> & {
  */
 export const IntrospectResponseSchema: GenMessage<IntrospectResponse> = /*@__PURE__*/
   messageDesc(file_latchkey_v1_introspection, 1);
+
+/**
+ * RateLimit is where a token stands in the current window. Windows are aligned to the clock.
+ *
+ * @generated from message latchkey.v1.RateLimit
+ */
+export type RateLimit = Message<"latchkey.v1.RateLimit"> & {
+  /**
+   * Units that the token has in a window.
+   *
+   * @generated from field: int64 limit = 1;
+   */
+  limit: bigint;
+
+  /**
+   * Units left in this window.
+   *
+   * @generated from field: int64 remaining = 2;
+   */
+  remaining: bigint;
+
+  /**
+   * When the next window starts, in whole seconds since the epoch.
+   *
+   * @generated from field: int64 reset = 3;
+   */
+  reset: bigint;
+};
+
+/**
+ * Describes the message latchkey.v1.RateLimit.
+ * Use `create(RateLimitSchema)` to create a new message.
+ */
+export const RateLimitSchema: GenMessage<RateLimit> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_introspection, 2);
+
+/**
+ * Denial is an HTTP answer that a gateway can send as it is.
+ *
+ * @generated from message latchkey.v1.Denial
+ */
+export type Denial = Message<"latchkey.v1.Denial"> & {
+  /**
+   * HTTP status.
+   *
+   * @generated from field: int32 status = 1;
+   */
+  status: number;
+
+  /**
+   * Headers by name, the content type among them.
+   *
+   * @generated from field: map<string, string> headers = 2;
+   */
+  headers: { [key: string]: string };
+
+  /**
+   * Body, in JSON.
+   *
+   * @generated from field: string body = 3;
+   */
+  body: string;
+};
+
+/**
+ * Describes the message latchkey.v1.Denial.
+ * Use `create(DenialSchema)` to create a new message.
+ */
+export const DenialSchema: GenMessage<Denial> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_introspection, 3);
 
 /**
  * BatchIntrospectRequest holds the questions.
@@ -188,7 +280,7 @@ export type BatchIntrospectRequest = Message<"latchkey.v1.BatchIntrospectRequest
  * Use `create(BatchIntrospectRequestSchema)` to create a new message.
  */
 export const BatchIntrospectRequestSchema: GenMessage<BatchIntrospectRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_introspection, 2);
+  messageDesc(file_latchkey_v1_introspection, 4);
 
 /**
  * BatchIntrospectResponse holds the answers.
@@ -209,7 +301,7 @@ export type BatchIntrospectResponse = Message<"latchkey.v1.BatchIntrospectRespon
  * Use `create(BatchIntrospectResponseSchema)` to create a new message.
  */
 export const BatchIntrospectResponseSchema: GenMessage<BatchIntrospectResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_introspection, 3);
+  messageDesc(file_latchkey_v1_introspection, 5);
 
 /**
  * Reason is why a token is not active, or not allowed.

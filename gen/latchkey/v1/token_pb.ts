@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file latchkey/v1/token.proto.
  */
 export const file_latchkey_v1_token: GenFile = /*@__PURE__*/
-  fileDesc("ChdsYXRjaGtleS92MS90b2tlbi5wcm90bxILbGF0Y2hrZXkudjEiqgQKBVRva2VuEgoKAmlkGAEgASgJEhcKD29yZ2FuaXphdGlvbl9pZBgCIAEoCRIPCgdwcm9maWxlGAMgASgJEgwKBHR5cGUYBCABKAkSDAoEbmFtZRgFIAEoCRIMCgRoaW50GAYgASgJEhIKCnBlcm1pc3Npb24YByABKAkSDgoGc2NvcGVzGAggAygJEhQKDGlwX2FsbG93bGlzdBgJIAMoCRIyCghtZXRhZGF0YRgKIAMoCzIgLmxhdGNoa2V5LnYxLlRva2VuLk1ldGFkYXRhRW50cnkSJgoFc3RhdGUYCyABKA4yFy5sYXRjaGtleS52MS5Ub2tlblN0YXRlEhIKCmNyZWF0ZWRfYnkYDCABKAkSLgoKY3JlYXRlZF9hdBgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXhwaXJlc19hdBgOIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMbGFzdF91c2VkX2F0GA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpyZXZva2VkX2F0GBAgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpyZXZva2VkX2J5GBEgASgJEhAKCHJldmlzaW9uGBIgASgDGi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKKBAoMSXNzdWVSZXF1ZXN0EiEKD29yZ2FuaXphdGlvbl9pZBgBIAEoCUIIukgFcgMY6AcSlQEKBG5hbWUYAiABKAlChgG6SIIBugF3Cg5uYW1lLnByaW50YWJsZRIsbXVzdCBub3QgaG9sZCBjb250cm9sIGNoYXJhY3RlcnMgb3IgYmUgYmxhbmsaN3RoaXMubWF0Y2hlcygnXlxcUHtDY30qJCcpICYmIHRoaXMubWF0Y2hlcygnW15cXHB7Wn1dJynIAQFyAxjIARIVCgR0eXBlGAMgASgJQge6SARyAhhAEhsKCnBlcm1pc3Npb24YBCABKAlCB7pIBHICGEASIgoGc2NvcGVzGAUgAygJQhK6SA+SAQwQZBgBIgZyBBABGEASOAoKZXhwaXJlc19hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCCLpIBbIBAjIAEigKDGlwX2FsbG93bGlzdBgHIAMoCUISukgPkgEMEGQYASIGcgQQARhAElIKCG1ldGFkYXRhGAggAygLMicubGF0Y2hrZXkudjEuSXNzdWVSZXF1ZXN0Lk1ldGFkYXRhRW50cnlCF7pIFJoBERAgIgZyBBABGEAqBXIDGIACGi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJCCg1Jc3N1ZVJlc3BvbnNlEiEKBXRva2VuGAEgASgLMhIubGF0Y2hrZXkudjEuVG9rZW4SDgoGc2VjcmV0GAIgASgJIlQKFlRva2VuU2VydmljZUdldFJlcXVlc3QSFwoCaWQYASABKAlCC7pICMgBAXIDGOgHEiEKD29yZ2FuaXphdGlvbl9pZBgCIAEoCUIIukgFcgMY6AciPAoXVG9rZW5TZXJ2aWNlR2V0UmVzcG9uc2USIQoFdG9rZW4YASABKAsyEi5sYXRjaGtleS52MS5Ub2tlbiK0AQoXVG9rZW5TZXJ2aWNlTGlzdFJlcXVlc3QSIQoPb3JnYW5pemF0aW9uX2lkGAEgASgJQgi6SAVyAxjoBxIaCglwYWdlX3NpemUYAiABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgDIAEoCUIIukgFcgMY6AcSPAoGc3RhdGVzGAQgAygOMhcubGF0Y2hrZXkudjEuVG9rZW5TdGF0ZUITukgQkgENEAgYASIHggEEEAEgACJXChhUb2tlblNlcnZpY2VMaXN0UmVzcG9uc2USIgoGdG9rZW5zGAEgAygLMhIubGF0Y2hrZXkudjEuVG9rZW4SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIksKDVJldm9rZVJlcXVlc3QSFwoCaWQYASABKAlCC7pICMgBAXIDGOgHEiEKD29yZ2FuaXphdGlvbl9pZBgCIAEoCUIIukgFcgMY6AciMwoOUmV2b2tlUmVzcG9uc2USIQoFdG9rZW4YASABKAsyEi5sYXRjaGtleS52MS5Ub2tlbiqNAQoKVG9rZW5TdGF0ZRIbChdUT0tFTl9TVEFURV9VTlNQRUNJRklFRBAAEhYKElRPS0VOX1NUQVRFX0FDVElWRRABEhgKFFRPS0VOX1NUQVRFX0RJU0FCTEVEEAISFwoTVE9LRU5fU1RBVEVfRVhQSVJFRBADEhcKE1RPS0VOX1NUQVRFX1JFVk9LRUQQBDK+AwoMVG9rZW5TZXJ2aWNlEl0KBUlzc3VlEhkubGF0Y2hrZXkudjEuSXNzdWVSZXF1ZXN0GhoubGF0Y2hrZXkudjEuSXNzdWVSZXNwb25zZSIdgtPkkwIXOgEqIhIvYXBpL3YxL2FwaS10b2tlbnMSdAoDR2V0EiMubGF0Y2hrZXkudjEuVG9rZW5TZXJ2aWNlR2V0UmVxdWVzdBokLmxhdGNoa2V5LnYxLlRva2VuU2VydmljZUdldFJlc3BvbnNlIiKQAgGC0+STAhkSFy9hcGkvdjEvYXBpLXRva2Vucy97aWR9EnIKBExpc3QSJC5sYXRjaGtleS52MS5Ub2tlblNlcnZpY2VMaXN0UmVxdWVzdBolLmxhdGNoa2V5LnYxLlRva2VuU2VydmljZUxpc3RSZXNwb25zZSIdkAIBgtPkkwIUEhIvYXBpL3YxL2FwaS10b2tlbnMSZQoGUmV2b2tlEhoubGF0Y2hrZXkudjEuUmV2b2tlUmVxdWVzdBobLmxhdGNoa2V5LnYxLlJldm9rZVJlc3BvbnNlIiKQAgKC0+STAhkqFy9hcGkvdjEvYXBpLXRva2Vucy97aWR9YgZwcm90bzM", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_timestamp]);
+  fileDesc("ChdsYXRjaGtleS92MS90b2tlbi5wcm90bxILbGF0Y2hrZXkudjEiuwQKBVRva2VuEgoKAmlkGAEgASgJEhcKD29yZ2FuaXphdGlvbl9pZBgCIAEoCRIPCgdwcm9maWxlGAMgASgJEgwKBHR5cGUYBCABKAkSDAoEbmFtZRgFIAEoCRIMCgRoaW50GAYgASgJEhIKCnBlcm1pc3Npb24YByABKAkSDgoGc2NvcGVzGAggAygJEhQKDGlwX2FsbG93bGlzdBgJIAMoCRIyCghtZXRhZGF0YRgKIAMoCzIgLmxhdGNoa2V5LnYxLlRva2VuLk1ldGFkYXRhRW50cnkSJgoFc3RhdGUYCyABKA4yFy5sYXRjaGtleS52MS5Ub2tlblN0YXRlEhIKCmNyZWF0ZWRfYnkYDCABKAkSLgoKY3JlYXRlZF9hdBgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXhwaXJlc19hdBgOIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMbGFzdF91c2VkX2F0GA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpyZXZva2VkX2F0GBAgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpyZXZva2VkX2J5GBEgASgJEg8KB3VzZXJfaWQYFCABKAkSEAoIcmV2aXNpb24YEiABKAMaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIsgECgxJc3N1ZVJlcXVlc3QSIQoPb3JnYW5pemF0aW9uX2lkGAEgASgJQgi6SAVyAxjoBxKVAQoEbmFtZRgCIAEoCUKGAbpIggG6AXcKDm5hbWUucHJpbnRhYmxlEixtdXN0IG5vdCBob2xkIGNvbnRyb2wgY2hhcmFjdGVycyBvciBiZSBibGFuaxo3dGhpcy5tYXRjaGVzKCdeXFxQe0NjfSokJykgJiYgdGhpcy5tYXRjaGVzKCdbXlxccHtafV0nKcgBAXIDGMgBEhUKBHR5cGUYAyABKAlCB7pIBHICGEASGwoKcGVybWlzc2lvbhgEIAEoCUIHukgEcgIYQBIiCgZzY29wZXMYBSADKAlCErpID5IBDBBkGAEiBnIEEAEYQBI4CgpleHBpcmVzX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIIukgFsgECMgASKAoMaXBfYWxsb3dsaXN0GAcgAygJQhK6SA+SAQwQZBgBIgZyBBABGEASGQoHdXNlcl9pZBgJIAEoCUIIukgFcgMY6AcSIQoPaWRlbXBvdGVuY3lfa2V5GAogASgJQgi6SAVyAxj/ARJSCghtZXRhZGF0YRgIIAMoCzInLmxhdGNoa2V5LnYxLklzc3VlUmVxdWVzdC5NZXRhZGF0YUVudHJ5Qhe6SBSaAREQICIGcgQQARhAKgVyAxiAAhovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiQgoNSXNzdWVSZXNwb25zZRIhCgV0b2tlbhgBIAEoCzISLmxhdGNoa2V5LnYxLlRva2VuEg4KBnNlY3JldBgCIAEoCSJUChZUb2tlblNlcnZpY2VHZXRSZXF1ZXN0EhcKAmlkGAEgASgJQgu6SAjIAQFyAxjoBxIhCg9vcmdhbml6YXRpb25faWQYAiABKAlCCLpIBXIDGOgHIjwKF1Rva2VuU2VydmljZUdldFJlc3BvbnNlEiEKBXRva2VuGAEgASgLMhIubGF0Y2hrZXkudjEuVG9rZW4iEAoOR2V0U2VsZlJlcXVlc3QiNAoPR2V0U2VsZlJlc3BvbnNlEiEKBXRva2VuGAEgASgLMhIubGF0Y2hrZXkudjEuVG9rZW4itAEKF1Rva2VuU2VydmljZUxpc3RSZXF1ZXN0EiEKD29yZ2FuaXphdGlvbl9pZBgBIAEoCUIIukgFcgMY6AcSGgoJcGFnZV9zaXplGAIgASgFQge6SAQaAigAEhwKCnBhZ2VfdG9rZW4YAyABKAlCCLpIBXIDGOgHEjwKBnN0YXRlcxgEIAMoDjIXLmxhdGNoa2V5LnYxLlRva2VuU3RhdGVCE7pIEJIBDRAIGAEiB4IBBBABIAAiVwoYVG9rZW5TZXJ2aWNlTGlzdFJlc3BvbnNlEiIKBnRva2VucxgBIAMoCzISLmxhdGNoa2V5LnYxLlRva2VuEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJuCg1SZXZva2VSZXF1ZXN0EhcKAmlkGAEgASgJQgu6SAjIAQFyAxjoBxIhCg9vcmdhbml6YXRpb25faWQYAiABKAlCCLpIBXIDGOgHEiEKD2lkZW1wb3RlbmN5X2tleRgDIAEoCUIIukgFcgMY/wEiMwoOUmV2b2tlUmVzcG9uc2USIQoFdG9rZW4YASABKAsyEi5sYXRjaGtleS52MS5Ub2tlbiqNAQoKVG9rZW5TdGF0ZRIbChdUT0tFTl9TVEFURV9VTlNQRUNJRklFRBAAEhYKElRPS0VOX1NUQVRFX0FDVElWRRABEhgKFFRPS0VOX1NUQVRFX0RJU0FCTEVEEAISFwoTVE9LRU5fU1RBVEVfRVhQSVJFRBADEhcKE1RPS0VOX1NUQVRFX1JFVk9LRUQQBDKoBAoMVG9rZW5TZXJ2aWNlEl0KBUlzc3VlEhkubGF0Y2hrZXkudjEuSXNzdWVSZXF1ZXN0GhoubGF0Y2hrZXkudjEuSXNzdWVSZXNwb25zZSIdgtPkkwIXOgEqIhIvYXBpL3YxL2FwaS10b2tlbnMSdAoDR2V0EiMubGF0Y2hrZXkudjEuVG9rZW5TZXJ2aWNlR2V0UmVxdWVzdBokLmxhdGNoa2V5LnYxLlRva2VuU2VydmljZUdldFJlc3BvbnNlIiKQAgGC0+STAhkSFy9hcGkvdjEvYXBpLXRva2Vucy97aWR9EmgKB0dldFNlbGYSGy5sYXRjaGtleS52MS5HZXRTZWxmUmVxdWVzdBocLmxhdGNoa2V5LnYxLkdldFNlbGZSZXNwb25zZSIikAIBgtPkkwIZEhcvYXBpL3YxL2FwaS10b2tlbnMvc2VsZhJyCgRMaXN0EiQubGF0Y2hrZXkudjEuVG9rZW5TZXJ2aWNlTGlzdFJlcXVlc3QaJS5sYXRjaGtleS52MS5Ub2tlblNlcnZpY2VMaXN0UmVzcG9uc2UiHZACAYLT5JMCFBISL2FwaS92MS9hcGktdG9rZW5zEmUKBlJldm9rZRIaLmxhdGNoa2V5LnYxLlJldm9rZVJlcXVlc3QaGy5sYXRjaGtleS52MS5SZXZva2VSZXNwb25zZSIikAICgtPkkwIZKhcvYXBpL3YxL2FwaS10b2tlbnMve2lkfWIGcHJvdG8z", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_timestamp]);
 
 /**
  * Token is what Latchkey knows of an API token. The secret is not part of it.
@@ -142,6 +142,13 @@ export type Token = Message<"latchkey.v1.Token"> & {
   revokedBy: string;
 
   /**
+   * Public id of the user that the token is for, where there is one.
+   *
+   * @generated from field: string user_id = 20;
+   */
+  userId: string;
+
+  /**
    * Change number of the store at the token's last change.
    *
    * @generated from field: int64 revision = 18;
@@ -211,6 +218,20 @@ export type IssueRequest = Message<"latchkey.v1.IssueRequest"> & {
    * @generated from field: repeated string ip_allowlist = 7;
    */
   ipAllowlist: string[];
+
+  /**
+   * User that the token is for. Only a service key may name one; else it is the caller.
+   *
+   * @generated from field: string user_id = 9;
+   */
+  userId: string;
+
+  /**
+   * Makes a retry safe. Some profiles require it. Over REST it is the header `Idempotency-Key`.
+   *
+   * @generated from field: string idempotency_key = 10;
+   */
+  idempotencyKey: string;
 
   /**
    * Free-form labels: up to 32, keys up to 64 characters, values up to 256.
@@ -305,6 +326,42 @@ export const TokenServiceGetResponseSchema: GenMessage<TokenServiceGetResponse> 
   messageDesc(file_latchkey_v1_token, 4);
 
 /**
+ * GetSelfRequest asks about the caller.
+ *
+ * @generated from message latchkey.v1.GetSelfRequest
+ */
+export type GetSelfRequest = Message<"latchkey.v1.GetSelfRequest"> & {
+};
+
+/**
+ * Describes the message latchkey.v1.GetSelfRequest.
+ * Use `create(GetSelfRequestSchema)` to create a new message.
+ */
+export const GetSelfRequestSchema: GenMessage<GetSelfRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_token, 5);
+
+/**
+ * GetSelfResponse holds the token that made the call.
+ *
+ * @generated from message latchkey.v1.GetSelfResponse
+ */
+export type GetSelfResponse = Message<"latchkey.v1.GetSelfResponse"> & {
+  /**
+   * The token's metadata.
+   *
+   * @generated from field: latchkey.v1.Token token = 1;
+   */
+  token?: Token | undefined;
+};
+
+/**
+ * Describes the message latchkey.v1.GetSelfResponse.
+ * Use `create(GetSelfResponseSchema)` to create a new message.
+ */
+export const GetSelfResponseSchema: GenMessage<GetSelfResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_token, 6);
+
+/**
  * TokenServiceListRequest says which tokens to list.
  *
  * @generated from message latchkey.v1.TokenServiceListRequest
@@ -345,7 +402,7 @@ export type TokenServiceListRequest = Message<"latchkey.v1.TokenServiceListReque
  * Use `create(TokenServiceListRequestSchema)` to create a new message.
  */
 export const TokenServiceListRequestSchema: GenMessage<TokenServiceListRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_token, 5);
+  messageDesc(file_latchkey_v1_token, 7);
 
 /**
  * TokenServiceListResponse is a page of tokens.
@@ -373,7 +430,7 @@ export type TokenServiceListResponse = Message<"latchkey.v1.TokenServiceListResp
  * Use `create(TokenServiceListResponseSchema)` to create a new message.
  */
 export const TokenServiceListResponseSchema: GenMessage<TokenServiceListResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_token, 6);
+  messageDesc(file_latchkey_v1_token, 8);
 
 /**
  * RevokeRequest names the token to end.
@@ -394,6 +451,13 @@ export type RevokeRequest = Message<"latchkey.v1.RevokeRequest"> & {
    * @generated from field: string organization_id = 2;
    */
   organizationId: string;
+
+  /**
+   * Makes a retry safe. Some profiles require it. Over REST it is the header `Idempotency-Key`.
+   *
+   * @generated from field: string idempotency_key = 3;
+   */
+  idempotencyKey: string;
 };
 
 /**
@@ -401,7 +465,7 @@ export type RevokeRequest = Message<"latchkey.v1.RevokeRequest"> & {
  * Use `create(RevokeRequestSchema)` to create a new message.
  */
 export const RevokeRequestSchema: GenMessage<RevokeRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_token, 7);
+  messageDesc(file_latchkey_v1_token, 9);
 
 /**
  * RevokeResponse holds the token as it is after the revoke.
@@ -422,7 +486,7 @@ export type RevokeResponse = Message<"latchkey.v1.RevokeResponse"> & {
  * Use `create(RevokeResponseSchema)` to create a new message.
  */
 export const RevokeResponseSchema: GenMessage<RevokeResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_token, 8);
+  messageDesc(file_latchkey_v1_token, 10);
 
 /**
  * TokenState is where in its life a token is.
@@ -511,6 +575,18 @@ export const TokenService: GenService<{
     methodKind: "unary";
     input: typeof TokenServiceGetRequestSchema;
     output: typeof TokenServiceGetResponseSchema;
+  },
+  /**
+   * GetSelf reads the API token that makes the call: what am I, and what can I do?
+   *
+   * Needs an API token or a service key. Counts against the token's rate limit, and marks it as used.
+   *
+   * @generated from rpc latchkey.v1.TokenService.GetSelf
+   */
+  getSelf: {
+    methodKind: "unary";
+    input: typeof GetSelfRequestSchema;
+    output: typeof GetSelfResponseSchema;
   },
   /**
    * List reads an organization's tokens, newest first, a page at a time (AIP-158).
