@@ -1,15 +1,28 @@
 /** Who makes a call. */
 import type { Token } from "./entities.ts";
 import { type Id, SYSTEM_ORGANIZATION_ID, toPublicId } from "./ids.ts";
+import type { RateStatus } from "./rate-window.ts";
 import type { Role } from "./roles.ts";
 
 export type Caller =
   /** Nobody said who it is. */
   | { readonly kind: "anonymous" }
   /** A person, signed in. */
-  | { readonly kind: "user"; readonly userId: Id; readonly organizationId: Id; readonly role: Role }
+  | {
+      readonly kind: "user";
+      readonly userId: Id;
+      readonly organizationId: Id;
+      readonly role: Role;
+      /** Id of the organization's profile. */
+      readonly profile: string;
+    }
   /** A customer's API token. */
-  | { readonly kind: "token"; readonly token: Token }
+  | {
+      readonly kind: "token";
+      readonly token: Token;
+      /** Where the token stands after this call; undefined when it has no limit. */
+      readonly rateStatus: RateStatus | undefined;
+    }
   /** A backend, with a service key. */
   | { readonly kind: "service"; readonly token: Token };
 

@@ -1,7 +1,7 @@
 /** The judgement on a token: from what is known of it to what it may do. Fails closed. */
 import { addressMatches } from "./address.ts";
 import { type Organization, type Token, tokenState } from "./entities.ts";
-import { grants, type Profile } from "./profile.ts";
+import { grants, type Profile, planOf } from "./profile.ts";
 
 export type DenialReason =
   | "unknown"
@@ -10,7 +10,8 @@ export type DenialReason =
   | "expired"
   | "disabled"
   | "ip_not_allowed"
-  | "insufficient_scope";
+  | "insufficient_scope"
+  | "rate_limited";
 
 /** A token with the organization that it belongs to. */
 export interface TokenRecord {
@@ -33,9 +34,11 @@ export interface DecisionRequest {
 
 /** Judges a token that was found. The positive answer is built last. */
 export function decide(record: TokenRecord, profile: Profile, request: DecisionRequest, nowMs: number): Decision {
-  const { token } = record;
+  const { token, organization } = record;
   const state = tokenState(token, nowMs);
   if (state !== "active") return { active: false, reason: state };
+  // A plan without tokens, or one that the profile doesn't know, switches them off.
+  if (planOf(profile, organization.plan)?.tokens !== true) return { active: false, reason: "disabled" };
   if (token.ipAllowlist.length > 0) {
     const { clientIp } = request;
     // An address that nobody told can't be on the list.
@@ -44,7 +47,7 @@ export function decide(record: TokenRecord, profile: Profile, request: DecisionR
     }
   }
   for (const scope of request.requiredScopes) {
-    if (!grants(profile.permissionModel, token, scope)) {
+    if (!grants(profile.access, token, scope)) {
       return { active: true, allowed: false, reason: "insufficient_scope", record };
     }
   }

@@ -19,6 +19,11 @@ export interface User {
   readonly email: string;
   /** PHC string of argon2id. */
   readonly passwordHash: string;
+  /** Empty where it isn't known, like the three that follow. */
+  readonly firstName: string;
+  readonly lastName: string;
+  readonly displayName: string;
+  readonly avatarUrl: string;
   readonly createdAt: Date;
 }
 
@@ -27,6 +32,12 @@ export interface Membership {
   readonly userId: Id;
   readonly role: Role;
   readonly createdAt: Date;
+}
+
+/** A person in an organization. */
+export interface Member {
+  readonly membership: Membership;
+  readonly user: User;
 }
 
 /** An API token's metadata. Its secret is nowhere; its fingerprint never leaves the store. */

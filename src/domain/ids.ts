@@ -43,6 +43,13 @@ export function toPublicId(prefix: IdPrefix, id: Id): string {
   return `${prefix}_${digits}`;
 }
 
+const CANONICAL_UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** The id behind a public form or a plain UUID, which some products show. Only canonical texts are. */
+export function fromAnyId(prefix: IdPrefix, text: string): Id | undefined {
+  return CANONICAL_UUID.test(text) ? text : fromPublicId(prefix, text);
+}
+
 /** The id behind a public form, or undefined when the text isn't one. Only the canonical text is. */
 export function fromPublicId(prefix: IdPrefix, text: string): Id | undefined {
   if (text.length !== prefix.length + 1 + PUBLIC_DIGITS || !text.startsWith(`${prefix}_`)) return undefined;

@@ -1,39 +1,120 @@
-/** A product's token conventions, as data. */
+/** A product's token conventions, as data. `docs/profiles.md` explains the file that it is read from. */
 import type { Role } from "./roles.ts";
 import { isWellFormed, type SecretFormat } from "./secret-format.ts";
 
+export interface Scope {
+  readonly name: string;
+  readonly description: string;
+}
+
+/** A named permission, and the scopes that it stands for. */
+export interface Permission {
+  readonly name: string;
+  readonly description: string;
+  readonly scopes: readonly string[];
+}
+
 /** What a product's tokens can do. */
-export type PermissionModel =
+export type Access =
   /** Every token may do everything. */
   | { readonly kind: "full" }
   /** A token holds any subset of a closed catalog; there is no wildcard. */
-  | { readonly kind: "scopes"; readonly catalog: readonly string[] }
-  /** A token holds one named permission, each of which stands for scopes. */
-  | { readonly kind: "permissions"; readonly permissions: ReadonlyMap<string, readonly string[]> };
+  | { readonly kind: "scopes"; readonly catalog: readonly Scope[] }
+  /** A token holds one named permission. */
+  | { readonly kind: "permissions"; readonly permissions: readonly Permission[] };
 
 export type CredentialHeader = "authorization" | "x-api-key";
+
+/** So many units in each window. Windows are aligned to the clock: they start at multiples of their length. */
+export interface RateLimit {
+  readonly requests: number;
+  readonly windowMs: number;
+}
+
+/** Who may issue, change and revoke tokens: `any` of them, or their `own` only. */
+export interface Managers {
+  readonly any: readonly Role[];
+  readonly own: readonly Role[];
+}
+
+export interface TokenType {
+  readonly name: string;
+  readonly description: string;
+  readonly managers: Managers;
+  /** Goes before the plan's. */
+  readonly rateLimit: RateLimit | undefined;
+}
+
+export interface Plan {
+  readonly name: string;
+  readonly rateLimit: RateLimit | undefined;
+  /** Whether the plan comes with API tokens at all. */
+  readonly tokens: boolean;
+  /** Whether a token can be bound to addresses. */
+  readonly ipAllowlist: boolean;
+}
+
+/** JSON in which a text `{name}` stands for a value; a key that ends in `?` is left out when its value is empty. */
+export type Template = string | number | boolean | null | readonly Template[] | { readonly [key: string]: Template };
+
+export interface ResponseTemplate {
+  readonly status: number;
+  readonly body: Template;
+}
+
+/** How the product's public routes look. */
+export interface Presentation {
+  /** The product's JSON names of request fields, and ours (protobuf names). */
+  readonly requestFields: ReadonlyMap<string, string>;
+  /** One token. */
+  readonly token: Template;
+  readonly responses: {
+    readonly issue: ResponseTemplate;
+    /** Every answer about one token that has no template of its own. */
+    readonly token: ResponseTemplate;
+    readonly list: ResponseTemplate;
+    readonly revoke: ResponseTemplate;
+    readonly login: ResponseTemplate;
+    readonly refresh: ResponseTemplate;
+    /** Undefined when the product has no such route. */
+    readonly me: ResponseTemplate | undefined;
+  };
+  readonly errors: {
+    readonly body: Template;
+    /** The product's error codes by error kind; the gRPC name stands for the others. */
+    readonly codes: ReadonlyMap<string, string>;
+    /** Texts by error reason or kind, in place of ours. */
+    readonly messages: ReadonlyMap<string, string>;
+  };
+}
 
 export interface Profile {
   readonly id: string;
   readonly secretFormat: SecretFormat;
   /** Where a token of this product may be sent; `authorization` means as a bearer token. */
   readonly credentialHeaders: readonly CredentialHeader[];
-  readonly permissionModel: PermissionModel;
-  /** Names of the token types; empty when there is only one kind. */
-  readonly types: readonly string[];
+  /** Where the public routes lie. */
+  readonly basePaths: readonly string[];
+  readonly access: Access;
+  /** At least one. The first is the default. */
+  readonly types: readonly TokenType[];
+  /** At least one. The first is the default. */
+  readonly plans: readonly Plan[];
   /** Whether a token can be given an expiry. */
   readonly expiry: "never" | "optional";
-  /** Plans on which a token can be bound to addresses. */
-  readonly ipAllowlistPlans: readonly string[];
-  readonly plans: readonly string[];
-  /** Who may issue and revoke tokens. */
-  readonly managers: {
-    readonly roles: readonly Role[];
-    /** Whether one of the organization's own tokens may. */
-    readonly tokens: boolean;
-  };
+  /** Which of the organization's own tokens may manage tokens: none, all, or those with one of some permissions. */
+  readonly managingTokens: "none" | "all" | readonly string[];
   /** Whether revoked tokens stay in the list by default. */
   readonly listsRevoked: boolean;
+  /** Whether a call that changes a token must carry an idempotency key. */
+  readonly requiresIdempotencyKey: boolean;
+  /** Names of the headers that tell of the rate limit. */
+  readonly rateLimitHeaders: {
+    readonly limit: string | undefined;
+    readonly remaining: string | undefined;
+    readonly reset: string | undefined;
+  };
+  readonly presentation: Presentation;
 }
 
 /** The profile of the keys that authenticate backends to Latchkey itself. */
@@ -42,28 +123,24 @@ export const SERVICE_PROFILE_ID = "latchkey";
 /** The type that an issue request names to make a service key of one organization. */
 export const SERVICE_KEY_TYPE = "service_key";
 
-/** The profiles of a deployment. No two have prefixes of which one starts the other. */
+/** The profiles of a deployment. */
 export class Profiles {
   readonly #byId: ReadonlyMap<string, Profile>;
   readonly #all: readonly Profile[];
 
+  /** No two may have one id, or prefixes of which one starts the other; the loader sees to that. */
   constructor(profiles: readonly Profile[]) {
     this.#all = profiles;
     this.#byId = new Map(profiles.map((profile) => [profile.id, profile]));
-    for (const one of profiles) {
-      const other = profiles.find(
-        (candidate) => candidate !== one && candidate.secretFormat.prefix.startsWith(one.secretFormat.prefix),
-      );
-      if (other) throw new Error(`profiles ${one.id} and ${other.id} have colliding prefixes`);
-    }
   }
 
-  get ids(): readonly string[] {
-    return [...this.#byId.keys()];
+  get all(): readonly Profile[] {
+    return this.#all;
   }
 
-  get secretPrefixes(): readonly string[] {
-    return this.#all.map(({ secretFormat }) => secretFormat.prefix);
+  /** Those that an organization of a customer can have. */
+  get offered(): readonly Profile[] {
+    return this.#all.filter(({ id }) => id !== SERVICE_PROFILE_ID);
   }
 
   get(id: string): Profile | undefined {
@@ -74,20 +151,42 @@ export class Profiles {
   ofSecret(text: string): Profile | undefined {
     return this.#all.find((profile) => isWellFormed(profile.secretFormat, text));
   }
+
+  /** The profile whose prefix the text starts with: what somebody meant who sent something malformed. */
+  ofPrefix(text: string): Profile | undefined {
+    return this.#all.find(({ secretFormat }) => text.startsWith(secretFormat.prefix));
+  }
 }
 
 /** Whether a token with this permission and these scopes may do what needs `scope`. */
 export function grants(
-  model: PermissionModel,
+  access: Access,
   token: { readonly permission: string; readonly scopes: readonly string[] },
   scope: string,
 ): boolean {
-  switch (model.kind) {
+  switch (access.kind) {
     case "full":
       return true;
     case "scopes":
       return token.scopes.includes(scope);
     case "permissions":
-      return model.permissions.get(token.permission)?.includes(scope) ?? false;
+      return access.permissions.find(({ name }) => name === token.permission)?.scopes.includes(scope) ?? false;
   }
+}
+
+/** The plan of that name. */
+export function planOf(profile: Profile, name: string): Plan | undefined {
+  // Service keys don't go by the plan that their organization has of its product.
+  if (profile.id === SERVICE_PROFILE_ID) return profile.plans[0];
+  return profile.plans.find((plan) => plan.name === name);
+}
+
+/** The type of that name. */
+export function typeOf(profile: Profile, name: string): TokenType | undefined {
+  return profile.types.find((type) => type.name === name);
+}
+
+/** The limit of a token of this type, in an organization on this plan. Undefined means none. */
+export function rateLimitOf(profile: Profile, type: string, plan: string): RateLimit | undefined {
+  return typeOf(profile, type)?.rateLimit ?? planOf(profile, plan)?.rateLimit;
 }

@@ -14,8 +14,9 @@
  * - S6. An unknown id is answered with `undefined` or an empty list, never with an error.
  */
 import type { TokenRecord } from "./decision.ts";
-import type { Membership, Organization, Session, SigningKey, Token, TokenState, User } from "./entities.ts";
+import type { Member, Membership, Organization, Session, SigningKey, Token, TokenState, User } from "./entities.ts";
 import type { Id } from "./ids.ts";
+import type { Role } from "./roles.ts";
 
 /** A token to store. The engine sets the revision. */
 export interface NewToken {
@@ -40,15 +41,38 @@ export interface TokenQuery {
   readonly states: readonly TokenState[] | undefined;
   readonly now: Date;
   /** Only tokens that come after this one in the order; undefined starts at the newest. */
-  readonly after: TokenPosition | undefined;
+  readonly after: Position | undefined;
   /** At least 1. */
   readonly limit: number;
 }
 
-/** A token's place in the order of lists: newest first, and by descending id within a millisecond. */
-export interface TokenPosition {
+/** A place in the order of lists: newest first, and by descending id within a millisecond. */
+export interface Position {
   readonly createdAt: Date;
   readonly id: Id;
+}
+
+export interface LeaseRequest {
+  readonly tokenId: Id;
+  readonly windowStart: Date;
+  readonly windowEnd: Date;
+  /** Units that the window may give in all. */
+  readonly limit: number;
+  /** Units wanted, at least 1. */
+  readonly units: number;
+}
+
+export interface Lease {
+  /** Units granted, from 0 to what was wanted. */
+  readonly granted: number;
+  /** Units of the window that are taken, these included. */
+  readonly taken: number;
+}
+
+export interface LeaseReturn {
+  readonly tokenId: Id;
+  readonly windowStart: Date;
+  readonly units: number;
 }
 
 export interface TokenUse {
@@ -89,6 +113,19 @@ export interface Storage {
   /** - O2. Reads an organization. */
   getOrganization(id: Id): Promise<Organization | undefined>;
 
+  /** - O3. Reads organizations that come after `after` in the order of `Position`, at most `limit`. */
+  listOrganizations(after: Position | undefined, limit: number): Promise<readonly Organization[]>;
+
+  /** - O4. Changes the plan, and answers the organization; `undefined` if unknown. */
+  setPlan(id: Id, plan: string): Promise<Organization | undefined>;
+
+  /**
+   * - O5. Changes the profile and the plan, and answers the organization; `undefined` if unknown. One that
+   *   has a token of its profile, in whatever state, is `failed_precondition`. No token can be issued in
+   *   between.
+   */
+  setProfile(id: Id, profile: string, plan: string): Promise<Organization | undefined>;
+
   /** - U1. Stores a user; an id or an email that is taken is `already_exists`. */
   createUser(user: User): Promise<void>;
 
@@ -104,6 +141,28 @@ export interface Storage {
    */
   putMembership(membership: Membership): Promise<void>;
 
+  /**
+   * - M4. Adds a member, and answers it. Somebody who has the email already keeps their account and its
+   *   password; else the user is stored. Somebody who is a member already is `already_exists`; an
+   *   organization that doesn't exist is `failed_precondition`.
+   */
+  addMember(membership: Omit<Membership, "userId">, user: User): Promise<Member>;
+
+  /**
+   * - M5. Changes a member's role, and answers the member; `undefined` if there is no such member. Taking
+   *   the role from the last owner is `failed_precondition`.
+   */
+  setMemberRole(organizationId: Id, userId: Id, role: Role): Promise<Member | undefined>;
+
+  /**
+   * - M6. Ends a membership; answers whether there was one. Removing the last owner is
+   *   `failed_precondition`.
+   */
+  removeMember(organizationId: Id, userId: Id): Promise<boolean>;
+
+  /** - M7. Reads members after `after`, the oldest membership first and by user id within a millisecond. */
+  listMembers(organizationId: Id, after: Position | undefined, limit: number): Promise<readonly Member[]>;
+
   /** - M2. Reads a membership. */
   getMembership(organizationId: Id, userId: Id): Promise<Membership | undefined>;
 
@@ -112,8 +171,8 @@ export interface Storage {
 
   /**
    * - T1. Stores a token and answers it with its revision, which is higher than any before it. An id or
-   *   a fingerprint that is taken is `already_exists`; an organization that doesn't exist is
-   *   `failed_precondition`.
+   *   a fingerprint that is taken is `already_exists`; an organization that doesn't exist, or whose profile
+   *   is another one and the token's isn't that of service keys, is `failed_precondition`.
    */
   createToken(token: NewToken): Promise<Token>;
 
@@ -124,7 +183,7 @@ export interface Storage {
   findTokenByFingerprint(fingerprint: Uint8Array): Promise<TokenRecord | undefined>;
 
   /**
-   * - T4. Reads tokens of one organization only, in the order of `TokenPosition`, those that match, at
+   * - T4. Reads tokens of one organization only, in the order of `Position`, those that match, at
    *   most `limit`.
    * - T5. Pages that follow each other by `after` hold every token that was there throughout exactly
    *   once, whatever is issued or revoked meanwhile.
@@ -142,6 +201,26 @@ export interface Storage {
    *   over; the revision stays.
    */
   recordUses(uses: readonly TokenUse[]): Promise<void>;
+
+  /**
+   * Takes a slice of a rate limit, to be spent from memory.
+   *
+   * - L1. Grants as many of the wanted units as the window has left under this limit, and answers how many
+   *   of the window are taken now. The units granted in a window never exceed the limit, whoever takes
+   *   them and however many at once.
+   * - L2. Of two limits for one window each grant holds to its own: a lower one grants nothing while more
+   *   than that is taken.
+   */
+  takeLease(request: LeaseRequest): Promise<Lease>;
+
+  /** - L3. Gives unspent units back, as one write. A window that is unknown is passed over. */
+  returnLeases(returns: readonly LeaseReturn[]): Promise<void>;
+
+  /** - L4. Reads how many units of a window are taken. */
+  readWindow(tokenId: Id, windowStart: Date): Promise<number>;
+
+  /** - L5. Forgets the windows that ended before this moment, at most `limit`; answers how many. */
+  sweepWindows(endedBefore: Date, limit: number): Promise<number>;
 
   /** - R1. Stores a session with its first refresh token. A user that doesn't exist is `failed_precondition`. */
   createSession(session: Session, refreshFingerprint: Uint8Array): Promise<void>;
