@@ -2,8 +2,8 @@
 import { type Caller, callerOrganization } from "../domain/caller.ts";
 import type { Organization, Token } from "../domain/entities.ts";
 import { AppError, invalidArgument, missingCredential, notFound } from "../domain/errors.ts";
-import { fromPublicId, type Id } from "../domain/ids.ts";
-import { type Profile, type Profiles, SERVICE_PROFILE_ID } from "../domain/profile.ts";
+import { fromAnyId, type Id } from "../domain/ids.ts";
+import { type Managers, type Profile, type Profiles, planOf, SERVICE_PROFILE_ID, typeOf } from "../domain/profile.ts";
 import type { ServiceScope } from "../domain/scopes.ts";
 import type { Storage } from "../domain/storage.ts";
 
@@ -33,7 +33,7 @@ export async function resolveOrganization(
 ): Promise<Organization> {
   if (caller.kind === "anonymous") throw missingCredential();
   const own = callerOrganization(caller);
-  const id = requested === "" ? own : fromPublicId("org", requested);
+  const id = requested === "" ? own : fromAnyId("org", requested);
   if (requested === "" && own === undefined) {
     throw invalidArgument({
       field: "organization_id",
@@ -58,27 +58,72 @@ export function profileOf(profiles: Profiles, organization: Organization): Profi
   return profile;
 }
 
-/** @throws AppError of kind `permission_denied` that says what is needed to issue and revoke tokens. */
-export function requireManager(caller: Caller, profile: Profile): void {
-  const { roles, tokens } = profile.managers;
+/**
+ * Lets through whoever may manage tokens of this type: issue one, or change the one given.
+ *
+ * @param token the token to change; undefined to issue one
+ * @throws AppError of kind `permission_denied` that says what is needed
+ */
+export function requireManager(caller: Caller, profile: Profile, type: string, token: Token | undefined): void {
   switch (caller.kind) {
     case "anonymous":
       throw missingCredential();
     case "service":
       return requireServiceScope(caller, "tokens:write");
-    case "user":
-      if (roles.includes(caller.role)) return;
-      throw new AppError("permission_denied", `Only ${listRoles(roles)} of the organization can manage API tokens.`);
     case "token":
-      if (tokens) return;
-      throw new AppError("permission_denied", "An API token can't manage API tokens; sign in instead.");
+      if (mayManage(profile, caller.token)) return;
+      throw new AppError("permission_denied", managingTokensNeeded(profile));
+    case "user": {
+      // A type that doesn't exist is refused later, as the field that is wrong.
+      const { any, own } = (typeOf(profile, type) ?? profile.types[0])?.managers ?? NOBODY;
+      if (any.includes(caller.role)) return;
+      const isOwn = token === undefined || token.userId === caller.userId;
+      if (own.includes(caller.role) && isOwn) return;
+      const which = profile.types.length > 1 ? ` of the type ${type}` : "";
+      const whose = own.includes(caller.role) ? " of others" : "";
+      throw new AppError(
+        "permission_denied",
+        `Only ${listRoles(any)} of the organization can manage API tokens${which}${whose}.`,
+      );
+    }
   }
+}
+
+/** @throws AppError of kind `permission_denied` when the organization's plan comes without tokens. */
+export function requirePlanWithTokens(profile: Profile, { plan }: Organization): void {
+  if (planOf(profile, plan)?.tokens === true) return;
+  const plans = profile.plans.filter(({ tokens }) => tokens).map(({ name }) => name);
+  throw new AppError(
+    "permission_denied",
+    `The plan ${plan} comes without API tokens; they need ${plans.join(" or ")}.`,
+  );
+}
+
+/** @throws AppError of kind `invalid_argument` when the profile wants a key and there is none. */
+export function requireIdempotencyKey(profile: Profile, key: string): void {
+  if (!profile.requiresIdempotencyKey || key !== "") return;
+  throw invalidArgument({ field: "idempotency_key", description: "is required: send the header Idempotency-Key" });
+}
+
+const NOBODY: Managers = { any: [], own: [] };
+
+function mayManage({ managingTokens }: Profile, { permission }: Token): boolean {
+  return typeof managingTokens === "string" ? managingTokens === "all" : managingTokens.includes(permission);
+}
+
+function managingTokensNeeded({ managingTokens }: Profile): string {
+  return typeof managingTokens === "string"
+    ? "An API token can't manage API tokens; sign in instead."
+    : `Managing API tokens needs a token with the permission ${managingTokens.join(" or ")}.`;
 }
 
 /** @throws AppError of kind `permission_denied` that says what is needed to read tokens. */
 export function requireReader(caller: Caller, profile: Profile): void {
+  if (caller.kind === "anonymous") throw missingCredential();
   if (caller.kind === "service") requireServiceScope(caller, "tokens:read");
-  else if (caller.kind !== "user") requireManager(caller, profile);
+  if (caller.kind === "token" && !mayManage(profile, caller.token)) {
+    throw new AppError("permission_denied", managingTokensNeeded(profile));
+  }
 }
 
 /**
@@ -93,10 +138,10 @@ export async function findVisibleToken(
   request: { readonly id: string; readonly organizationId: string },
 ): Promise<Token> {
   if (caller.kind === "anonymous") throw missingCredential();
-  const id: Id | undefined = fromPublicId("tok", request.id);
+  const id: Id | undefined = fromAnyId("tok", request.id);
   const token = id === undefined ? undefined : await storage.getToken(id);
   const own = callerOrganization(caller);
-  const named = request.organizationId === "" ? undefined : (fromPublicId("org", request.organizationId) ?? "none");
+  const named = request.organizationId === "" ? undefined : (fromAnyId("org", request.organizationId) ?? "none");
   if (
     token === undefined ||
     (own !== undefined && own !== token.organizationId) ||

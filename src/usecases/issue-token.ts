@@ -5,11 +5,25 @@ import type { Clock, Entropy } from "../domain/clock.ts";
 import type { Organization, Token } from "../domain/entities.ts";
 import { AppError, type FieldViolation, invalidArgument } from "../domain/errors.ts";
 import { fingerprint } from "../domain/fingerprint.ts";
-import { type Id, uuidV7 } from "../domain/ids.ts";
-import { type Profile, type Profiles, SERVICE_KEY_TYPE, SERVICE_PROFILE_ID } from "../domain/profile.ts";
+import { fromAnyId, type Id, uuidV7 } from "../domain/ids.ts";
+import {
+  type Profile,
+  type Profiles,
+  planOf,
+  SERVICE_KEY_TYPE,
+  SERVICE_PROFILE_ID,
+  typeOf,
+} from "../domain/profile.ts";
 import { generateSecret, secretHint } from "../domain/secret-format.ts";
 import type { NewToken, Storage } from "../domain/storage.ts";
-import { profileOf, requireManager, requireServiceScope, resolveOrganization } from "./authorization.ts";
+import {
+  profileOf,
+  requireIdempotencyKey,
+  requireManager,
+  requirePlanWithTokens,
+  requireServiceScope,
+  resolveOrganization,
+} from "./authorization.ts";
 
 export interface IssueTokenDeps {
   readonly storage: Storage;
@@ -29,6 +43,14 @@ export interface TokenWishes {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
+export interface IssueTokenInput extends TokenWishes {
+  /** Public id, or empty for the caller's own. */
+  readonly organizationId: string;
+  /** Public id of the person whom a service key issues for, or empty. */
+  readonly userId: string;
+  readonly idempotencyKey: string;
+}
+
 export interface IssuedToken {
   readonly token: Token;
   /** The plaintext, which is kept nowhere. */
@@ -38,22 +60,21 @@ export interface IssuedToken {
 /**
  * Issues a token in the organization named, or the caller's own.
  *
- * @throws AppError: `not_found` for the organization, `permission_denied` for the caller,
+ * @throws AppError: `not_found` for the organization, `permission_denied` for the caller or the plan,
  *   `invalid_argument` that names each field that the profile doesn't offer or that is out of its range.
  */
-export async function issueToken(
-  deps: IssueTokenDeps,
-  caller: Caller,
-  input: TokenWishes & { readonly organizationId: string },
-): Promise<IssuedToken> {
+export async function issueToken(deps: IssueTokenDeps, caller: Caller, input: IssueTokenInput): Promise<IssuedToken> {
   const organization = await resolveOrganization(deps, caller, input.organizationId);
-  const profile = profileToIssue(deps.profiles, caller, organization, input);
-  const violations = findViolations(profile, organization, input, deps.clock());
+  const { profile, wishes } = conventions(deps.profiles, organization, input);
+  if (profile.id === SERVICE_PROFILE_ID) requireGrantor(caller, wishes);
+  else requireManager(caller, profile, wishes.type, undefined);
+  requirePlanWithTokens(profile, organization);
+  requireIdempotencyKey(profile, input.idempotencyKey);
+  const user = await findUser(deps, caller, organization, input.userId);
+  const violations = [...user.violations, ...findViolations(profile, organization, wishes, deps.clock())];
   if (violations.length > 0) throw invalidArgument(...violations);
-  const { secret, newToken } = mintToken(deps, profile, organization.id, input, {
-    createdBy: callerId(caller),
-    userId: caller.kind === "user" ? caller.userId : caller.kind === "token" ? caller.token.userId : undefined,
-  });
+  const by = { createdBy: callerId(caller), userId: user.id };
+  const { secret, newToken } = mintToken(deps, profile, organization.id, wishes, by);
   return { token: await deps.storage.createToken(newToken), secret };
 }
 
@@ -76,7 +97,7 @@ export function mintToken(
         id: uuidV7(now, entropy(10)),
         organizationId,
         profile: profile.id,
-        type: wishes.type === "" ? (profile.types[0] ?? "") : wishes.type,
+        type: wishes.type,
         name: wishes.name,
         hint: secretHint(profile.secretFormat, secret),
         permission: wishes.permission,
@@ -94,21 +115,41 @@ export function mintToken(
   };
 }
 
-/** The organization's own profile, or that of service keys, which only a service key may issue. */
-function profileToIssue(profiles: Profiles, caller: Caller, organization: Organization, wishes: TokenWishes): Profile {
+/** Whose conventions the new token follows, and the wishes with the profile's default type. */
+function conventions(
+  profiles: Profiles,
+  organization: Organization,
+  input: TokenWishes,
+): { readonly profile: Profile; readonly wishes: TokenWishes } {
   const own = profileOf(profiles, organization);
-  const serviceKey = own.id === SERVICE_PROFILE_ID || wishes.type === SERVICE_KEY_TYPE;
-  if (!serviceKey) {
-    requireManager(caller, own);
-    return own;
-  }
+  const profile = input.type === SERVICE_KEY_TYPE ? (profiles.get(SERVICE_PROFILE_ID) ?? own) : own;
+  const [first] = profile.types;
+  return { profile, wishes: { ...input, type: input.type === "" && first ? first.name : input.type } };
+}
+
+/** A service key is issued by a service key only, and with no more than that one has. */
+function requireGrantor(caller: Caller, wishes: TokenWishes): void {
   requireServiceScope(caller, "tokens:write");
-  const held = caller.kind === "service" ? caller.token.scopes : [];
-  const excess = wishes.scopes.filter((scope) => !held.includes(scope));
+  const excess = wishes.scopes.filter((scope) => !caller.token.scopes.includes(scope));
   if (excess.length > 0) {
     throw new AppError("permission_denied", `A service key can't grant scopes that it lacks: ${excess.join(", ")}.`);
   }
-  return profiles.get(SERVICE_PROFILE_ID) ?? own;
+}
+
+/** The person whom the token is for: the caller, or a member whom a service key names. */
+async function findUser(
+  { storage }: IssueTokenDeps,
+  caller: Caller,
+  organization: Organization,
+  requested: string,
+): Promise<{ readonly id: Id | undefined; readonly violations: readonly FieldViolation[] }> {
+  const self = caller.kind === "user" ? caller.userId : caller.kind === "token" ? caller.token.userId : undefined;
+  if (requested === "") return { id: self, violations: [] };
+  const refuse = (description: string) => ({ id: undefined, violations: [{ field: "user_id", description }] });
+  if (caller.kind !== "service") return refuse("can be named by a service key only");
+  const id = fromAnyId("usr", requested);
+  const membership = id === undefined ? undefined : await storage.getMembership(organization.id, id);
+  return membership === undefined ? refuse("must be a member of the organization") : { id, violations: [] };
 }
 
 function findViolations(
@@ -120,20 +161,21 @@ function findViolations(
   const found: FieldViolation[] = [];
   const refuse = (field: string, description: string): void => void found.push({ field, description });
   const notOffered = `is not offered by the profile ${profile.id}`;
-  const { permissionModel: model } = profile;
+  const { access } = profile;
 
-  if (wishes.type !== "" && !profile.types.includes(wishes.type)) {
-    refuse("type", profile.types.length === 0 ? notOffered : `must be one of ${profile.types.join(", ")}`);
+  if (typeOf(profile, wishes.type) === undefined) {
+    const names = profile.types.map(({ name }) => name).filter((name) => name !== "");
+    refuse("type", names.length === 0 ? notOffered : `must be one of ${names.join(", ")}`);
   }
-  if (model.kind === "permissions") {
-    const names = [...model.permissions.keys()];
+  if (access.kind === "permissions") {
+    const names = access.permissions.map(({ name }) => name);
     if (!names.includes(wishes.permission)) refuse("permission", `must be one of ${names.join(", ")}`);
   } else if (wishes.permission !== "") {
     refuse("permission", notOffered);
   }
-  if (model.kind === "scopes") {
-    const unknown = wishes.scopes.some((scope) => !model.catalog.includes(scope));
-    if (unknown) refuse("scopes", `must be among ${model.catalog.join(", ")}`);
+  if (access.kind === "scopes") {
+    const names = access.catalog.map(({ name }) => name);
+    if (wishes.scopes.some((scope) => !names.includes(scope))) refuse("scopes", `must be among ${names.join(", ")}`);
   } else if (wishes.scopes.length > 0) {
     refuse("scopes", notOffered);
   }
@@ -142,12 +184,24 @@ function findViolations(
     else if (wishes.expiresAt.getTime() <= nowMs) refuse("expires_at", "must be in the future");
   }
   if (wishes.ipAllowlist.length > 0) {
-    if (!profile.ipAllowlistPlans.includes(organization.plan)) {
-      refuse("ip_allowlist", `is not offered by the profile ${profile.id} on the plan ${organization.plan}`);
-    }
+    requirePlanWithAllowlist(profile, organization, refuse);
     for (const [index, block] of wishes.ipAllowlist.entries()) {
       if (!isAddressBlock(block)) refuse(`ip_allowlist[${index}]`, "must be an IP address or a CIDR block");
     }
   }
   return found;
+}
+
+/** @throws AppError of kind `permission_denied` when another plan would have it: that is no fault of the field. */
+function requirePlanWithAllowlist(
+  profile: Profile,
+  { plan }: Organization,
+  refuse: (field: string, description: string) => void,
+): void {
+  if (planOf(profile, plan)?.ipAllowlist === true) return;
+  const plans = profile.plans.filter(({ ipAllowlist }) => ipAllowlist).map(({ name }) => name);
+  if (plans.length === 0) return refuse("ip_allowlist", `is not offered by the profile ${profile.id}`);
+  const description = `the plan ${plan} doesn't offer it; it needs ${plans.join(" or ")}`;
+  const violations = [{ field: "ip_allowlist", description }];
+  throw new AppError("permission_denied", `ip_allowlist: ${description}`, { violations });
 }

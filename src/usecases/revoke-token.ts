@@ -5,7 +5,7 @@ import type { Token } from "../domain/entities.ts";
 import { notFound } from "../domain/errors.ts";
 import type { Profiles } from "../domain/profile.ts";
 import type { Storage } from "../domain/storage.ts";
-import { findVisibleToken, requireManager } from "./authorization.ts";
+import { findVisibleToken, requireIdempotencyKey, requireManager } from "./authorization.ts";
 
 export interface RevokeTokenDeps {
   readonly storage: Storage;
@@ -22,12 +22,13 @@ export interface RevokeTokenDeps {
 export async function revokeToken(
   { storage, profiles, clock }: RevokeTokenDeps,
   caller: Caller,
-  request: { readonly id: string; readonly organizationId: string },
+  request: { readonly id: string; readonly organizationId: string; readonly idempotencyKey: string },
 ): Promise<Token> {
   const token = await findVisibleToken({ storage }, caller, request);
   const profile = profiles.get(token.profile);
   if (profile === undefined) throw notFound("token");
-  requireManager(caller, profile);
+  requireManager(caller, profile, token.type, token);
+  requireIdempotencyKey(profile, request.idempotencyKey);
   const revoked = await storage.revokeToken(token.id, new Date(clock()), callerId(caller));
   if (revoked === undefined) throw notFound("token");
   return revoked;

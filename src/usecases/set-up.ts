@@ -56,10 +56,19 @@ export async function setUp(deps: SetUpDeps, input: SetUpInput): Promise<FirstCr
     id: newId(),
     name: input.organizationName,
     profile: profile.id,
-    plan: profile.plans[0] ?? "",
+    plan: profile.plans[0]?.name ?? "",
     createdAt,
   };
-  const admin: User = { id: newId(), email: adminEmail, passwordHash: await passwords.hash(adminPassword), createdAt };
+  const admin: User = {
+    id: newId(),
+    email: adminEmail,
+    passwordHash: await passwords.hash(adminPassword),
+    firstName: "",
+    lastName: "",
+    displayName: "",
+    avatarUrl: "",
+    createdAt,
+  };
   const { secret, newToken } = mintToken(
     deps,
     requireProfile(profiles, SERVICE_PROFILE_ID),

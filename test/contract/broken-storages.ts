@@ -1,7 +1,9 @@
 /** Storages that break one clause each, to show that the contract's tests would notice. */
 import { setImmediate } from "node:timers/promises";
 import type { SigningKey, Token } from "../../src/domain/entities.ts";
+import { AppError } from "../../src/domain/errors.ts";
 import type { Storage } from "../../src/domain/storage.ts";
+import { everyToken } from "./samples.ts";
 
 export type StorageFault = keyof typeof faults;
 
@@ -48,6 +50,77 @@ export const faults = {
         for (const membership of memberships) await storage.putMembership(membership);
         for (const token of tokens) await storage.createToken(token);
         return true;
+      },
+    });
+  },
+
+  /** O5: looks first whether there are tokens, and changes the profile later. */
+  changesProfileWithoutLock(storage: Storage): Storage {
+    const changes = new Map<string, { profile: string; plan: string }>();
+    const getOrganization = async (id: string) => {
+      const organization = await storage.getOrganization(id);
+      return organization && { ...organization, ...changes.get(id) };
+    };
+    return override(storage, {
+      getOrganization,
+      async setProfile(id, profile, plan) {
+        const before = await getOrganization(id);
+        const tokens = await storage.listTokens(everyToken(id, { profile: before?.profile }));
+        if (tokens.length > 0) throw new AppError("failed_precondition", "It has tokens.");
+        changes.set(id, { profile, plan });
+        return getOrganization(id);
+      },
+    });
+  },
+
+  /** M5 and M6: looks first whether there is another owner, and writes later. */
+  guardsOwnersWithoutLock(storage: Storage): Storage {
+    const keepAnOwner = async (organizationId: string, userId: string) => {
+      const members = await storage.listMembers(organizationId, undefined, 10_000);
+      const others = members.filter(({ membership }) => membership.userId !== userId && membership.role === "owner");
+      if (others.length === 0) throw new AppError("failed_precondition", "It is the last owner.");
+    };
+    const removed = new Set<string>();
+    return override(storage, {
+      async setMemberRole(organizationId, userId, role) {
+        await keepAnOwner(organizationId, userId);
+        await storage.putMembership({ organizationId, userId, role, createdAt: new Date(0) });
+        const members = await storage.listMembers(organizationId, undefined, 10_000);
+        return members.find(({ membership }) => membership.userId === userId);
+      },
+      async removeMember(organizationId, userId) {
+        await keepAnOwner(organizationId, userId);
+        removed.add(userId);
+        return true;
+      },
+      async listMembers(organizationId, position, limit) {
+        const members = await storage.listMembers(organizationId, position, limit);
+        return members.filter(({ user }) => !removed.has(user.id));
+      },
+    });
+  },
+
+  /** L1: looks first how much is left, and takes it later. */
+  leasesWithoutLock(storage: Storage): Storage {
+    return override(storage, {
+      async takeLease(request) {
+        const before = await storage.readWindow(request.tokenId, request.windowStart);
+        const granted = Math.max(0, Math.min(request.units, request.limit - before));
+        await setImmediate();
+        if (granted > 0) await storage.takeLease({ ...request, limit: Number.MAX_SAFE_INTEGER, units: granted });
+        return { granted, taken: before + granted };
+      },
+    });
+  },
+
+  /** L1: counts in memory. */
+  leasesFromMemory(storage: Storage): Storage {
+    let taken = 0;
+    return override(storage, {
+      async takeLease({ limit, units }) {
+        const granted = Math.max(0, Math.min(units, limit - taken));
+        taken += granted;
+        return { granted, taken };
       },
     });
   },

@@ -5,19 +5,25 @@ import { openSqliteSubject } from "../helpers/sqlite.ts";
 import { faults } from "./broken-storages.ts";
 import {
   checkLastUse,
+  checkLeases,
+  checkOneOwnerStays,
   checkOneRotationWins,
   checkOneSetUpWins,
   checkOneSigningKey,
   checkPaging,
+  checkProfileChange,
   checkReadsSeeWrites,
   checkSetUpIsWhole,
 } from "./checks.ts";
-import { expectStored, startWritingProcess } from "./durability.ts";
+import { checkLeasesSurvive, expectStored, startWritingProcess } from "./durability.ts";
 
 const caught: readonly [string, (storage: Storage) => Storage, (storage: Storage) => Promise<void>][] = [
   ["S2: stale reads", faults.readsStale, checkReadsSeeWrites],
   ["S3: a set-up in steps", faults.setsUpInSteps, checkSetUpIsWhole],
   ["SU1: a set-up that looks first", faults.setsUpInSteps, checkOneSetUpWins],
+  ["O5: a change of profile that looks first", faults.changesProfileWithoutLock, checkProfileChange],
+  ["M5, M6: a guard of the last owner that looks first", faults.guardsOwnersWithoutLock, checkOneOwnerStays],
+  ["L1: leases that look first", faults.leasesWithoutLock, checkLeases],
   ["T5: pages by offset", faults.pagesByOffset, checkPaging],
   ["T7: the last write wins", faults.keepsLatestWrite, checkLastUse],
   ["R4: a rotation that looks first", faults.rotatesWithoutLock, checkOneRotationWins],
@@ -39,5 +45,10 @@ describe("the contract's checks notice", () => {
     await writing.acknowledged(200);
     const acknowledged = await writing.kill();
     await expect(expectStored(await subject.reopen(), acknowledged)).rejects.toThrow("lost after it was acknowledged");
+  });
+
+  it("L1: leases that are granted before they are stored", async () => {
+    await using subject = await openSqliteSubject();
+    await expect(checkLeasesSurvive(subject, "leasesFromMemory")).rejects.toThrow(/expected/);
   });
 });

@@ -2,12 +2,14 @@
 import { setImmediate } from "node:timers/promises";
 import fc from "fast-check";
 import { expect } from "vitest";
-import type { SetUp, Storage, TokenPosition } from "../../src/domain/storage.ts";
+import { AppError } from "../../src/domain/errors.ts";
+import type { Position, SetUp, Storage } from "../../src/domain/storage.ts";
 import {
   after,
   everyToken,
   NOW,
   someFingerprint,
+  someLeaseRequest,
   someMembership,
   someOrganization,
   someSession,
@@ -71,6 +73,66 @@ export async function checkOneSetUpWins(storage: Storage): Promise<void> {
   }
 }
 
+/** O5, over many races. */
+export async function checkProfileChange(storage: Storage): Promise<void> {
+  const outcomes = new Set<string>();
+  for (let race = 0; race < 60; race++) {
+    const { id } = someOrganization();
+    await storage.createOrganization(someOrganization({ id }));
+    const issue = () => orKind<unknown>(storage.createToken(someToken({ organizationId: id })));
+    const change = () => orKind<unknown>(storage.setProfile(id, "plane", "pro"));
+    // One writer takes them in order, so the change comes first, last or in between.
+    const calls = [issue, issue].toSpliced(race % 3, 0, change);
+    const answers = await Promise.all(calls.map((call) => call()));
+
+    const organization = await storage.getOrganization(id);
+    const tokens = await storage.listTokens(everyToken(id));
+    const wasChanged = organization?.profile === "plane";
+    expect(tokens.filter(({ profile }) => profile !== organization?.profile)).toEqual([]);
+    expect(answers.filter((answer) => answer === "failed_precondition")).toHaveLength(wasChanged ? 2 : 1);
+    expect(organization?.plan).toBe(wasChanged ? "pro" : "free");
+    outcomes.add(String(wasChanged));
+  }
+  expect(outcomes.size).toBe(2);
+}
+
+/** M5 and M6. All owners of an organization try at once to be one no longer. */
+export async function checkOneOwnerStays(storage: Storage): Promise<void> {
+  for (let race = 0; race < 10; race++) {
+    const organization = someOrganization();
+    await storage.createOrganization(organization);
+    const owners = Array.from({ length: race % 2 === 0 ? 2 : AT_ONCE }, () => someUser());
+    for (const user of owners) {
+      await storage.addMember({ organizationId: organization.id, role: "owner", createdAt: NOW }, user);
+    }
+    const answers = await Promise.all(
+      owners.map(({ id }, index) =>
+        orKind<unknown>(
+          index % 2 === race % 3
+            ? storage.removeMember(organization.id, id)
+            : storage.setMemberRole(organization.id, id, "member"),
+        ),
+      ),
+    );
+    expect(answers.filter((answer) => answer === "failed_precondition")).toHaveLength(1);
+    const members = await storage.listMembers(organization.id, undefined, 100);
+    expect(members.filter(({ membership }) => membership.role === "owner")).toHaveLength(1);
+  }
+}
+
+/** L1. 16 takers make 10,000 attempts in a window of 60. */
+export async function checkLeases(storage: Storage): Promise<void> {
+  const request = someLeaseRequest({ limit: 60, units: 1 });
+  const taker = async (): Promise<number> => {
+    let granted = 0;
+    for (let attempt = 0; attempt < 10_000 / AT_ONCE; attempt++) granted += (await storage.takeLease(request)).granted;
+    return granted;
+  };
+  const granted = await Promise.all(Array.from({ length: AT_ONCE }, taker));
+  expect(sum(granted)).toBe(60);
+  expect(await storage.readWindow(request.tokenId, request.windowStart)).toBe(60);
+}
+
 /** T5, over many histories. */
 export async function checkPaging(storage: Storage): Promise<void> {
   const age = fc.integer({ min: 0, max: 4 });
@@ -93,7 +155,7 @@ export async function checkPaging(storage: Storage): Promise<void> {
         const throughout = await Promise.all(ages.map(issue));
 
         const meanwhile: Promise<unknown>[] = [];
-        const seen: TokenPosition[] = [];
+        const seen: Position[] = [];
         for (;;) {
           const next = interferences[meanwhile.length];
           if (next?.kind === "issue") meanwhile.push(issue(next.age));
@@ -189,6 +251,18 @@ export function someSetUp(tokenCount: number): SetUp {
     memberships: [someMembership({ organizationId: organization.id, userId: user.id, role: "owner" })],
     tokens: Array.from({ length: tokenCount }, () => someToken({ organizationId: organization.id })),
   };
+}
+
+export function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}
+
+/** The answer, or the kind of the error that it was refused with. */
+async function orKind<Answer>(call: Promise<Answer>): Promise<Answer | string> {
+  return call.catch((error: unknown) => {
+    if (error instanceof AppError) return error.kind;
+    throw error;
+  });
 }
 
 async function issueToken(storage: Storage, organizationId: string, milliseconds: number) {

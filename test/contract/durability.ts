@@ -1,29 +1,36 @@
-/** Starts the writing process, kills it, and looks for what it was told is stored. */
+/** Starts processes that write, kills them, and looks for what they were told is stored. */
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { expect } from "vitest";
 import type { Storage } from "../../src/domain/storage.ts";
 import type { StorageFault } from "./broken-storages.ts";
+import { sum } from "./checks.ts";
 import type { Acknowledged } from "./durability-child.ts";
+import { someLeaseRequest } from "./samples.ts";
+import type { StorageSubject } from "./storage-contract.ts";
 
-/** A process that writes until it is killed. */
-export interface WritingProcess extends AsyncDisposable {
+/** A process that writes until it is killed, and says what was acknowledged, a line of JSON each. */
+export interface WritingProcess<Line = Acknowledged> extends AsyncDisposable {
   /** Resolves when so many writes were acknowledged; rejects with what the process said if it ended before. */
   acknowledged(count: number): Promise<void>;
   /** Kills it on the spot, and answers all that was acknowledged. */
-  kill(): Promise<readonly Acknowledged[]>;
+  kill(): Promise<readonly Line[]>;
 }
 
 export function startWritingProcess(location: string, fault?: StorageFault): WritingProcess {
-  const path = fileURLToPath(new URL("./durability-child.ts", import.meta.url));
-  const child = spawn(process.execPath, [path, location, ...(fault === undefined ? [] : [fault])]);
+  return startProcess(new URL("./durability-child.ts", import.meta.url), [location, fault]);
+}
+
+export function startProcess<Line>(script: URL, args: readonly (string | undefined)[]): WritingProcess<Line> {
+  const child = spawn(process.execPath, [fileURLToPath(script), ...args.filter((arg) => arg !== undefined)]);
   const exited = once(child, "exit");
   const said = collect(child);
-  const lines: Acknowledged[] = [];
+  const lines: Line[] = [];
   const reader = createInterface({ input: child.stdout });
   const drained = once(reader, "close");
-  reader.on("line", (line) => lines.push(JSON.parse(line) as Acknowledged));
+  reader.on("line", (line) => lines.push(JSON.parse(line) as Line));
 
   return {
     async acknowledged(count) {
@@ -49,6 +56,24 @@ export async function expectStored(storage: Storage, writes: readonly Acknowledg
   for (const write of writes) {
     if (!(await isStored(storage, write))) throw new Error(`lost after it was acknowledged: ${JSON.stringify(write)}`);
   }
+}
+
+/** L1, with the taker killed in mid-window. */
+export async function checkLeasesSurvive(subject: StorageSubject, fault?: StorageFault): Promise<void> {
+  const request = someLeaseRequest({ limit: 60, units: 1 });
+  await subject.storage.close();
+  const script = new URL("./lease-child.ts", import.meta.url);
+  await using taking = startProcess<number>(script, [subject.location, request.tokenId, fault]);
+  await taking.acknowledged(20);
+  const before = sum(await taking.kill());
+
+  const storage = await subject.reopen();
+  expect(before).toBeLessThan(60);
+  expect(await storage.readWindow(request.tokenId, request.windowStart)).toBeGreaterThanOrEqual(before);
+  const { granted } = await storage.takeLease({ ...request, units: 1_000 });
+  expect(before + granted).toBeLessThanOrEqual(60);
+  // One unit at most was granted and not told of.
+  expect(before + granted).toBeGreaterThanOrEqual(59);
 }
 
 async function isStored(storage: Storage, write: Acknowledged): Promise<boolean> {

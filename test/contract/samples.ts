@@ -1,7 +1,7 @@
 /** Makes entities to store. Ids and fingerprints are new on every call; every field can be given. */
 import { randomBytes, randomUUID } from "node:crypto";
 import type { Membership, Organization, Session, SigningKey, Token, User } from "../../src/domain/entities.ts";
-import type { NewToken, TokenQuery } from "../../src/domain/storage.ts";
+import type { LeaseRequest, NewToken, TokenQuery } from "../../src/domain/storage.ts";
 
 export const NOW = new Date("2026-11-21T12:00:00.123Z");
 
@@ -20,7 +20,17 @@ export function someOrganization(fields: Partial<Organization> = {}): Organizati
 
 export function someUser(fields: Partial<User> = {}): User {
   const id = randomUUID();
-  return { id, email: `${id}@example.com`, passwordHash: "$argon2id$v=19$…", createdAt: NOW, ...fields };
+  return {
+    id,
+    email: `${id}@example.com`,
+    passwordHash: "$argon2id$v=19$…",
+    firstName: "Ada",
+    lastName: "Lovelace",
+    displayName: "ada",
+    avatarUrl: "https://example.com/ada.png",
+    createdAt: NOW,
+    ...fields,
+  };
 }
 
 export function someMembership(
@@ -61,6 +71,13 @@ export function someSession(fields: Pick<Session, "organizationId" | "userId"> &
 
 export function someSigningKey(fields: Partial<SigningKey> = {}): SigningKey {
   return { id: randomUUID(), sealedPrivateKey: new Uint8Array(randomBytes(80)), createdAt: NOW, ...fields };
+}
+
+/** One unit of a limit of 60, in the minute that `NOW` is in. */
+export function someLeaseRequest(fields: Partial<LeaseRequest> = {}): LeaseRequest {
+  const windowStart = new Date("2026-11-21T12:00:00.000Z");
+  const windowEnd = new Date("2026-11-21T12:01:00.000Z");
+  return { tokenId: randomUUID(), windowStart, windowEnd, limit: 60, units: 1, ...fields };
 }
 
 /** All tokens of an organization. */

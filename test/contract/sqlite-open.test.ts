@@ -165,7 +165,10 @@ describe("migrations", () => {
   it("make the schema and are recorded", async () => {
     await using subject = await openSqliteSubject();
     const recorded = query(subject.path, "SELECT * FROM schema_migrations");
-    expect(recorded).toMatchObject([{ version: 1, name: "initial schema" }]);
+    expect(recorded).toMatchObject([
+      { version: 1, name: "initial schema" },
+      { version: 2, name: "members and rate windows" },
+    ]);
     expect(recorded[0]?.["checksum"]).toMatch(/^[0-9a-f]{64}$/);
     expect(Math.abs(Number(recorded[0]?.["applied_at"]) - Date.now())).toBeLessThan(60_000);
     expect(query(subject.path, "PRAGMA application_id")).toEqual([{ application_id: 0x4c544348 }]);
@@ -212,7 +215,7 @@ describe("migrations", () => {
     await subject.storage.close();
     execute(subject.path, "INSERT INTO schema_migrations VALUES (7, 'later', 0, '')");
     expect(await refusal(subject.path)).toBe(
-      `${subject.path} was written by a newer Latchkey (schema 7, this one knows 1): install that version or newer`,
+      `${subject.path} was written by a newer Latchkey (schema 7, this one knows 2): install that version or newer`,
     );
   });
 
@@ -230,7 +233,7 @@ describe("migrations", () => {
     const path = createDatabaseFile(join(directory.path, "latchkey.db"));
     const child = fileURLToPath(new URL("./migrating-child.ts", import.meta.url));
     await Promise.all(Array.from({ length: 4 }, () => runNode(child, path)));
-    expect(query(path, "SELECT version FROM schema_migrations")).toEqual([{ version: 1 }]);
+    expect(query(path, "SELECT version FROM schema_migrations")).toEqual([{ version: 1 }, { version: 2 }]);
   });
 });
 

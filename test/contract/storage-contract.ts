@@ -2,25 +2,32 @@
 import { randomUUID } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type Token, type TokenState, tokenState } from "../../src/domain/entities.ts";
+import { type TokenState, tokenState } from "../../src/domain/entities.ts";
 import { AppError, type ErrorKind } from "../../src/domain/errors.ts";
-import type { Storage } from "../../src/domain/storage.ts";
+import { SERVICE_PROFILE_ID } from "../../src/domain/profile.ts";
+import type { Role } from "../../src/domain/roles.ts";
+import type { Position, Storage } from "../../src/domain/storage.ts";
 import {
   checkLastUse,
+  checkLeases,
+  checkOneOwnerStays,
   checkOneRotationWins,
   checkOneSetUpWins,
   checkOneSigningKey,
   checkPaging,
+  checkProfileChange,
   checkReadsSeeWrites,
   checkSetUpIsWhole,
   someSetUp,
+  sum,
 } from "./checks.ts";
-import { expectStored, startWritingProcess } from "./durability.ts";
+import { checkLeasesSurvive, expectStored, startWritingProcess } from "./durability.ts";
 import {
   after,
   everyToken,
   NOW,
   someFingerprint,
+  someLeaseRequest,
   someMembership,
   someOrganization,
   someSession,
@@ -94,7 +101,15 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       const { storage } = subject;
       const entities = fc.record({
         organization: fc.record({ name: text, profile: text, plan: text, createdAt: time }),
-        user: fc.record({ email: text, passwordHash: text, createdAt: time }),
+        user: fc.record({
+          email: text,
+          passwordHash: text,
+          firstName: text,
+          lastName: text,
+          displayName: text,
+          avatarUrl: text,
+          createdAt: time,
+        }),
         membership: fc.record({ role: fc.constantFrom("owner", "admin", "member"), createdAt: time }),
       });
       await fc.assert(
@@ -112,6 +127,9 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
           expect(await storage.getUser(user.id)).toStrictEqual(user);
           expect(await storage.findUserByEmail(user.email)).toStrictEqual(user);
           expect(await storage.getMembership(organization.id, user.id)).toStrictEqual(membership);
+          expect(await storage.listMembers(organization.id, undefined, 10)).toStrictEqual([{ membership, user }]);
+          const before = { createdAt: organization.createdAt, id: `${organization.id} and more` };
+          expect(await storage.listOrganizations(before, 1)).toStrictEqual([organization]);
         }),
       );
     });
@@ -121,7 +139,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       const { storage } = subject;
       await fc.assert(
         fc.asyncProperty(tokenFields, async (fields) => {
-          const organization = someOrganization();
+          const organization = someOrganization({ profile: fields.profile });
           const created = someToken({ organizationId: organization.id, ...fields });
           await storage.createOrganization(organization);
           const token = await storage.createToken(created);
@@ -228,14 +246,22 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       const { storage } = subject;
       for (const id of [randomUUID(), "", "tok_x", "'; DROP TABLE tokens; --", "\u{1f511}", "a".repeat(10_000)]) {
         expect(await storage.getOrganization(id)).toBeUndefined();
+        expect(await storage.setPlan(id, "pro")).toBeUndefined();
+        expect(await storage.setProfile(id, "plane", "pro")).toBeUndefined();
         expect(await storage.getUser(id)).toBeUndefined();
         expect(await storage.findUserByEmail(id)).toBeUndefined();
         expect(await storage.getMembership(id, id)).toBeUndefined();
+        expect(await storage.setMemberRole(id, id, "owner")).toBeUndefined();
+        expect(await storage.removeMember(id, id)).toBe(false);
+        expect(await storage.listMembers(id, undefined, 10)).toEqual([]);
         expect(await storage.listMembershipsOfUser(id)).toEqual([]);
         expect(await storage.getToken(id)).toBeUndefined();
         expect(await storage.listTokens(everyToken(id))).toEqual([]);
         expect(await storage.revokeToken(id, NOW, "usr_someone")).toBeUndefined();
         expect(await storage.recordUses([{ tokenId: id, usedAt: NOW }])).toBeUndefined();
+        expect(await storage.takeLease(someLeaseRequest({ tokenId: id }))).toEqual({ granted: 1, taken: 1 });
+        expect(await storage.readWindow(id, NOW)).toBe(0);
+        expect(await storage.returnLeases([{ tokenId: id, windowStart: NOW, units: 1 }])).toBeUndefined();
         expect(await storage.getSession(id)).toBeUndefined();
       }
       expect(await storage.findTokenByFingerprint(someFingerprint())).toBeUndefined();
@@ -309,6 +335,83 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       expect(await storage.getOrganization(two.id)).toEqual(two);
     });
 
+    it("O3: lists organizations, the newest first, then by descending id", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      expect(await storage.listOrganizations(undefined, 10)).toEqual([]);
+      const stored = [2, 0, 1, 1, 3, 1, -1].map((milliseconds) => someOrganization({ createdAt: after(milliseconds) }));
+      for (const organization of stored) await storage.createOrganization(organization);
+      const expected = stored.toSorted(byAge);
+      expect(await storage.listOrganizations(undefined, 10)).toEqual(expected);
+      for (const limit of [1, 2, 3, 7]) {
+        const listed = await pages((last) => storage.listOrganizations(last, limit));
+        expect(listed).toEqual(expected);
+      }
+      const nowhere = { createdAt: after(1), id: "\u{10ffff}" };
+      expect(await storage.listOrganizations(nowhere, 10)).toEqual(expected.slice(2));
+    });
+
+    it("O4: changes the plan, and nothing else", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const [organization, other] = [someOrganization(), someOrganization()];
+      await storage.createOrganization(organization);
+      await storage.createOrganization(other);
+      const changed = { ...organization, plan: "pro" };
+      expect(await storage.setPlan(organization.id, "pro")).toEqual(changed);
+      expect(await storage.getOrganization(organization.id)).toEqual(changed);
+      expect(await storage.getOrganization(other.id)).toEqual(other);
+      expect(await storage.setPlan(randomUUID(), "pro")).toBeUndefined();
+    });
+
+    it("O4: a token that is found comes with the new plan", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const stored = someToken({ organizationId });
+      await storage.createToken(stored);
+      const organization = await storage.setPlan(organizationId, "pro");
+      expect((await storage.findTokenByFingerprint(stored.fingerprint))?.organization).toEqual(organization);
+    });
+
+    it("O5: changes the profile and the plan of an organization without tokens of its profile", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const [organization, other] = [someOrganization(), someOrganization()];
+      await storage.createOrganization(organization);
+      await storage.createOrganization(other);
+      await storage.createToken(someToken({ organizationId: other.id }));
+      await storage.createToken(someToken({ organizationId: organization.id, profile: SERVICE_PROFILE_ID }));
+      const changed = { ...organization, profile: "plane", plan: "pro" };
+      expect(await storage.setProfile(organization.id, "plane", "pro")).toEqual(changed);
+      expect(await storage.getOrganization(organization.id)).toEqual(changed);
+      expect(await storage.getOrganization(other.id)).toEqual(other);
+      expect(await storage.setProfile(randomUUID(), "plane", "pro")).toBeUndefined();
+    });
+
+    it("O5: refuses an organization that has a token of its profile, in whatever state", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const revoked = { revokedAt: NOW, revokedBy: "usr_someone" };
+      for (const state of [{}, { enabled: false }, { expiresAt: after(-1) }, revoked]) {
+        const organization = someOrganization();
+        await storage.createOrganization(organization);
+        await storage.createToken(someToken({ organizationId: organization.id, ...state }));
+        const refusal = await expectKind(
+          storage.setProfile(organization.id, "plane", "pro"),
+          "failed_precondition",
+          JSON.stringify(state),
+        );
+        expect(refusal.message).toBe("An organization that has tokens keeps its profile.");
+        expect(await storage.getOrganization(organization.id)).toEqual(organization);
+      }
+    });
+
+    it("O5: no token is issued in between", async () => {
+      await using subject = await openSubject();
+      await checkProfileChange(subject.storage);
+    });
+
     it("U1: stores a user, and refuses an id or an email that is taken", async () => {
       await using subject = await openSubject();
       const { storage } = subject;
@@ -366,6 +469,154 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       }
     });
 
+    it("M4: adds somebody new, and answers the member", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const organization = someOrganization();
+      await storage.createOrganization(organization);
+      const user = someUser();
+      const membership = { organizationId: organization.id, role: "admin", createdAt: after(3) } as const;
+      const member = { membership: { ...membership, userId: user.id }, user };
+      expect(await storage.addMember(membership, user)).toEqual(member);
+      expect(await storage.getUser(user.id)).toEqual(user);
+      expect(await storage.getMembership(organization.id, user.id)).toEqual(member.membership);
+    });
+
+    it("M4: somebody who has the email already keeps their account", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { userId } = await someMember(storage);
+      const existing = await storage.getUser(userId);
+      const organization = someOrganization();
+      await storage.createOrganization(organization);
+      const invited = someUser({ email: existing?.email ?? "", passwordHash: "another", firstName: "Else" });
+      const membership = { organizationId: organization.id, role: "member", createdAt: NOW } as const;
+      const added = await storage.addMember(membership, invited);
+      expect(added).toEqual({ membership: { ...membership, userId }, user: existing });
+      expect(await storage.findUserByEmail(invited.email)).toEqual(existing);
+      expect(await storage.getUser(invited.id)).toBeUndefined();
+    });
+
+    it("M4: refuses a member, and an organization that doesn't exist, and stores nobody", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const ids = await someMember(storage);
+      const existing = await storage.getUser(ids.userId);
+      const membership = { organizationId: ids.organizationId, role: "owner", createdAt: after(1) } as const;
+      const again = someUser({ email: existing?.email ?? "" });
+      await expectKind(storage.addMember(membership, again), "already_exists");
+      expect(await storage.getMembership(ids.organizationId, ids.userId)).toEqual(someMembership(ids));
+
+      const stranger = someUser();
+      const nowhere = { ...membership, organizationId: randomUUID() };
+      await expectKind(storage.addMember(nowhere, stranger), "failed_precondition");
+      expect(await storage.getUser(stranger.id)).toBeUndefined();
+    });
+
+    it("M4: of several with one email at once exactly one account is stored", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const organizations = Array.from({ length: 8 }, () => someOrganization());
+      for (const organization of organizations) await storage.createOrganization(organization);
+      const members = await Promise.all(
+        organizations.map(({ id }) => {
+          const user = someUser({ email: "one@example.com" });
+          return storage.addMember({ organizationId: id, role: "member", createdAt: NOW }, user);
+        }),
+      );
+      const stored = await storage.findUserByEmail("one@example.com");
+      for (const { user } of members) expect(user).toEqual(stored);
+    });
+
+    it("M5: changes a member's role, and nothing else", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const ids = await someMember(storage);
+      const user = await storage.getUser(ids.userId);
+      const other = await someMember(storage);
+      for (const role of ["admin", "owner", "owner"] as const) {
+        const membership = someMembership({ ...ids, role });
+        expect(await storage.setMemberRole(ids.organizationId, ids.userId, role)).toEqual({ membership, user });
+        expect(await storage.getMembership(ids.organizationId, ids.userId)).toEqual(membership);
+      }
+      expect(await storage.getMembership(other.organizationId, other.userId)).toEqual(someMembership(other));
+      expect(await storage.setMemberRole(ids.organizationId, other.userId, "owner")).toBeUndefined();
+    });
+
+    it("M5: the last owner keeps the role", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const ids = await someMember(storage, "owner");
+      await storage.addMember({ ...ids, role: "admin", createdAt: NOW }, someUser());
+      // An owner of another organization is none of this one.
+      await someMember(storage, "owner");
+      for (const role of ["admin", "member"] as const) {
+        const refused = storage.setMemberRole(ids.organizationId, ids.userId, role);
+        const { message } = await expectKind(refused, "failed_precondition");
+        expect(message).toBe("An organization keeps at least one owner.");
+      }
+      expect((await storage.getMembership(ids.organizationId, ids.userId))?.role).toBe("owner");
+    });
+
+    it("M5: of owners who resign at once one stays", async () => {
+      await using subject = await openSubject();
+      await checkOneOwnerStays(subject.storage);
+    });
+
+    it("M6: ends this membership only, and leaves the user", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const ids = await someMember(storage, "owner");
+      const user = someUser();
+      await storage.addMember({ ...ids, role: "owner", createdAt: NOW }, user);
+      expect(await storage.removeMember(ids.organizationId, user.id)).toBe(true);
+      expect(await storage.getMembership(ids.organizationId, user.id)).toBeUndefined();
+      expect(await storage.getMembership(ids.organizationId, ids.userId)).toBeDefined();
+      expect(await storage.getUser(user.id)).toEqual(user);
+      expect(await storage.removeMember(ids.organizationId, user.id)).toBe(false);
+    });
+
+    it("M6: the last owner can't be removed, whoever else is there", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const ids = await someMember(storage, "owner");
+      const admin = someUser();
+      await storage.addMember({ ...ids, role: "admin", createdAt: NOW }, admin);
+      await expectKind(storage.removeMember(ids.organizationId, ids.userId), "failed_precondition");
+      expect(await storage.getMembership(ids.organizationId, ids.userId)).toBeDefined();
+      expect(await storage.removeMember(ids.organizationId, admin.id)).toBe(true);
+      await expectKind(storage.removeMember(ids.organizationId, ids.userId), "failed_precondition");
+    });
+
+    it("M7: lists members, the oldest first, then by user id", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const organization = someOrganization();
+      await storage.createOrganization(organization);
+      await someMember(storage);
+      for (const [id, milliseconds] of [
+        ["b", 1],
+        ["d", 0],
+        ["a", 1],
+        ["c", 2],
+        ["e", -1],
+      ] as const) {
+        const membership = { organizationId: organization.id, role: "member", createdAt: after(milliseconds) } as const;
+        await storage.addMember(membership, someUser({ id, createdAt: after(-milliseconds) }));
+      }
+      const expected = ["e", "d", "a", "b", "c"];
+      for (const limit of [1, 2, 5, 9]) {
+        const listed = await pages(async (last) => {
+          const members = await storage.listMembers(organization.id, last, limit);
+          return members.map(({ membership, user }) => ({ createdAt: membership.createdAt, id: user.id }));
+        });
+        expect(listed.map(({ id }) => id)).toEqual(expected);
+      }
+      const nowhere = { createdAt: after(1), id: "" };
+      const rest = await storage.listMembers(organization.id, nowhere, 9);
+      expect(rest.map(({ user }) => user.id)).toEqual(["a", "b", "c"]);
+    });
+
     it("M2: reads the membership of this user in this organization only", async () => {
       await using subject = await openSubject();
       const { storage } = subject;
@@ -411,6 +662,21 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       await expectKind(storage.createToken(orphan), "failed_precondition");
       expect(await storage.listTokens(everyToken(organizationId))).toEqual([token]);
       expect(await storage.getToken(orphan.token.id)).toBeUndefined();
+    });
+
+    it("T1: refuses a token of another profile than its organization's, unless it is a service key", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const organization = someOrganization({ profile: "plane" });
+      await storage.createOrganization(organization);
+      const stray = someToken({ organizationId: organization.id, profile: "watchplane" });
+      const { message } = await expectKind(storage.createToken(stray), "failed_precondition");
+      expect(message).toBe("Its organization has another profile.");
+      expect(await storage.getToken(stray.token.id)).toBeUndefined();
+      for (const profile of ["plane", SERVICE_PROFILE_ID]) {
+        const fitting = someToken({ organizationId: organization.id, profile });
+        expect(await storage.createToken(fitting)).toMatchObject(fitting.token);
+      }
     });
 
     it("T1: a revision is higher than any before it", async () => {
@@ -574,6 +840,117 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       await storage.recordUses([]);
       expect(await storage.getToken(token.id)).toEqual({ ...token, lastUsedAt: after(3) });
       expect(await storage.getToken(unused.id)).toEqual(unused);
+    });
+
+    it("L1: grants as many as the window has left", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const units = fc.array(fc.integer({ min: 1, max: 15 }), { maxLength: 12 });
+      await fc.assert(
+        fc.asyncProperty(units, fc.integer({ min: 0, max: 60 }), async (wanted, limit) => {
+          const request = someLeaseRequest({ limit });
+          // Sent at once, they are still taken one after the other.
+          const leases = await Promise.all(wanted.map((some) => storage.takeLease({ ...request, units: some })));
+          let taken = 0;
+          for (const [index, lease] of leases.entries()) {
+            const granted = Math.min(wanted[index] ?? 0, limit - taken);
+            taken += granted;
+            expect(lease).toEqual({ granted, taken });
+          }
+          expect(await storage.readWindow(request.tokenId, request.windowStart)).toBe(taken);
+        }),
+      );
+    });
+
+    it("L1: 16 takers with 10,000 attempts get 60 of 60", async () => {
+      await using subject = await openSubject();
+      await checkLeases(subject.storage);
+    });
+
+    it("L1: grants no more than the limit when the taker is killed in mid-window", async () => {
+      await using subject = await openSubject();
+      await checkLeasesSurvive(subject);
+    });
+
+    it("L1: counts each token and each window by itself", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const request = someLeaseRequest({ limit: 5, units: 5 });
+      const next = { ...request, windowStart: request.windowEnd, windowEnd: after(120_000) };
+      for (const one of [request, next, someLeaseRequest({ limit: 5, units: 5 })]) {
+        expect(await storage.takeLease(one)).toEqual({ granted: 5, taken: 5 });
+      }
+    });
+
+    it("L2: each grant holds to its own limit", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { limit: _, ...request } = someLeaseRequest({ units: 10 });
+      expect(await storage.takeLease({ ...request, limit: 25 })).toEqual({ granted: 10, taken: 10 });
+      expect(await storage.takeLease({ ...request, limit: 5 })).toEqual({ granted: 0, taken: 10 });
+      expect(await storage.takeLease({ ...request, limit: 10 })).toEqual({ granted: 0, taken: 10 });
+      expect(await storage.takeLease({ ...request, limit: 12 })).toEqual({ granted: 2, taken: 12 });
+      expect(await storage.takeLease({ ...request, limit: 25 })).toEqual({ granted: 10, taken: 22 });
+      expect(await storage.takeLease({ ...request, limit: 25 })).toEqual({ granted: 3, taken: 25 });
+    });
+
+    it("L3: gives units back to their window, which can be taken again", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const [one, two] = [someLeaseRequest({ units: 60 }), someLeaseRequest({ units: 60 })];
+      await storage.takeLease(one);
+      await storage.takeLease(two);
+      const unknown = [
+        { tokenId: randomUUID(), windowStart: one.windowStart, units: 5 },
+        { tokenId: one.tokenId, windowStart: one.windowEnd, units: 5 },
+      ];
+      await storage.returnLeases([
+        ...unknown,
+        { tokenId: one.tokenId, windowStart: one.windowStart, units: 7 },
+        { tokenId: two.tokenId, windowStart: two.windowStart, units: 1 },
+      ]);
+      expect(await storage.takeLease(one)).toEqual({ granted: 7, taken: 60 });
+      expect(await storage.takeLease(two)).toEqual({ granted: 1, taken: 60 });
+      for (const { tokenId, windowStart } of unknown) expect(await storage.readWindow(tokenId, windowStart)).toBe(0);
+    });
+
+    it("L3: never gives back more than was taken", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const request = someLeaseRequest({ units: 100 });
+      await storage.takeLease({ ...request, units: 3 });
+      await storage.returnLeases([{ ...request, units: 50 }]);
+      expect(await storage.takeLease(request)).toEqual({ granted: 60, taken: 60 });
+    });
+
+    it("L4: reads how many are taken, and takes none", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { tokenId, windowStart, windowEnd, ...rest } = someLeaseRequest({ units: 4 });
+      expect(await storage.readWindow(tokenId, windowStart)).toBe(0);
+      await storage.takeLease({ tokenId, windowStart, windowEnd, ...rest });
+      expect(await storage.readWindow(tokenId, windowStart)).toBe(4);
+      expect(await storage.readWindow(tokenId, windowStart)).toBe(4);
+      expect(await storage.readWindow(tokenId, windowEnd)).toBe(0);
+    });
+
+    it("L5: forgets the windows that ended before, the longest gone first, up to the limit", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const requests = [0, 10, 20, 30, 40].map((end) =>
+        someLeaseRequest({ windowStart: after(end - 10), windowEnd: after(end) }),
+      );
+      for (const request of requests) await storage.takeLease(request);
+      const taken = async () =>
+        sum(await Promise.all(requests.map(({ tokenId, windowStart }) => storage.readWindow(tokenId, windowStart))));
+      expect(await storage.sweepWindows(after(0), 10)).toBe(0);
+      expect(await taken()).toBe(5);
+      expect(await storage.sweepWindows(after(31), 3)).toBe(3);
+      expect(await taken()).toBe(2);
+      expect(await storage.sweepWindows(after(31), 3)).toBe(1);
+      expect(await storage.sweepWindows(after(31), 3)).toBe(0);
+      const last = requests.at(-1) ?? someLeaseRequest();
+      expect(await storage.readWindow(last.tokenId, last.windowStart)).toBe(1);
     });
 
     it("R1: stores a session with its first refresh token, and refuses a user that doesn't exist", async () => {
@@ -780,20 +1157,35 @@ function optional<Value>(arbitrary: fc.Arbitrary<Value>): fc.Arbitrary<Value | u
   return fc.option(arbitrary, { nil: undefined });
 }
 
-/** The order of `TokenPosition`. */
-function byAge(one: Token, two: Token): number {
+/** The order of `Position`. */
+function byAge(one: Position, two: Position): number {
   return two.createdAt.getTime() - one.createdAt.getTime() || Number(one.id < two.id) - Number(one.id > two.id);
 }
 
 /** Stores a user who is a member of an organization, both new. */
-async function someMember(storage: Storage): Promise<{ organizationId: string; userId: string }> {
+async function someMember(
+  storage: Storage,
+  role: Role = "member",
+): Promise<{ organizationId: string; userId: string }> {
   const organization = someOrganization();
   const user = someUser();
   const ids = { organizationId: organization.id, userId: user.id };
   await storage.createOrganization(organization);
   await storage.createUser(user);
-  await storage.putMembership(someMembership(ids));
+  await storage.putMembership(someMembership({ ...ids, role }));
   return ids;
+}
+
+/** Everything on the pages that follow each other. */
+async function pages<Item extends Position>(
+  read: (last: Position | undefined) => Promise<readonly Item[]>,
+): Promise<readonly Item[]> {
+  const items: Item[] = [];
+  for (;;) {
+    const page = await read(items.at(-1));
+    if (page.length === 0) return items;
+    items.push(...page);
+  }
 }
 
 /** A call of every method that reads. */
@@ -801,13 +1193,16 @@ function reads(storage: Storage): Record<string, () => Promise<unknown>> {
   return {
     isEmpty: () => storage.isEmpty(),
     getOrganization: () => storage.getOrganization(randomUUID()),
+    listOrganizations: () => storage.listOrganizations(undefined, 1),
     getUser: () => storage.getUser(randomUUID()),
     findUserByEmail: () => storage.findUserByEmail("someone@example.com"),
     getMembership: () => storage.getMembership(randomUUID(), randomUUID()),
     listMembershipsOfUser: () => storage.listMembershipsOfUser(randomUUID()),
+    listMembers: () => storage.listMembers(randomUUID(), undefined, 1),
     getToken: () => storage.getToken(randomUUID()),
     findTokenByFingerprint: () => storage.findTokenByFingerprint(someFingerprint()),
     listTokens: () => storage.listTokens(everyToken(randomUUID())),
+    readWindow: () => storage.readWindow(randomUUID(), NOW),
     getSession: () => storage.getSession(randomUUID()),
     listSigningKeys: () => storage.listSigningKeys(),
     ping: () => storage.ping(),
@@ -821,10 +1216,18 @@ function writes(storage: Storage): Record<string, () => Promise<unknown>> {
     setUp: () => storage.setUp(someSetUp(1)),
     createOrganization: () => storage.createOrganization(someOrganization()),
     createUser: () => storage.createUser(someUser()),
+    setPlan: () => storage.setPlan(randomUUID(), "pro"),
+    setProfile: () => storage.setProfile(randomUUID(), "plane", "pro"),
     putMembership: () => storage.putMembership(someMembership(ids)),
+    addMember: () => storage.addMember(someMembership(ids), someUser()),
+    setMemberRole: () => storage.setMemberRole(randomUUID(), randomUUID(), "owner"),
+    removeMember: () => storage.removeMember(randomUUID(), randomUUID()),
     createToken: () => storage.createToken(someToken(ids)),
     revokeToken: () => storage.revokeToken(randomUUID(), NOW, "usr_someone"),
     recordUses: () => storage.recordUses([]),
+    takeLease: () => storage.takeLease(someLeaseRequest()),
+    returnLeases: () => storage.returnLeases([]),
+    sweepWindows: () => storage.sweepWindows(NOW, 1),
     createSession: () => storage.createSession(someSession(ids), someFingerprint()),
     rotateRefreshToken: () =>
       storage.rotateRefreshToken({ presented: someFingerprint(), next: someFingerprint(), now: NOW }),

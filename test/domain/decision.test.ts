@@ -2,7 +2,9 @@ import { describe, expect, it } from "vitest";
 import { decide } from "../../src/domain/decision.ts";
 import type { Token } from "../../src/domain/entities.ts";
 import type { Profile } from "../../src/domain/profile.ts";
-import { builtInProfiles } from "../../src/profiles/built-in.ts";
+import { loadProfiles } from "../../src/profiles/load-profiles.ts";
+
+const profiles = loadProfiles(undefined);
 
 const NOW = 1_700_000_000_000;
 const token: Token = {
@@ -26,15 +28,16 @@ const token: Token = {
   revokedBy: undefined,
   revision: 1,
 };
-const organization = { id: "o", name: "o", profile: "walwarden", plan: "team", createdAt: new Date(0) };
-
 function judge(
   change: Partial<Token>,
   request: { requiredScopes?: string[]; clientIp?: string } = {},
   profileId = "walwarden",
+  planName?: string,
 ) {
-  const profile = builtInProfiles.get(profileId) as Profile;
+  const profile = profiles.get(profileId) as Profile;
   const { requiredScopes = [], clientIp } = request;
+  const plan = planName ?? profile.plans[0]?.name ?? "";
+  const organization = { id: "o", name: "o", profile: profileId, plan, createdAt: new Date(0) };
   const decision = decide({ token: { ...token, ...change }, organization }, profile, { requiredScopes, clientIp }, NOW);
   return decision.active && decision.allowed
     ? "allowed"
@@ -63,6 +66,12 @@ describe("the decision", () => {
     ["an address off the list", { ipAllowlist: ["10.0.0.0/8"] }, { clientIp: "11.1.1.1" }, "active: ip_not_allowed"],
     ["a list, and no address told", { ipAllowlist: ["0.0.0.0/0", "::/0"] }, {}, "active: ip_not_allowed"],
   ])("%s", (_, change, request, expected) => expect(judge(change, request)).toBe(expected));
+
+  it("switches tokens off on a plan without them, and on one that the profile doesn't know", () => {
+    expect(judge({}, {}, "walwarden", "free")).toBe("inactive: disabled");
+    expect(judge({}, {}, "walwarden", "unheard-of")).toBe("inactive: disabled");
+    expect(judge({}, {}, "walwarden", "team")).toBe("allowed");
+  });
 
   it("lets a token with full access do anything", () => {
     expect(judge({ scopes: [] }, { requiredScopes: ["what:ever"] }, "watchplane")).toBe("allowed");

@@ -2,13 +2,17 @@ import { randomBytes } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { generateSecret, isWellFormed, secretHint, secretLength } from "../../src/domain/secret-format.ts";
-import { builtInProfiles } from "../../src/profiles/built-in.ts";
+import { loadProfiles } from "../../src/profiles/load-profiles.ts";
 
-const FORMATS = builtInProfiles.ids.map((id) => {
-  const profile = builtInProfiles.get(id);
-  if (profile === undefined) throw new Error(id);
-  return [id, profile.secretFormat] as const;
-});
+const profiles = loadProfiles(undefined);
+
+const FORMATS = profiles.all
+  .map(({ id }) => id)
+  .map((id) => {
+    const profile = profiles.get(id);
+    if (profile === undefined) throw new Error(id);
+    return [id, profile.secretFormat] as const;
+  });
 
 describe("the documented shapes", () => {
   it.each([
@@ -41,7 +45,7 @@ describe.each(FORMATS)("%s secrets", (id, format) => {
     expect(new Set(secrets).size).toBe(500);
     for (const secret of secrets) {
       expect(secret).toHaveLength(secretLength(format));
-      expect(builtInProfiles.ofSecret(secret)?.id).toBe(id);
+      expect(profiles.ofSecret(secret)?.id).toBe(id);
     }
   });
 
@@ -75,7 +79,7 @@ describe.each(FORMATS)("%s secrets", (id, format) => {
           const secret = generateSecret(format, randomBytes);
           const rest = secret.slice(edit === "insert" ? place : place + 1);
           const changed = secret.slice(0, place) + (edit === "remove" ? "" : character) + rest;
-          return changed === secret || builtInProfiles.ofSecret(changed) === undefined;
+          return changed === secret || profiles.ofSecret(changed) === undefined;
         },
       ),
       { numRuns: 2000 },
@@ -90,5 +94,5 @@ describe.each(FORMATS)("%s secrets", (id, format) => {
 });
 
 it("no text makes the check throw", () => {
-  fc.assert(fc.property(fc.string({ unit: "binary" }), (text) => builtInProfiles.ofSecret(text) === undefined));
+  fc.assert(fc.property(fc.string({ unit: "binary" }), (text) => profiles.ofSecret(text) === undefined));
 });

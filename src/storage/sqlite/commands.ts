@@ -1,9 +1,23 @@
 /** The writes. Each runs on the writer thread, inside a transaction, and throws to undo what it did. */
 import type Database from "better-sqlite3";
-import type { Membership, Organization, Session, SigningKey, Token, User } from "../../domain/entities.ts";
+import type { Member, Membership, Organization, Session, SigningKey, Token, User } from "../../domain/entities.ts";
+import { AppError } from "../../domain/errors.ts";
 import type { Id } from "../../domain/ids.ts";
-import type { NewToken, RefreshTokenOutcome, RefreshTokenRotation, SetUp, TokenUse } from "../../domain/storage.ts";
+import { SERVICE_PROFILE_ID } from "../../domain/profile.ts";
+import type { Role } from "../../domain/roles.ts";
+import type {
+  Lease,
+  LeaseRequest,
+  LeaseReturn,
+  NewToken,
+  RefreshTokenOutcome,
+  RefreshTokenRotation,
+  SetUp,
+  TokenUse,
+} from "../../domain/storage.ts";
 import {
+  MEMBER_COLUMNS,
+  type MemberRow,
   type MembershipRow,
   membershipRow,
   type OrganizationRow,
@@ -15,13 +29,43 @@ import {
   TOKEN_COLUMNS,
   type TokenRow,
   tokenRow,
+  toMember,
   toMillis,
+  toOrganization,
   toSession,
   toSigningKey,
   toToken,
   type UserRow,
   userRow,
 } from "./rows.ts";
+
+interface PlanChange {
+  readonly id: Id;
+  readonly plan: string;
+}
+
+interface ProfileChange extends PlanChange {
+  readonly profile: string;
+}
+
+interface NewMember {
+  readonly membership: Omit<Membership, "userId">;
+  readonly user: User;
+}
+
+interface MemberKey {
+  readonly organizationId: Id;
+  readonly userId: Id;
+}
+
+interface RoleChange extends MemberKey {
+  readonly role: Role;
+}
+
+interface WindowSweep {
+  readonly endedBefore: Date;
+  readonly limit: number;
+}
 
 interface Revocation {
   readonly id: Id;
@@ -52,16 +96,62 @@ export function prepareWrites(connection: Database.Database) {
       VALUES (@id, @name, @profile, @plan, @created_at)
     `),
 
+    getProfile: connection.prepare<[id: string], string>("SELECT profile FROM organizations WHERE id = ?").pluck(),
+
+    setPlan: connection.prepare<PlanChange, OrganizationRow>(
+      "UPDATE organizations SET plan = @plan WHERE id = @id RETURNING *",
+    ),
+
+    setProfile: connection.prepare<ProfileChange, OrganizationRow>(
+      "UPDATE organizations SET profile = @profile, plan = @plan WHERE id = @id RETURNING *",
+    ),
+
+    hasTokens: connection
+      .prepare<[organizationId: string, profile: string], number>(
+        "SELECT EXISTS (SELECT 1 FROM tokens WHERE organization_id = ? AND profile = ?)",
+      )
+      .pluck(),
+
     insertUser: connection.prepare<UserRow>(`
-      INSERT INTO users (id, email, password_hash, created_at)
-      VALUES (@id, @email, @password_hash, @created_at)
+      INSERT INTO users (id, email, password_hash, first_name, last_name, display_name, avatar_url, created_at)
+      VALUES (@id, @email, @password_hash, @first_name, @last_name, @display_name, @avatar_url, @created_at)
     `),
+
+    findUserId: connection.prepare<[email: string], string>("SELECT id FROM users WHERE email = ?").pluck(),
 
     putMembership: connection.prepare<MembershipRow>(`
       INSERT INTO memberships (organization_id, user_id, role, created_at)
       VALUES (@organization_id, @user_id, @role, @created_at)
       ON CONFLICT (organization_id, user_id) DO UPDATE SET role = excluded.role
     `),
+
+    insertMembership: connection.prepare<MembershipRow>(`
+      INSERT INTO memberships (organization_id, user_id, role, created_at)
+      VALUES (@organization_id, @user_id, @role, @created_at)
+    `),
+
+    getMember: connection.prepare<MemberKey, MemberRow>(`
+      SELECT ${MEMBER_COLUMNS}
+      FROM memberships JOIN users ON users.id = memberships.user_id
+      WHERE organization_id = @organizationId AND user_id = @userId
+    `),
+
+    hasOtherOwner: connection
+      .prepare<MemberKey, number>(`
+        SELECT EXISTS (
+          SELECT 1 FROM memberships
+          WHERE organization_id = @organizationId AND user_id <> @userId AND role = 'owner'
+        )
+      `)
+      .pluck(),
+
+    setRole: connection.prepare<RoleChange>(
+      "UPDATE memberships SET role = @role WHERE organization_id = @organizationId AND user_id = @userId",
+    ),
+
+    deleteMembership: connection.prepare<MemberKey>(
+      "DELETE FROM memberships WHERE organization_id = @organizationId AND user_id = @userId",
+    ),
 
     nextRevision: connection.prepare<[], number>("UPDATE revision SET value = value + 1 RETURNING value").pluck(),
 
@@ -81,6 +171,32 @@ export function prepareWrites(connection: Database.Database) {
     recordUse: connection.prepare<{ id: string; usedAt: number }>(`
       UPDATE tokens SET last_used_at = @usedAt
       WHERE id = @id AND (last_used_at IS NULL OR last_used_at < @usedAt)
+    `),
+
+    getTaken: connection
+      .prepare<{ tokenId: string; windowStart: number }, number>(
+        "SELECT taken FROM rate_windows WHERE token_id = @tokenId AND window_start = @windowStart",
+      )
+      .pluck(),
+
+    // The end can differ where a limit's window changed its length; the later one keeps the count alive.
+    take: connection.prepare<{ tokenId: string; windowStart: number; windowEnd: number; units: number }>(`
+      INSERT INTO rate_windows (token_id, window_start, window_end, taken)
+      VALUES (@tokenId, @windowStart, @windowEnd, @units)
+      ON CONFLICT (token_id, window_start)
+      DO UPDATE SET taken = taken + excluded.taken, window_end = max(window_end, excluded.window_end)
+    `),
+
+    giveBack: connection.prepare<{ tokenId: string; windowStart: number; units: number }>(`
+      UPDATE rate_windows SET taken = max(0, taken - @units)
+      WHERE token_id = @tokenId AND window_start = @windowStart
+    `),
+
+    sweepWindows: connection.prepare<{ endedBefore: number; limit: number }>(`
+      DELETE FROM rate_windows
+      WHERE (token_id, window_start) IN (
+        SELECT token_id, window_start FROM rate_windows WHERE window_end < @endedBefore ORDER BY window_end LIMIT @limit
+      )
     `),
 
     insertSession: connection.prepare<SessionRow>(`
@@ -130,6 +246,21 @@ const commands = {
     writes.insertOrganization.run(organizationRow(organization));
   },
 
+  setPlan(writes: Writes, change: PlanChange): Organization | undefined {
+    const row = writes.setPlan.get(change);
+    return row && toOrganization(row);
+  },
+
+  setProfile(writes: Writes, change: ProfileChange): Organization | undefined {
+    const profile = writes.getProfile.get(change.id);
+    if (profile === undefined) return undefined;
+    if (writes.hasTokens.get(change.id, profile) === 1) {
+      throw new AppError("failed_precondition", "An organization that has tokens keeps its profile.");
+    }
+    const row = writes.setProfile.get(change);
+    return row && toOrganization(row);
+  },
+
   createUser(writes: Writes, user: User): void {
     writes.insertUser.run(userRow(user));
   },
@@ -138,7 +269,37 @@ const commands = {
     writes.putMembership.run(membershipRow(membership));
   },
 
+  addMember(writes: Writes, { membership, user }: NewMember): Member {
+    const existingId = writes.findUserId.get(user.email);
+    if (existingId === undefined) writes.insertUser.run(userRow(user));
+    const userId = existingId ?? user.id;
+    writes.insertMembership.run(membershipRow({ ...membership, userId }));
+    return storedMember(writes, { organizationId: membership.organizationId, userId });
+  },
+
+  setMemberRole(writes: Writes, { organizationId, userId, role }: RoleChange): Member | undefined {
+    const key = { organizationId, userId };
+    const before = writes.getMember.get(key);
+    if (before === undefined) return undefined;
+    if (role !== "owner") keepAnOwner(writes, before);
+    writes.setRole.run({ ...key, role });
+    return storedMember(writes, key);
+  },
+
+  removeMember(writes: Writes, key: MemberKey): boolean {
+    const before = writes.getMember.get(key);
+    if (before === undefined) return false;
+    keepAnOwner(writes, before);
+    writes.deleteMembership.run(key);
+    return true;
+  },
+
   createToken(writes: Writes, { token, fingerprint }: NewToken): Token {
+    const profile = writes.getProfile.get(token.organizationId);
+    // An organization that doesn't exist is left to the foreign key.
+    if (profile !== undefined && profile !== token.profile && token.profile !== SERVICE_PROFILE_ID) {
+      throw new AppError("failed_precondition", "Its organization has another profile.");
+    }
     const stored = { ...token, revision: nextRevision(writes) };
     writes.insertToken.run({ ...tokenRow(stored), fingerprint });
     return stored;
@@ -154,6 +315,26 @@ const commands = {
 
   recordUses(writes: Writes, uses: readonly TokenUse[]): void {
     for (const { tokenId, usedAt } of uses) writes.recordUse.run({ id: tokenId, usedAt: toMillis(usedAt) });
+  },
+
+  takeLease(writes: Writes, request: LeaseRequest): Lease {
+    const { tokenId, limit, units } = request;
+    const windowStart = toMillis(request.windowStart);
+    const taken = writes.getTaken.get({ tokenId, windowStart }) ?? 0;
+    const granted = Math.max(0, Math.min(units, limit - taken));
+    // A refusal writes nothing, so it costs no flush of the disk.
+    if (granted > 0) writes.take.run({ tokenId, windowStart, windowEnd: toMillis(request.windowEnd), units: granted });
+    return { granted, taken: taken + granted };
+  },
+
+  returnLeases(writes: Writes, returns: readonly LeaseReturn[]): void {
+    for (const { tokenId, windowStart, units } of returns) {
+      writes.giveBack.run({ tokenId, windowStart: toMillis(windowStart), units });
+    }
+  },
+
+  sweepWindows(writes: Writes, { endedBefore, limit }: WindowSweep): number {
+    return writes.sweepWindows.run({ endedBefore: toMillis(endedBefore), limit }).changes;
   },
 
   createSession(writes: Writes, { session, refreshFingerprint }: NewSession): void {
@@ -190,6 +371,19 @@ export function runCommand(writes: Writes, name: CommandName, input: unknown): u
   // The sender's types tie name and input together; across the threads TypeScript can't see it.
   const command = commands[name] as (writes: Writes, input: unknown) => unknown;
   return command(writes, input);
+}
+
+function storedMember(writes: Writes, key: MemberKey): Member {
+  const row = writes.getMember.get(key);
+  if (row === undefined) throw new Error("a member that was just written is missing");
+  return toMember(row);
+}
+
+/** Throws when the organization would have no owner without this one. */
+function keepAnOwner(writes: Writes, { organization_id, user_id, role }: MembershipRow): void {
+  if (role !== "owner") return;
+  if (writes.hasOtherOwner.get({ organizationId: organization_id, userId: user_id }) === 1) return;
+  throw new AppError("failed_precondition", "An organization keeps at least one owner.");
 }
 
 function nextRevision(writes: Writes): number {

@@ -19,6 +19,7 @@ export function readError(error: unknown): AppError {
 
 /** The failure of one command, in terms of the port. */
 export function toCommandError(error: unknown): SentError {
+  if (error instanceof AppError) return { kind: error.kind, message: error.message, detail: error.message };
   switch (codeOf(error)) {
     case "SQLITE_CONSTRAINT_PRIMARYKEY":
     case "SQLITE_CONSTRAINT_UNIQUE":

@@ -4,6 +4,7 @@ import type Database from "better-sqlite3";
 import { StartError } from "../../domain/start-error.ts";
 import { type ConnectionOptions, openBareConnection, openWriteConnection } from "./connection.ts";
 import { initialSchema } from "./migrations/0001-initial-schema.ts";
+import { membersAndRateWindows } from "./migrations/0002-members-and-rate-windows.ts";
 
 export interface Migration {
   readonly name: string;
@@ -11,7 +12,7 @@ export interface Migration {
 }
 
 /** Version 1 is the first. */
-const MIGRATIONS: readonly Migration[] = [initialSchema];
+const MIGRATIONS: readonly Migration[] = [initialSchema, membersAndRateWindows];
 
 /** "LTCH": marks a SQLite file as Latchkey's. */
 const APPLICATION_ID = 0x4c_54_43_48;

@@ -1,6 +1,8 @@
 /** The reads, as statements that are prepared once on a connection that can't write. */
 import type Database from "better-sqlite3";
 import {
+  MEMBER_COLUMNS,
+  type MemberRow,
   type MembershipRow,
   type OrganizationRow,
   type SessionRow,
@@ -10,6 +12,19 @@ import {
   type TokenRow,
   type UserRow,
 } from "./rows.ts";
+
+interface ListOrganizationsParameters {
+  readonly beforeCreatedAt: number;
+  readonly beforeId: string;
+  readonly limit: number;
+}
+
+interface ListMembersParameters {
+  readonly organizationId: string;
+  readonly afterCreatedAt: number;
+  readonly afterUserId: string;
+  readonly limit: number;
+}
 
 interface ListTokensParameters {
   readonly organizationId: string;
@@ -32,6 +47,14 @@ export function prepareReads(connection: Database.Database) {
 
     getOrganization: connection.prepare<[id: string], OrganizationRow>("SELECT * FROM organizations WHERE id = ?"),
 
+    listOrganizations: connection.prepare<ListOrganizationsParameters, OrganizationRow>(`
+      SELECT *
+      FROM organizations
+      WHERE (created_at, id) < (@beforeCreatedAt, @beforeId)
+      ORDER BY created_at DESC, id DESC
+      LIMIT @limit
+    `),
+
     getUser: connection.prepare<[id: string], UserRow>("SELECT * FROM users WHERE id = ?"),
 
     findUserByEmail: connection.prepare<[email: string], UserRow>("SELECT * FROM users WHERE email = ?"),
@@ -43,6 +66,15 @@ export function prepareReads(connection: Database.Database) {
     listMembershipsOfUser: connection.prepare<[userId: string], MembershipRow>(
       "SELECT * FROM memberships WHERE user_id = ? ORDER BY created_at, organization_id",
     ),
+
+    listMembers: connection.prepare<ListMembersParameters, MemberRow>(`
+      SELECT ${MEMBER_COLUMNS}
+      FROM memberships JOIN users ON users.id = memberships.user_id
+      WHERE organization_id = @organizationId
+        AND (memberships.created_at, user_id) > (@afterCreatedAt, @afterUserId)
+      ORDER BY memberships.created_at, user_id
+      LIMIT @limit
+    `),
 
     getToken: connection.prepare<[id: string], TokenRow>(`SELECT ${TOKEN_COLUMNS.join(", ")} FROM tokens WHERE id = ?`),
 
@@ -73,6 +105,12 @@ export function prepareReads(connection: Database.Database) {
       ORDER BY created_at DESC, id DESC
       LIMIT @limit
     `),
+
+    readWindow: connection
+      .prepare<[tokenId: string, windowStart: number], number>(
+        "SELECT taken FROM rate_windows WHERE token_id = ? AND window_start = ?",
+      )
+      .pluck(),
 
     getSession: connection.prepare<[id: string], SessionRow>("SELECT * FROM sessions WHERE id = ?"),
 

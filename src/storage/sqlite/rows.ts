@@ -1,6 +1,6 @@
 /** Rows of the database to entities of the domain, and back. */
 import type { TokenRecord } from "../../domain/decision.ts";
-import type { Membership, Organization, Session, SigningKey, Token, User } from "../../domain/entities.ts";
+import type { Member, Membership, Organization, Session, SigningKey, Token, User } from "../../domain/entities.ts";
 import type { Role } from "../../domain/roles.ts";
 
 export interface OrganizationRow {
@@ -15,6 +15,10 @@ export interface UserRow {
   readonly id: string;
   readonly email: string;
   readonly password_hash: string;
+  readonly first_name: string;
+  readonly last_name: string;
+  readonly display_name: string;
+  readonly avatar_url: string;
   readonly created_at: number;
 }
 
@@ -23,6 +27,11 @@ export interface MembershipRow {
   readonly user_id: string;
   readonly role: Role;
   readonly created_at: number;
+}
+
+/** A membership's row next to its user's. */
+export interface MemberRow extends Omit<UserRow, "id" | "created_at">, MembershipRow {
+  readonly user_created_at: number;
 }
 
 export interface TokenRow {
@@ -93,6 +102,18 @@ export const TOKEN_COLUMNS = [
   "revision",
 ] as const satisfies readonly (keyof TokenRow)[];
 
+/** A member's columns, of `memberships` joined with `users`. */
+export const MEMBER_COLUMNS = `
+  memberships.*,
+  users.email,
+  users.password_hash,
+  users.first_name,
+  users.last_name,
+  users.display_name,
+  users.avatar_url,
+  users.created_at AS user_created_at
+`;
+
 const NO_TEXTS: readonly string[] = Object.freeze([]);
 const NO_METADATA: Readonly<Record<string, string>> = Object.freeze({});
 
@@ -121,6 +142,10 @@ export function toUser(row: UserRow): User {
     id: row.id,
     email: row.email,
     passwordHash: row.password_hash,
+    firstName: row.first_name,
+    lastName: row.last_name,
+    displayName: row.display_name,
+    avatarUrl: row.avatar_url,
     createdAt: new Date(row.created_at),
   };
 }
@@ -130,6 +155,10 @@ export function userRow(user: User): UserRow {
     id: user.id,
     email: user.email,
     password_hash: user.passwordHash,
+    first_name: user.firstName,
+    last_name: user.lastName,
+    display_name: user.displayName,
+    avatar_url: user.avatarUrl,
     created_at: toMillis(user.createdAt),
   };
 }
@@ -149,6 +178,13 @@ export function membershipRow(membership: Membership): MembershipRow {
     user_id: membership.userId,
     role: membership.role,
     created_at: toMillis(membership.createdAt),
+  };
+}
+
+export function toMember(row: MemberRow): Member {
+  return {
+    membership: toMembership(row),
+    user: toUser({ ...row, id: row.user_id, created_at: row.user_created_at }),
   };
 }
 

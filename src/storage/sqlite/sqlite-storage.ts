@@ -1,11 +1,16 @@
 /** The storage port on one SQLite file: reads on the calling thread, writes through the writer thread. */
 import type { TokenRecord } from "../../domain/decision.ts";
-import type { Membership, Organization, Session, SigningKey, Token, User } from "../../domain/entities.ts";
+import type { Member, Membership, Organization, Session, SigningKey, Token, User } from "../../domain/entities.ts";
 import { AppError } from "../../domain/errors.ts";
 import type { Id } from "../../domain/ids.ts";
 import type { Logger } from "../../domain/logger.ts";
+import type { Role } from "../../domain/roles.ts";
 import type {
+  Lease,
+  LeaseRequest,
+  LeaseReturn,
   NewToken,
+  Position,
   RefreshTokenOutcome,
   RefreshTokenRotation,
   SetUp,
@@ -21,6 +26,7 @@ import { lockDatabase } from "./lock.ts";
 import { migrate } from "./migrations.ts";
 import { prepareReads, type Reads } from "./reads.ts";
 import {
+  toMember,
   toMembership,
   toMillis,
   toOrganization,
@@ -47,8 +53,9 @@ const DEFAULT_CHECKPOINT_INTERVAL_MS = 30_000;
 /** A read waits only while another process repairs the WAL, and the wait holds up the whole thread. */
 const MAX_READ_BUSY_TIMEOUT_MS = 100;
 
-/** Later than any Date. */
+/** Later than any Date, and earlier than any. */
 const END_OF_TIME_MS = 8_640_000_000_000_001;
+const START_OF_TIME_MS = -END_OF_TIME_MS;
 
 /**
  * Opens the database, with the newest schema, for this process alone. Throws a StartError when the file
@@ -102,6 +109,23 @@ class SqliteStorage implements Storage {
     return this.#read(({ getOrganization }) => map(getOrganization.get(id), toOrganization));
   }
 
+  async listOrganizations(after: Position | undefined, limit: number): Promise<readonly Organization[]> {
+    const parameters = {
+      beforeCreatedAt: after === undefined ? END_OF_TIME_MS : toMillis(after.createdAt),
+      beforeId: after?.id ?? "",
+      limit,
+    };
+    return this.#read(({ listOrganizations }) => listOrganizations.all(parameters).map(toOrganization));
+  }
+
+  setPlan(id: Id, plan: string): Promise<Organization | undefined> {
+    return this.#write("setPlan", { id, plan });
+  }
+
+  setProfile(id: Id, profile: string, plan: string): Promise<Organization | undefined> {
+    return this.#write("setProfile", { id, profile, plan });
+  }
+
   createUser(user: User): Promise<void> {
     return this.#write("createUser", user);
   }
@@ -116,6 +140,28 @@ class SqliteStorage implements Storage {
 
   putMembership(membership: Membership): Promise<void> {
     return this.#write("putMembership", membership);
+  }
+
+  addMember(membership: Omit<Membership, "userId">, user: User): Promise<Member> {
+    return this.#write("addMember", { membership, user });
+  }
+
+  setMemberRole(organizationId: Id, userId: Id, role: Role): Promise<Member | undefined> {
+    return this.#write("setMemberRole", { organizationId, userId, role });
+  }
+
+  removeMember(organizationId: Id, userId: Id): Promise<boolean> {
+    return this.#write("removeMember", { organizationId, userId });
+  }
+
+  async listMembers(organizationId: Id, after: Position | undefined, limit: number): Promise<readonly Member[]> {
+    const parameters = {
+      organizationId,
+      afterCreatedAt: after === undefined ? START_OF_TIME_MS : toMillis(after.createdAt),
+      afterUserId: after?.id ?? "",
+      limit,
+    };
+    return this.#read(({ listMembers }) => listMembers.all(parameters).map(toMember));
   }
 
   async getMembership(organizationId: Id, userId: Id): Promise<Membership | undefined> {
@@ -164,6 +210,22 @@ class SqliteStorage implements Storage {
 
   recordUses(uses: readonly TokenUse[]): Promise<void> {
     return this.#write("recordUses", uses);
+  }
+
+  takeLease(request: LeaseRequest): Promise<Lease> {
+    return this.#write("takeLease", request);
+  }
+
+  returnLeases(returns: readonly LeaseReturn[]): Promise<void> {
+    return this.#write("returnLeases", returns);
+  }
+
+  async readWindow(tokenId: Id, windowStart: Date): Promise<number> {
+    return this.#read(({ readWindow }) => readWindow.get(tokenId, toMillis(windowStart)) ?? 0);
+  }
+
+  sweepWindows(endedBefore: Date, limit: number): Promise<number> {
+    return this.#write("sweepWindows", { endedBefore, limit });
   }
 
   createSession(session: Session, refreshFingerprint: Uint8Array): Promise<void> {

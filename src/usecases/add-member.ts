@@ -1,0 +1,95 @@
+/** Makes a person a member of an organization. */
+import type { Caller } from "../domain/caller.ts";
+import type { Clock, Entropy } from "../domain/clock.ts";
+import type { Member, User } from "../domain/entities.ts";
+import { type FieldViolation, invalidArgument } from "../domain/errors.ts";
+import { uuidV7 } from "../domain/ids.ts";
+import type { PasswordHasher } from "../domain/passwords.ts";
+import type { Role } from "../domain/roles.ts";
+import type { Storage } from "../domain/storage.ts";
+import { explainRefusal, findOrganization, requireMemberManager } from "./organization-access.ts";
+import { normalizeEmail } from "./sign-in.ts";
+
+/** As base64url these are 24 characters. */
+const INITIAL_PASSWORD_BYTES = 18;
+
+export interface AddMemberDeps {
+  readonly storage: Storage;
+  readonly passwords: PasswordHasher;
+  readonly clock: Clock;
+  readonly entropy: Entropy;
+}
+
+/** What is known of a person whose account is made; it changes nothing of an account that is there. */
+type Particulars = Pick<User, "firstName" | "lastName" | "displayName" | "avatarUrl">;
+
+export interface AddMemberInput extends Particulars {
+  /** Public id or UUID, or empty for the caller's own. */
+  readonly organizationId: string;
+  readonly email: string;
+  readonly role: Role;
+}
+
+export interface AddedMember {
+  readonly member: Member;
+  /** Password of the account that was made, which is kept nowhere; undefined for somebody who had one. */
+  readonly initialPassword: string | undefined;
+}
+
+/**
+ * Adds a member. An address that nobody has yet gets an account with a random password; somebody who has
+ * an account keeps it as it is.
+ *
+ * @throws AppError: `permission_denied`, `not_found`, `invalid_argument`, `already_exists` for somebody who
+ *   is a member.
+ */
+export async function addMember(deps: AddMemberDeps, caller: Caller, input: AddMemberInput): Promise<AddedMember> {
+  const { storage, clock } = deps;
+  const { id: organizationId } = await findOrganization(deps, caller, "organizations:write", input.organizationId);
+  requireMemberManager(caller, [input.role]);
+  const violations = findViolations(input);
+  if (violations.length > 0) throw invalidArgument(...violations);
+  const email = normalizeEmail(input.email);
+  const known = await storage.findUserByEmail(email);
+  const account = known === undefined ? await makeAccount(deps, email, input) : { user: known, password: undefined };
+  const member = await explainRefusal(
+    storage.addMember({ organizationId, role: input.role, createdAt: new Date(clock()) }, account.user),
+    "already_exists",
+    "This person is a member of the organization already.",
+  );
+  // Somebody else may have made the account since it was looked up; then this password opens nothing.
+  const isOurs = member.user.id === account.user.id;
+  return { member, initialPassword: isOurs ? account.password : undefined };
+}
+
+async function makeAccount(
+  { passwords, clock, entropy }: AddMemberDeps,
+  email: string,
+  { firstName, lastName, displayName, avatarUrl }: Particulars,
+): Promise<{ readonly user: User; readonly password: string }> {
+  const password = Buffer.from(entropy(INITIAL_PASSWORD_BYTES)).toString("base64url");
+  const passwordHash = await passwords.hash(password);
+  const now = clock();
+  const id = uuidV7(now, entropy(10));
+  return {
+    password,
+    user: { id, email, passwordHash, firstName, lastName, displayName, avatarUrl, createdAt: new Date(now) },
+  };
+}
+
+function findViolations({ firstName, lastName, displayName, avatarUrl }: Particulars): readonly FieldViolation[] {
+  const found: FieldViolation[] = [];
+  // Names end up on terminals and pages of others.
+  for (const [field, text] of Object.entries({
+    first_name: firstName,
+    last_name: lastName,
+    display_name: displayName,
+  })) {
+    if (/\p{Cc}/u.test(text)) found.push({ field, description: "must not hold control characters" });
+  }
+  // A page shows it as it is, and `javascript:` is a URL too.
+  if (avatarUrl !== "" && !/^https?:\/\//i.test(avatarUrl)) {
+    found.push({ field: "avatar_url", description: "must be an http or https URL" });
+  }
+  return found;
+}

@@ -1,0 +1,50 @@
+/** Makes a tenant. */
+import { type Caller, callerOrganization } from "../domain/caller.ts";
+import type { Clock, Entropy } from "../domain/clock.ts";
+import type { Organization } from "../domain/entities.ts";
+import { AppError } from "../domain/errors.ts";
+import { uuidV7 } from "../domain/ids.ts";
+import type { Profile, Profiles } from "../domain/profile.ts";
+import type { Storage } from "../domain/storage.ts";
+import { requireServiceScope } from "./authorization.ts";
+import { requireOfferedProfile, requirePlan } from "./organization-access.ts";
+
+export interface CreateOrganizationDeps {
+  readonly storage: Storage;
+  readonly profiles: Profiles;
+  /** Profile of organizations for which none is asked. */
+  readonly defaultProfile: Profile;
+  readonly clock: Clock;
+  readonly entropy: Entropy;
+}
+
+export interface CreateOrganizationInput {
+  readonly name: string;
+  /** Empty for the deployment's default. */
+  readonly profile: string;
+  /** Empty for the profile's first. */
+  readonly plan: string;
+}
+
+/** @throws AppError: `permission_denied`, `invalid_argument` for an unknown profile or plan. */
+export async function createOrganization(
+  { storage, profiles, defaultProfile, clock, entropy }: CreateOrganizationDeps,
+  caller: Caller,
+  input: CreateOrganizationInput,
+): Promise<Organization> {
+  requireServiceScope(caller, "organizations:write");
+  if (callerOrganization(caller) !== undefined) {
+    throw new AppError("permission_denied", "Making an organization needs a service key of all organizations.");
+  }
+  const profile = input.profile === "" ? defaultProfile : requireOfferedProfile(profiles, input.profile);
+  const now = clock();
+  const organization: Organization = {
+    id: uuidV7(now, entropy(10)),
+    name: input.name,
+    profile: profile.id,
+    plan: requirePlan(profile, input.plan).name,
+    createdAt: new Date(now),
+  };
+  await storage.createOrganization(organization);
+  return organization;
+}

@@ -1,0 +1,20 @@
+/** Reads the API token that makes the call. */
+import type { Caller } from "../domain/caller.ts";
+import type { Token } from "../domain/entities.ts";
+import { AppError, missingCredential, notFound } from "../domain/errors.ts";
+import type { Storage } from "../domain/storage.ts";
+
+export interface GetSelfDeps {
+  readonly storage: Storage;
+}
+
+/** @throws AppError: `permission_denied` for a person. */
+export async function getSelf({ storage }: GetSelfDeps, caller: Caller): Promise<Token> {
+  if (caller.kind === "anonymous") throw missingCredential();
+  if (caller.kind === "user") {
+    throw new AppError("permission_denied", "This call needs an API token or a service key.");
+  }
+  const token = await storage.getToken(caller.token.id);
+  if (token === undefined) throw notFound("token");
+  return token;
+}

@@ -1,0 +1,60 @@
+/** Lists of organizations and members, and the upkeep of rate windows, find their rows by an index. */
+import { join } from "node:path";
+import type Database from "better-sqlite3";
+import { describe, expect, it } from "vitest";
+import { prepareWrites } from "../../src/storage/sqlite/commands.ts";
+import { openWriteConnection } from "../../src/storage/sqlite/connection.ts";
+import { createDatabaseFile } from "../../src/storage/sqlite/files.ts";
+import { migrate } from "../../src/storage/sqlite/migrations.ts";
+import { prepareReads } from "../../src/storage/sqlite/reads.ts";
+import { temporaryDirectory } from "../helpers/sqlite.ts";
+
+const SLOW = /SCAN|TEMP B-TREE/;
+
+describe("the SQLite engine's indexes", () => {
+  it("serve the lists of organizations and members", async () => {
+    await using database = await openDatabase();
+    const { listOrganizations, listMembers } = prepareReads(database.connection);
+    const organizations = { beforeCreatedAt: 0, beforeId: "", limit: 1 };
+    const members = { organizationId: "", afterCreatedAt: 0, afterUserId: "", limit: 1 };
+    expect(database.plan(listOrganizations, organizations)).not.toMatch(SLOW);
+    expect(database.plan(listMembers, members)).toContain("(organization_id=? AND (created_at,user_id)>(?,?))");
+    expect(database.plan(listMembers, members)).not.toMatch(SLOW);
+
+    database.connection.exec("DROP INDEX organizations_by_age; DROP INDEX memberships_by_age");
+    expect(database.plan(listOrganizations, organizations)).toMatch(SLOW);
+    expect(database.plan(listMembers, members)).toMatch(SLOW);
+  });
+
+  it("serve the rate windows of a token, and those that ended", async () => {
+    await using database = await openDatabase();
+    const { readWindow } = prepareReads(database.connection);
+    const { sweepWindows } = prepareWrites(database.connection);
+    expect(database.plan(readWindow, "", 0)).not.toMatch(SLOW);
+    const sweep = database.plan(sweepWindows, { endedBefore: 0, limit: 1 });
+    expect(sweep).toContain("SEARCH rate_windows USING PRIMARY KEY");
+    expect(sweep).toContain("SEARCH rate_windows USING COVERING INDEX rate_windows_by_end (window_end<?)");
+  });
+});
+
+/** A connection to an empty database, and how SQLite would run a statement on it. */
+async function openDatabase() {
+  const directory = await temporaryDirectory();
+  const options = { path: createDatabaseFile(join(directory.path, "latchkey.db")), busyTimeoutMs: 50 };
+  migrate(options);
+  const connection = openWriteConnection(options);
+  return {
+    connection,
+    plan({ source }: Pick<Database.Statement, "source">, ...parameters: readonly unknown[]): string {
+      const steps = connection.prepare<unknown[], { detail: string }>(`EXPLAIN QUERY PLAN ${source}`);
+      return steps
+        .all(...parameters)
+        .map(({ detail }) => detail)
+        .join("\n");
+    },
+    async [Symbol.asyncDispose]() {
+      connection.close();
+      await directory[Symbol.asyncDispose]();
+    },
+  };
+}

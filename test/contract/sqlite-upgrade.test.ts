@@ -1,0 +1,34 @@
+/** Databases with data that older schemas wrote, served after they became the newest. */
+import { join } from "node:path";
+import Database from "better-sqlite3";
+import { describe, expect, it } from "vitest";
+import { createDatabaseFile } from "../../src/storage/sqlite/files.ts";
+import { initialSchema } from "../../src/storage/sqlite/migrations/0001-initial-schema.ts";
+import { migrate } from "../../src/storage/sqlite/migrations.ts";
+import { openSqliteStorage } from "../../src/storage/sqlite/sqlite-storage.ts";
+import { silentLogger, temporaryDirectory } from "../helpers/sqlite.ts";
+import { NOW, someLeaseRequest, someMembership, someOrganization, someUser } from "./samples.ts";
+
+describe("a database of schema 1", () => {
+  it("keeps its people, who have no names yet, and counts rate limits from then on", async () => {
+    await using directory = await temporaryDirectory();
+    const path = createDatabaseFile(join(directory.path, "latchkey.db"));
+    migrate({ path, busyTimeoutMs: 50 }, [initialSchema]);
+    const createdAt = NOW.getTime();
+    const connection = new Database(path);
+    connection.prepare("INSERT INTO organizations VALUES ('org', 'Acme', 'watchplane', 'free', ?)").run(createdAt);
+    connection.prepare("INSERT INTO users VALUES ('usr', 'ada@example.com', 'hash', ?)").run(createdAt);
+    connection.prepare("INSERT INTO memberships VALUES ('org', 'usr', 'owner', ?)").run(createdAt);
+    connection.close();
+
+    const storage = await openSqliteStorage({ path, logger: silentLogger });
+    const nameless = { firstName: "", lastName: "", displayName: "", avatarUrl: "" };
+    const user = someUser({ id: "usr", email: "ada@example.com", passwordHash: "hash", ...nameless });
+    const membership = someMembership({ organizationId: "org", userId: "usr", role: "owner" });
+    expect(await storage.findUserByEmail("ada@example.com")).toEqual(user);
+    expect(await storage.listOrganizations(undefined, 10)).toEqual([someOrganization({ id: "org" })]);
+    expect(await storage.listMembers("org", undefined, 10)).toEqual([{ membership, user }]);
+    expect(await storage.takeLease(someLeaseRequest())).toEqual({ granted: 1, taken: 1 });
+    await storage.close();
+  });
+});
