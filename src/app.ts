@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import type { Config } from "./config.ts";
 import type { Clock, Entropy } from "./domain/clock.ts";
 import type { PasswordHasher } from "./domain/passwords.ts";
-import { type Profiles, SERVICE_PROFILE_ID } from "./domain/profile.ts";
+import type { Profile, Profiles } from "./domain/profile.ts";
 import { StartError } from "./domain/start-error.ts";
 import type { Storage } from "./domain/storage.ts";
 import { startGrpcServer } from "./grpc/grpc-server.ts";
@@ -13,10 +13,10 @@ import { monitorHealth } from "./grpc/health-monitor.ts";
 import { createReflection } from "./grpc/reflection.ts";
 import { startHttpServer } from "./http/http-server.ts";
 import { startOpsServer } from "./http/ops-server.ts";
-import { watchplanePresenter } from "./http/presenters/watchplane.ts";
 import { type ClosableLogger, createLogger } from "./logger.ts";
-import { builtInProfiles } from "./profiles/built-in.ts";
+import { loadProfiles } from "./profiles/load-profiles.ts";
 import { Pipeline } from "./rpc/pipeline.ts";
+import type { Products } from "./rpc/product.ts";
 import { createServices } from "./rpc/services.ts";
 import { createAccessTokens } from "./security/access-tokens.ts";
 import { createPasswordHasher } from "./security/passwords.ts";
@@ -24,6 +24,7 @@ import { ensureRootKeyFile, readRootKeyFile } from "./security/root-key-file.ts"
 import { createSealer, type Sealer } from "./security/sealer.ts";
 import { openSqliteStorage } from "./storage/sqlite/sqlite-storage.ts";
 import { authenticate } from "./usecases/authenticate.ts";
+import { RateLimiter } from "./usecases/rate-limiter.ts";
 import { type FirstCredentials, type SetUpInput, setUp } from "./usecases/set-up.ts";
 import { UsageRecorder } from "./usecases/usage-recorder.ts";
 
@@ -51,6 +52,7 @@ export interface Deployment {
   readonly clock: Clock;
   readonly entropy: Entropy;
   readonly profiles: Profiles;
+  readonly products: Products;
   readonly storage: Storage;
   readonly passwords: PasswordHasher;
   readonly sealer: Sealer;
@@ -70,12 +72,12 @@ export async function openDeployment(
   surroundings: Partial<Surroundings> = {},
 ): Promise<Deployment> {
   const { clock, entropy, logSink, aroundStorage } = { ...REAL, ...surroundings };
-  const profiles = builtInProfiles;
-  requireOrganizationProfile(profiles, config.defaultProfile);
+  const products = chooseProducts(config, loadProfiles(config.profilesDir));
+  const { profiles } = products;
   const logger = createLogger({
     level: config.logLevel,
     format: config.logFormat,
-    secretPrefixes: profiles.secretPrefixes,
+    secretPrefixes: profiles.all.map(({ secretFormat }) => secretFormat.prefix),
     sink: logSink,
   });
   // A new key beside an old database would open nothing that is sealed in it.
@@ -86,6 +88,7 @@ export async function openDeployment(
   const parts = { clock, entropy, profiles, storage, passwords: createPasswordHasher(entropy) };
   return {
     ...parts,
+    products,
     config,
     logger,
     sealer: createSealer(rootKey, entropy),
@@ -110,7 +113,7 @@ export interface App extends AsyncDisposable {
 export async function startApp(deployment: Deployment): Promise<App> {
   // Taken down in the reverse order, also when a later part doesn't start.
   await using parts = new AsyncDisposableStack();
-  const { config, logger, storage, profiles, sealer, clock, entropy } = deployment;
+  const { config, logger, storage, profiles, products, sealer, clock, entropy } = deployment;
   parts.defer(() => storage.close());
   const accessTokens = await createAccessTokens({
     storage,
@@ -127,13 +130,21 @@ export async function startApp(deployment: Deployment): Promise<App> {
   });
   const usage = new UsageRecorder(storage, clock, logger);
   parts.defer(() => usage.stop());
+  const rateLimiter = new RateLimiter({ storage, clock, logger });
+  parts.defer(() => rateLimiter.stop());
 
-  const services = createServices({ ...deployment, accessTokens, usage, logger });
+  const services = createServices({
+    ...deployment,
+    defaultProfile: products.fallback,
+    accessTokens,
+    usage,
+    rateLimiter,
+  });
   const health = createHealth(services.map(({ service }) => service.typeName));
   const reflection = createReflection([...services, health.entry].map(({ service }) => service));
   const pipeline = new Pipeline([...services, health.entry, ...reflection], {
     authenticate: (credential, call) =>
-      authenticate({ storage, profiles, accessTokens, usage, clock }, credential, call.peer),
+      authenticate({ storage, profiles, accessTokens, usage, rateLimiter, clock }, credential, call.peer),
     logger,
   });
 
@@ -147,7 +158,8 @@ export async function startApp(deployment: Deployment): Promise<App> {
   const http = await startHttpServer({
     pipeline,
     services,
-    presenter: watchplanePresenter,
+    products,
+    clock,
     address: config.httpAddress,
     corsOrigins: config.corsOrigins,
     trustedProxies: config.trustedProxies,
@@ -175,8 +187,17 @@ export async function startApp(deployment: Deployment): Promise<App> {
   };
 }
 
-/** Customers' organizations have any profile but that of service keys. */
-function requireOrganizationProfile(profiles: Profiles, id: string): void {
-  const offered = profiles.ids.filter((candidate) => candidate !== SERVICE_PROFILE_ID);
-  if (!offered.includes(id)) throw new StartError(`LATCHKEY_PROFILE must be one of ${offered.join(", ")}, not ${id}`);
+/** @throws StartError when a setting names a profile that no organization can have. */
+function chooseProducts({ defaultProfile, hostProfiles }: Config, profiles: Profiles): Products {
+  const choose = (setting: string, id: string): Profile => {
+    const chosen = profiles.offered.find((profile) => profile.id === id);
+    if (chosen !== undefined) return chosen;
+    const ids = profiles.offered.map((profile) => profile.id);
+    throw new StartError(`${setting} must be one of ${ids.join(", ")}, not ${id}`);
+  };
+  return {
+    profiles,
+    fallback: choose("LATCHKEY_PROFILE", defaultProfile),
+    byHost: new Map(Array.from(hostProfiles, ([host, id]) => [host, choose("LATCHKEY_HOST_PROFILES", id)])),
+  };
 }

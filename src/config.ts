@@ -21,6 +21,10 @@ export interface Config {
   readonly databasePath: string;
   /** Id of the profile of new organizations. */
   readonly defaultProfile: string;
+  /** Folder of the company's own profiles. */
+  readonly profilesDir: string | undefined;
+  /** Ids of profiles by the host that requests are sent to. */
+  readonly hostProfiles: ReadonlyMap<string, string>;
   /** The root key, when it is given as a setting. */
   readonly rootKey: Uint8Array | undefined;
   /** Where the root key lies otherwise. */
@@ -78,6 +82,17 @@ export const SETTINGS = {
     env: "LATCHKEY_PROFILE",
     default: "watchplane",
     description: "Profile of new organizations",
+  },
+  profilesDir: {
+    env: "LATCHKEY_PROFILES_DIR",
+    default: "",
+    description: "Folder of your own profiles, as YAML or JSON files; see docs/profiles.md",
+  },
+  hostProfiles: {
+    env: "LATCHKEY_HOST_PROFILES",
+    default: "",
+    description:
+      "Profile of public calls whose caller isn't known yet, by host: `api.example.com=watchplane`, separated by commas",
   },
   rootKey: {
     env: "LATCHKEY_ROOT_KEY",
@@ -209,6 +224,8 @@ export function loadConfig(env: Environment, flags: Environment): Config {
     dataDir,
     databasePath,
     defaultProfile: raw("profile"),
+    profilesDir: raw("profilesDir") === "" ? undefined : resolve(raw("profilesDir")),
+    hostProfiles: readHostProfiles(list("hostProfiles"), faults),
     rootKey: readRootKey(env[SETTINGS.rootKey.env], faults),
     rootKeyFile: join(dataDir, "root.key"),
     accessTokenAlgorithm: readAlgorithm(
@@ -245,6 +262,16 @@ function sqlitePath(url: string, dataDir: string, faults: string[]): string {
   const scheme = /^\w+:/.exec(url)?.[0] ?? "that";
   faults.push(`${SETTINGS.databaseUrl.env} must be sqlite: and a path; ${scheme} is not served`);
   return "";
+}
+
+function readHostProfiles(items: readonly string[], faults: string[]): ReadonlyMap<string, string> {
+  const pairs = items.map((item) => {
+    const [, host, profile] = /^([a-z0-9.-]+)=([a-z0-9-]+)$/.exec(item.toLowerCase()) ?? [];
+    if (host !== undefined && profile !== undefined) return [host, profile] as const;
+    faults.push(`${SETTINGS.hostProfiles.env} must hold pairs such as api.example.com=watchplane, not ${item}`);
+    return undefined;
+  });
+  return new Map(pairs.filter((pair) => pair !== undefined));
 }
 
 function readRootKey(text: string | undefined, faults: string[]): Uint8Array | undefined {

@@ -23,6 +23,14 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "ask whether a token is good and what it can do",
     load: async () => (await import("./introspect.ts")).introspect,
   },
+  orgs: {
+    summary: "make organizations, and set their plan and profile",
+    load: async () => (await import("./orgs.ts")).orgs,
+  },
+  members: {
+    summary: "say who belongs to an organization, and what they may do",
+    load: async () => (await import("./members.ts")).members,
+  },
 };
 
 /** Exit codes: 0 done, 1 failed, 2 misused, 3 the token isn't good (`introspect`). */

@@ -3,6 +3,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import type { App, Deployment, FirstCredentials } from "../app.ts";
 import type { Config } from "../config.ts";
+import type { Template } from "../domain/profile.ts";
 
 const credentialsFile = (config: Config): string => join(config.dataDir, "dev-credentials.json");
 
@@ -28,6 +29,9 @@ export async function greetDeveloper(config: Config, app: App, first: FirstCrede
   const credentials = first ?? (await readCredentials(config));
   if (credentials === undefined) return;
   const get = (name: keyof FirstCredentials): string => `$(node -p 'JSON.parse(fs.readFileSync("${file}")).${name}')`;
+  const { basePaths, presentation } = app.deployment.products.fallback;
+  const [basePath = ""] = basePaths;
+  const accessTokenPath = pathTo(presentation.responses.login.body, "{access_token}") ?? "";
   const show = (name: keyof FirstCredentials): string => (first === undefined ? get(name) : first[name]);
   const lines = [
     "",
@@ -36,17 +40,18 @@ export async function greetDeveloper(config: Config, app: App, first: FirstCrede
     "Issue a token, ask whether it is good, and list it (in another terminal):",
     "",
     `  export LATCHKEY_ADDR=${app.grpcAddress} LATCHKEY_TOKEN=${show("serviceKey")}`,
-    `  TOKEN=$(npx latchkey issue --org ${credentials.organizationId} --name "CI pipeline")`,
+    `  TOKEN=$(npx latchkey issue --org ${credentials.organizationId} --name "CI pipeline"${issueOptions(app)})`,
     `  echo "$TOKEN" | npx latchkey introspect -`,
     `  npx latchkey list --org ${credentials.organizationId}`,
     "",
-    "The same over HTTP, as the organization's admin:",
+    "Sign in over HTTP as the organization's admin, and list its tokens:",
     "",
-    `  ACCESS_TOKEN=$(curl -s http://${app.httpAddress}/api/v1/auth/login -H 'Content-Type: application/json' \\`,
+    `  ACCESS_TOKEN=$(curl -s http://${app.httpAddress}${basePath}/auth/login -H 'Content-Type: application/json' \\`,
     `    -d "{\\"email\\":\\"${credentials.adminEmail}\\",\\"password\\":\\"${show("adminPassword")}\\"}" \\`,
-    `    | node -p 'JSON.parse(fs.readFileSync(0)).data.accessToken')`,
-    `  curl -s http://${app.httpAddress}/api/v1/api-tokens -H "Authorization: Bearer $ACCESS_TOKEN" \\`,
-    `    -H 'Content-Type: application/json' -d '{"name":"CI pipeline"}'`,
+    `    | node -p 'JSON.parse(fs.readFileSync(0))${accessTokenPath}')`,
+    `  curl -s http://${app.httpAddress}${basePath}/api-tokens -H "Authorization: Bearer $ACCESS_TOKEN"`,
+    "",
+    `The API as a document: http://${app.httpAddress}/openapi.json`,
     "",
   ];
   console.error(lines.join("\n"));
@@ -59,4 +64,23 @@ async function readCredentials(config: Config): Promise<FirstCredentials | undef
     // The developer took the file away; the service works without it.
     return undefined;
   }
+}
+
+/** What the default profile asks for besides a name. */
+function issueOptions({ deployment }: App): string {
+  const { access, requiresIdempotencyKey } = deployment.products.fallback;
+  const [permission] = access.kind === "permissions" ? access.permissions : [];
+  const key = requiresIdempotencyKey ? " --idempotency-key first" : "";
+  return `${permission === undefined ? "" : ` --permission ${permission.name}`}${key}`;
+}
+
+/** Where a value stands in what a template makes, as JavaScript writes it: `.data.accessToken`. */
+function pathTo(template: Template, placeholder: string): string | undefined {
+  if (template === placeholder) return "";
+  if (template === null || typeof template !== "object") return undefined;
+  for (const [key, value] of Object.entries(template)) {
+    const rest = pathTo(value, placeholder);
+    if (rest !== undefined) return `.${key}${rest}`;
+  }
+  return undefined;
 }

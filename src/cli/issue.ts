@@ -7,7 +7,7 @@ import { CLIENT_OPTIONS, callService, clientHelp } from "./service-call.ts";
 
 export const issue: Command = {
   usage:
-    "--name NAME [--org ID] [--type TYPE] [--permission NAME] [--scope SCOPE …] [--expires-at TIME] [--ip BLOCK …] [--json]",
+    "--name NAME [--org ID] [--type TYPE] [--permission NAME] [--scope SCOPE …] [--expires-at TIME] [--ip BLOCK …] [--user ID] [--idempotency-key KEY] [--json]",
   help: () => `The secret stands alone on the standard output, the rest on the standard error.\n${clientHelp}`,
   async run(args) {
     const { values } = parseOptions(args, {
@@ -19,6 +19,8 @@ export const issue: Command = {
       scope: { type: "string", multiple: true, default: [] },
       ip: { type: "string", multiple: true, default: [] },
       "expires-at": { type: "string" },
+      user: { type: "string", default: "" },
+      "idempotency-key": { type: "string", default: "" },
       json: { type: "boolean" },
     });
     if (values.name === undefined) throw new UsageError("--name is required");
@@ -32,6 +34,8 @@ export const issue: Command = {
       permission: values.permission,
       scopes: values.scope,
       ipAllowlist: values.ip,
+      userId: values.user,
+      idempotencyKey: values["idempotency-key"],
       ...(expiresAt === undefined ? {} : { expiresAt: timestampFromDate(expiresAt) }),
     };
     const response = await callService(TokenService, values, (client) => client.issue(request));

@@ -1,9 +1,9 @@
 /** `latchkey list`: an organization's tokens, as a table or JSON Lines. */
 import { toJson } from "@bufbuild/protobuf";
-import { type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
 import { type Token, TokenSchema, TokenService, TokenState } from "../../gen/latchkey/v1/token_pb.ts";
 import { type Command, parseOptions } from "./command.ts";
 import { CLIENT_OPTIONS, callService, clientHelp } from "./service-call.ts";
+import { formatTime, printTable } from "./table.ts";
 
 const PAGE_SIZE = 500;
 
@@ -35,32 +35,17 @@ export const list: Command = {
     if (values.json === true) {
       for (const token of tokens) console.log(JSON.stringify(toJson(TokenSchema, token)));
     } else {
-      for (const line of table(tokens)) console.log(line);
+      printTable(
+        ["ID", "NAME", "STATE", "CREATED", "LAST USED"],
+        tokens.map(({ id, name, state, createdAt, lastUsedAt }) => [
+          id,
+          name,
+          STATE_NAMES.get(state) ?? "",
+          formatTime(createdAt),
+          formatTime(lastUsedAt) || "never",
+        ]),
+      );
     }
     return 0;
   },
 };
-
-function table(tokens: readonly Token[]): readonly string[] {
-  const rows = [
-    ["ID", "NAME", "STATE", "CREATED", "LAST USED"],
-    ...tokens.map((token) => [
-      token.id,
-      token.name,
-      STATE_NAMES.get(token.state) ?? "",
-      time(token.createdAt),
-      token.lastUsedAt === undefined ? "never" : time(token.lastUsedAt),
-    ]),
-  ];
-  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
-  return rows.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join("  ")
-      .trimEnd(),
-  );
-}
-
-function time(timestamp: Timestamp | undefined): string {
-  return timestamp === undefined ? "" : `${timestampDate(timestamp).toISOString().slice(0, 19)}Z`;
-}

@@ -4,12 +4,18 @@ import { type Command, parseOptions } from "./command.ts";
 import { CLIENT_OPTIONS, callService, clientHelp } from "./service-call.ts";
 
 export const revoke: Command = {
-  usage: "TOKEN_ID",
+  usage: "TOKEN_ID [--idempotency-key KEY]",
   help: () => `TOKEN_ID is the public id (tok_…), not the secret.\n${clientHelp}`,
   async run(args) {
-    const { values, positionals } = parseOptions(args, CLIENT_OPTIONS, 1);
+    const { values, positionals } = parseOptions(
+      args,
+      { ...CLIENT_OPTIONS, "idempotency-key": { type: "string", default: "" } },
+      1,
+    );
     const [id = ""] = positionals;
-    await callService(TokenService, values, (client) => client.revoke({ id }));
+    await callService(TokenService, values, (client) =>
+      client.revoke({ id, idempotencyKey: values["idempotency-key"] }),
+    );
     console.error(`revoked ${id}`);
     return 0;
   },

@@ -1,7 +1,6 @@
 /** Writes answers, and leaves the connection in a state that the client can make sense of. */
 
 import type { Exchange } from "./exchange.ts";
-import type { JsonAnswer } from "./presenter.ts";
 
 /** On every answer: nobody stores it, frames it, sniffs it, or learns from it where a page came from. */
 export const COMMON_HEADERS: Readonly<Record<string, string>> = {
@@ -22,7 +21,7 @@ const LINGER_BYTES = 8 * 1024 * 1024;
 
 export async function sendJson(
   exchange: Exchange,
-  { status, body }: JsonAnswer,
+  { status, body }: { readonly status: number; readonly body: unknown },
   headers: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   const bytes = Buffer.from(JSON.stringify(body));

@@ -2,18 +2,21 @@
 import { createServer, type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import type { Clock } from "../domain/clock.ts";
 import { AppError } from "../domain/errors.ts";
 import type { Logger } from "../domain/logger.ts";
 import type { ServiceEntry } from "../rpc/handlers.ts";
 import { type Pipeline, requestIdOf } from "../rpc/pipeline.ts";
+import { presentFailure } from "../rpc/presentation.ts";
+import { locate, type Products, productOf } from "../rpc/product.ts";
 import { COMMON_HEADERS, send, sendJson } from "./answer.ts";
 import { ConnectBridge } from "./connect-bridge.ts";
 import { allowOrigin } from "./cors.ts";
 import { Exchange } from "./exchange.ts";
 import { listen } from "./listen.ts";
+import { OpenApiDocuments } from "./openapi-documents.ts";
 import { clientAddress } from "./peer.ts";
-import type { Presenter } from "./presenter.ts";
-import { handleRest } from "./rest-handler.ts";
+import { handleRest, nothingHere } from "./rest-handler.ts";
 import { RestRoutes } from "./rest-routes.ts";
 
 /** What a client may take of the listener. */
@@ -52,7 +55,9 @@ export interface HttpServerOptions {
   readonly pipeline: Pipeline;
   /** The services of the pipeline to serve here. */
   readonly services: readonly ServiceEntry[];
-  readonly presenter: Presenter;
+  /** Say how answers on the public routes look. */
+  readonly products: Products;
+  readonly clock: Clock;
   /** `host:port`; port 0 picks a free one. */
   readonly address: string;
   /** Origins of pages that may call, or `*`; none switches CORS off. */
@@ -77,10 +82,11 @@ export interface HttpServer {
 
 /** @throws StartError when the address can't be bound. */
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
-  const { pipeline, services, presenter, corsOrigins, trustedProxies, logger } = options;
+  const { pipeline, services, products, clock, corsOrigins, trustedProxies, logger } = options;
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const bridge = new ConnectBridge(pipeline, services);
   const routes = new RestRoutes(services);
+  const documents = new OpenApiDocuments(routes.all, products);
   const exchanges = new WeakMap<Duplex, Set<Exchange>>();
   const open = new Set<Exchange>();
   let stopped: Promise<void> | undefined;
@@ -102,7 +108,8 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     const verb = request.method ?? "";
     const refuse = (error: AppError, status: number, headers?: Readonly<Record<string, string>>): Promise<void> => {
       logger.debug({ status, requestId: exchange.requestId, peer: exchange.peer }, "request without a route");
-      return sendJson(exchange, { status, body: presenter.failure(error).body }, headers);
+      const product = productOf(products, { kind: "anonymous" }, exchange, undefined);
+      return sendJson(exchange, { status, body: presentFailure(product, error, clock()).body }, headers);
     };
 
     for (const [name, value] of Object.entries(COMMON_HEADERS)) response.setHeader(name, value);
@@ -116,9 +123,18 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     const notAllowed = (allow: readonly string[]): Promise<void> =>
       refuse(new AppError("unimplemented", `This path takes ${allow.join(", ")}.`), 405, { Allow: allow.join(", ") });
     if (bridge.serves(path)) return verb === "POST" ? bridge.handle(exchange) : notAllowed(["POST"]);
-    const match = routes.match(verb, path);
-    if (match === undefined) return refuse(new AppError("not_found", "There is nothing at this path."), 404);
-    return "allow" in match ? notAllowed(match.allow) : handleRest({ pipeline, presenter }, exchange, match);
+    const guess = productOf(products, { kind: "anonymous" }, exchange, undefined);
+    const document = documents.at(path, guess);
+    if (document !== undefined) {
+      if (verb !== "GET" && verb !== "HEAD") return notAllowed(["GET", "HEAD"]);
+      return sendJson(exchange, { status: 200, body: document });
+    }
+    const located = locate(products, path);
+    const match = located && routes.match(verb, located.path);
+    if (located === undefined || match === undefined) return refuse(nothingHere(), 404);
+    return "allow" in match
+      ? notAllowed(match.allow)
+      : handleRest({ pipeline, products, clock }, exchange, located.basePath, match);
   }
 
   function take(request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean): void {
@@ -156,7 +172,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     const isAnswering = [...(exchanges.get(socket) ?? [])].some(({ response }) => response.headersSent);
     if (socket.writable && !isAnswering && error.code !== "ECONNRESET") {
       const { status, failure } = CONNECTION_ERRORS[error.code ?? ""] ?? MALFORMED;
-      const body = JSON.stringify(presenter.failure(failure).body);
+      const body = JSON.stringify(presentFailure(products.fallback, failure, clock()).body);
       const headers = {
         ...COMMON_HEADERS,
         "X-Request-Id": requestIdOf(undefined),

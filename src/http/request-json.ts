@@ -8,6 +8,7 @@ import {
   type Message,
   ScalarType,
 } from "@bufbuild/protobuf";
+import { StructSchema } from "@bufbuild/protobuf/wkt";
 import { AppError, type FieldViolation, invalidArgument } from "../domain/errors.ts";
 import { MAX_VIOLATIONS } from "../rpc/limits.ts";
 
@@ -24,8 +25,14 @@ const utf8 = new TextDecoder("utf-8", { fatal: true });
  * @param field name of the one field that the body stands for; by default it is the whole message
  * @throws AppError of kind `invalid_argument` that names the fields as they were sent
  */
-export function messageFromJson(schema: DescMessage, body: Uint8Array, field?: string): Message {
-  const text = utf8Text(body);
+export function messageFromJson(
+  schema: DescMessage,
+  body: Uint8Array,
+  field?: string,
+  names: FieldNames = NO_NAMES,
+): Message {
+  const sent = utf8Text(body);
+  const text = field === undefined && names.size > 0 ? withOurNames(sent, names) : sent;
   const json = parse(text);
   if (field === undefined && !isObject(json)) {
     throw new AppError("invalid_argument", "The request body must be a JSON object.");
@@ -37,11 +44,53 @@ export function messageFromJson(schema: DescMessage, body: Uint8Array, field?: s
   } catch (error) {
     const violations = faults(schema, whole, "", 0).take(MAX_VIOLATIONS).toArray();
     if (violations.length > 0) throw invalidArgument(...violations);
-    const twice = /duplicate object key "(.*)"$/s.exec(error instanceof Error ? error.message : "")?.[1];
+    const twice = duplicateKey(error);
     throw twice === undefined
       ? new AppError("invalid_argument", `The request body is not a ${schema.typeName}.`)
       : invalidArgument({ field: shownName(twice), description: "is given twice" });
   }
+}
+
+/** A product's JSON names of fields, and ours. */
+export type FieldNames = ReadonlyMap<string, string>;
+
+const NO_NAMES: FieldNames = new Map();
+
+/** The field that a product means with a name. Ours are not the product's where it has its own. */
+export function ourName(names: FieldNames, name: string): string | undefined {
+  const ours = names.get(name);
+  if (ours !== undefined) return ours;
+  const snake = name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+  return Array.from(names.values()).includes(snake) ? undefined : name;
+}
+
+/** Bad input in the words of whoever sent it: its names aren't ours, so the product has none for them. */
+export function faultAsSent(...violations: readonly FieldViolation[]): AppError {
+  return new AppError("invalid_argument", invalidArgument(...violations).message);
+}
+
+/** The same JSON with our names. Refuses a name that comes twice, which is lost on the way. */
+function withOurNames(text: string, names: FieldNames): string {
+  const json = parse(text);
+  if (!isObject(json)) return text;
+  try {
+    fromJsonString(StructSchema, text);
+  } catch (error) {
+    const twice = duplicateKey(error);
+    if (twice !== undefined) throw faultAsSent({ field: shownName(twice), description: "is given twice" });
+  }
+  const entries = Object.entries(json).map(([name, value]): [string, JsonValue] => {
+    const ours = ourName(names, name);
+    if (ours === undefined) {
+      throw faultAsSent({ field: shownName(name), description: "is not a field of the request" });
+    }
+    return [ours, value];
+  });
+  return JSON.stringify(Object.fromEntries(entries));
+}
+
+function duplicateKey(error: unknown): string | undefined {
+  return /duplicate object key "(.*)"$/s.exec(error instanceof Error ? error.message : "")?.[1];
 }
 
 /** Whether the JSON is one of the message's. */

@@ -1,8 +1,8 @@
 /** Values of request fields that come in a URL, in its path or its query. */
 import { type DescField, type DescMessage, type JsonValue, ScalarType } from "@bufbuild/protobuf";
-import { type FieldViolation, invalidArgument } from "../domain/errors.ts";
+import type { FieldViolation } from "../domain/errors.ts";
 import { MAX_VIOLATIONS } from "../rpc/limits.ts";
-import { findField, isMessageJson, shownName, wanted } from "./request-json.ts";
+import { type FieldNames, faultAsSent, findField, isMessageJson, ourName, shownName, wanted } from "./request-json.ts";
 
 type JsonObject = Record<string, JsonValue>;
 
@@ -57,6 +57,7 @@ export function urlParameters(
   pathValues: readonly PathValue[],
   query: string,
   body: string,
+  names: FieldNames,
 ): JsonObject {
   const parameters = new Parameters();
   for (const { parameter, spansSegments, text } of pathValues) {
@@ -69,7 +70,8 @@ export function urlParameters(
     const [rawName = "", ...rawValue] = pair.replaceAll("+", " ").split("=");
     const name = decoded(rawName) ?? rawName;
     const value = decoded(rawValue.join("="));
-    const parameter = body === "*" ? undefined : parameterOf(schema, name);
+    const ours = ourName(names, name);
+    const parameter = body === "*" || ours === undefined ? undefined : parameterOf(schema, ours);
     if (parameter === undefined || parameter.path[0] === bodyField || takenPaths.has(parameter.path.join("."))) {
       parameters.refuse(name, "is not a parameter here");
     } else if (value === undefined) {
@@ -107,7 +109,7 @@ class Parameters {
   }
 
   toJson(): JsonObject {
-    if (this.#violations.length > 0) throw invalidArgument(...this.#violations.slice(0, MAX_VIOLATIONS));
+    if (this.#violations.length > 0) throw faultAsSent(...this.#violations.slice(0, MAX_VIOLATIONS));
     const root: JsonObject = {};
     for (const { path, isList, values } of this.#values.values()) {
       let parent = root;

@@ -7,6 +7,8 @@ import { type PathValue, parameterOf } from "./rest-parameters.ts";
 
 export interface RestRoute {
   readonly verb: string;
+  /** The path as the annotation has it. */
+  readonly template: string;
   readonly method: DescMethod;
   readonly handler: UnaryHandler<DescMethod>;
   /** What the body stands for: `*` for the whole message, the name of one field, or empty for no body. */
@@ -42,6 +44,11 @@ export class RestRoutes {
       .toSorted((one, other) => other.literalLength - one.literalLength);
   }
 
+  /** Every route, the more literal ones first. */
+  get all(): readonly RestRoute[] {
+    return this.#routes;
+  }
+
   /** Finds the route of a request. A trailing slash doesn't matter, and HEAD is GET without its body. */
   match(verb: string, path: string): RestMatch | undefined {
     const trimmed = path.replace(/(?<=.)\/$/, "");
@@ -69,13 +76,14 @@ function compileRoute(method: DescMethod, handler: UnaryHandler<DescMethod>, rul
   };
   if (method.methodKind !== "unary") return fail("is on a streaming method");
   if (verb === undefined || template === undefined || verb === "*") return fail("names no HTTP method and path");
-  if (rule.responseBody !== "") return fail("has a response_body, which presenters decide");
+  if (rule.responseBody !== "") return fail("has a response_body, which profiles decide");
   if (rule.body !== "" && rule.body !== "*" && !method.input.fields.some(({ name }) => name === rule.body)) {
     return fail(`takes its body as ${rule.body}, which is not a field`);
   }
   const { pattern, variables, literalLength } = compileTemplate(template);
   return {
     verb,
+    template,
     method,
     handler,
     body: rule.body,

@@ -1,15 +1,35 @@
 /** Domain values as protobuf messages, and back. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { type Timestamp, timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import type { UserSchema } from "../../gen/latchkey/v1/auth_pb.ts";
+import {
+  type MemberSchema,
+  type OrganizationSchema,
+  Role as ProtoRole,
+} from "../../gen/latchkey/v1/organization_pb.ts";
 import { TokenState as ProtoTokenState, type TokenSchema } from "../../gen/latchkey/v1/token_pb.ts";
-import { type Token, type TokenState, tokenState } from "../domain/entities.ts";
+import {
+  type Member,
+  type Organization,
+  type Token,
+  type TokenState,
+  tokenState,
+  type User,
+} from "../domain/entities.ts";
 import { toPublicId } from "../domain/ids.ts";
+import { ROLES, type Role } from "../domain/roles.ts";
 
 const PROTO_TOKEN_STATE: Readonly<Record<TokenState, ProtoTokenState>> = {
   active: ProtoTokenState.ACTIVE,
   disabled: ProtoTokenState.DISABLED,
   expired: ProtoTokenState.EXPIRED,
   revoked: ProtoTokenState.REVOKED,
+};
+
+const PROTO_ROLE: Readonly<Record<Role, ProtoRole>> = {
+  owner: ProtoRole.OWNER,
+  admin: ProtoRole.ADMIN,
+  member: ProtoRole.MEMBER,
 };
 
 /** A token's metadata as of `nowMs`. */
@@ -32,7 +52,39 @@ export function tokenMessage(token: Token, nowMs: number): MessageInitShape<type
     ...optionalTimestamp("lastUsedAt", token.lastUsedAt),
     ...optionalTimestamp("revokedAt", token.revokedAt),
     revokedBy: token.revokedBy ?? "",
+    userId: token.userId === undefined ? "" : toPublicId("usr", token.userId),
     revision: BigInt(token.revision),
+  };
+}
+
+export function organizationMessage(organization: Organization): MessageInitShape<typeof OrganizationSchema> {
+  return {
+    id: toPublicId("org", organization.id),
+    name: organization.name,
+    profile: organization.profile,
+    plan: organization.plan,
+    createdAt: timestampFromDate(organization.createdAt),
+  };
+}
+
+/** A person, with a name to show whatever is known of them. */
+export function userMessage(user: User): MessageInitShape<typeof UserSchema> {
+  const { email, firstName, lastName, displayName, avatarUrl } = user;
+  return {
+    id: toPublicId("usr", user.id),
+    email,
+    firstName,
+    lastName,
+    displayName: displayName.trim() || `${firstName} ${lastName}`.trim() || email,
+    avatarUrl,
+  };
+}
+
+export function memberMessage({ membership, user }: Member): MessageInitShape<typeof MemberSchema> {
+  return {
+    user: userMessage(user),
+    role: PROTO_ROLE[membership.role],
+    joinedAt: timestampFromDate(membership.createdAt),
   };
 }
 
@@ -51,4 +103,15 @@ export function optionalDate(timestamp: Timestamp | undefined): Date | undefined
 /** The domain's states for the ones that a request names; validation has let only known ones through. */
 export function tokenStates(states: readonly ProtoTokenState[]): readonly TokenState[] {
   return (Object.keys(PROTO_TOKEN_STATE) as TokenState[]).filter((state) => states.includes(PROTO_TOKEN_STATE[state]));
+}
+
+/**
+ * The domain's role for the one that a request names.
+ *
+ * @throws Error for one that validation should not have let through
+ */
+export function roleOf(named: ProtoRole): Role {
+  const role = ROLES.find((candidate) => PROTO_ROLE[candidate] === named);
+  if (role === undefined) throw new Error(`no role has the number ${named}`);
+  return role;
 }

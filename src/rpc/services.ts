@@ -1,8 +1,10 @@
 /** Every service of the API with its handlers: one implementation behind all transports. */
-import { AuthService } from "../../gen/latchkey/v1/auth_pb.ts";
+import { AuthService, UserService } from "../../gen/latchkey/v1/auth_pb.ts";
 import { IntrospectionService } from "../../gen/latchkey/v1/introspection_pb.ts";
+import { OrganizationService } from "../../gen/latchkey/v1/organization_pb.ts";
 import { TokenService } from "../../gen/latchkey/v1/token_pb.ts";
-import type { IntrospectTokenDeps } from "../usecases/introspect-token.ts";
+import type { AddMemberDeps } from "../usecases/add-member.ts";
+import type { CreateOrganizationDeps } from "../usecases/create-organization.ts";
 import type { IssueTokenDeps } from "../usecases/issue-token.ts";
 import type { RefreshSessionDeps } from "../usecases/refresh-session.ts";
 import type { SignInDeps } from "../usecases/sign-in.ts";
@@ -11,25 +13,55 @@ import { refreshToken } from "./auth/refresh-token.ts";
 import { type ServiceEntry, serviceEntry } from "./handlers.ts";
 import { batchIntrospect } from "./introspection/batch-introspect.ts";
 import { introspect } from "./introspection/introspect.ts";
-import { get } from "./token/get.ts";
+import type { JudgementDeps } from "./introspection/judgement.ts";
+import { addMember } from "./organization/add-member.ts";
+import { create as createOrganization } from "./organization/create.ts";
+import { get as getOrganization } from "./organization/get.ts";
+import { list as listOrganizations } from "./organization/list.ts";
+import { listMembers } from "./organization/list-members.ts";
+import { removeMember } from "./organization/remove-member.ts";
+import { setMemberRole } from "./organization/set-member-role.ts";
+import { setPlan } from "./organization/set-plan.ts";
+import { setProfile } from "./organization/set-profile.ts";
+import { get as getToken } from "./token/get.ts";
+import { getSelf } from "./token/get-self.ts";
 import { issue } from "./token/issue.ts";
-import { list } from "./token/list.ts";
+import { list as listTokens } from "./token/list.ts";
 import { revoke } from "./token/revoke.ts";
+import { getMe } from "./user/get-me.ts";
 
-export type ServiceDeps = IssueTokenDeps & IntrospectTokenDeps & SignInDeps & RefreshSessionDeps;
+export type ServiceDeps = IssueTokenDeps &
+  JudgementDeps &
+  SignInDeps &
+  RefreshSessionDeps &
+  CreateOrganizationDeps &
+  AddMemberDeps;
 
 export function createServices(deps: ServiceDeps): readonly ServiceEntry[] {
   return [
     serviceEntry(TokenService, "nobody", {
       issue: issue(deps),
-      get: get(deps),
-      list: list(deps),
+      get: getToken(deps),
+      getSelf: getSelf(deps),
+      list: listTokens(deps),
       revoke: revoke(deps),
     }),
     serviceEntry(IntrospectionService, "nobody", {
       introspect: introspect(deps),
       batchIntrospect: batchIntrospect(deps),
     }),
+    serviceEntry(OrganizationService, "nobody", {
+      create: createOrganization(deps),
+      get: getOrganization(deps),
+      list: listOrganizations(deps),
+      setPlan: setPlan(deps),
+      setProfile: setProfile(deps),
+      addMember: addMember(deps),
+      listMembers: listMembers(deps),
+      setMemberRole: setMemberRole(deps),
+      removeMember: removeMember(deps),
+    }),
+    serviceEntry(UserService, "nobody", { getMe: getMe(deps) }),
     serviceEntry(AuthService, "public", { login: login(deps), refreshToken: refreshToken(deps) }),
   ];
 }

@@ -1,8 +1,8 @@
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { AuthService } from "../../../gen/latchkey/v1/auth_pb.ts";
-import { toPublicId } from "../../domain/ids.ts";
 import { type SignInDeps, signIn } from "../../usecases/sign-in.ts";
 import type { Handlers } from "../handlers.ts";
+import { userMessage } from "../messages.ts";
 
 /** `AuthService.Login` */
 export const login =
@@ -13,6 +13,6 @@ export const login =
       accessToken,
       refreshToken,
       accessTokenExpiresAt: timestampFromDate(accessTokenExpiresAt),
-      user: { id: toPublicId("usr", user.id), email: user.email },
+      user: userMessage(user),
     };
   };

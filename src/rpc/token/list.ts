@@ -9,5 +9,5 @@ export const list =
   async (request, call) => {
     const page = await listTokens(deps, call.caller, { ...request, states: tokenStates(request.states) });
     const now = deps.clock();
-    return { tokens: page.tokens.map((token) => tokenMessage(token, now)), nextPageToken: page.nextPageToken };
+    return { tokens: page.items.map((token) => tokenMessage(token, now)), nextPageToken: page.nextPageToken };
   };

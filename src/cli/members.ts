@@ -1,0 +1,146 @@
+/** `latchkey members`: says who belongs to an organization, and changes it. */
+import { toJson } from "@bufbuild/protobuf";
+import {
+  AddMemberResponseSchema,
+  type Member,
+  MemberSchema,
+  OrganizationService,
+  Role,
+} from "../../gen/latchkey/v1/organization_pb.ts";
+import { parseOptions, UsageError } from "./command.ts";
+import { commandGroup } from "./command-group.ts";
+import { CLIENT_OPTIONS, callService } from "./service-call.ts";
+import { formatTime, printTable } from "./table.ts";
+
+const PAGE_SIZE = 500;
+
+const OPTIONS = { ...CLIENT_OPTIONS, json: { type: "boolean", default: false } } as const;
+
+const ROLE_BY_NAME: ReadonlyMap<string, Role> = new Map([
+  ["owner", Role.OWNER],
+  ["admin", Role.ADMIN],
+  ["member", Role.MEMBER],
+]);
+
+export const members = commandGroup(
+  "members",
+  {
+    list: {
+      usage: "ORG [--json]",
+      summary: "show them, the oldest membership first",
+      async run(args) {
+        const { values, positionals } = parseOptions(args, OPTIONS, 1);
+        const [organizationId = ""] = positionals;
+        const found: Member[] = [];
+        await callService(OrganizationService, values, async (client) => {
+          let pageToken = "";
+          do {
+            const page = await client.listMembers({ organizationId, pageSize: PAGE_SIZE, pageToken });
+            found.push(...page.members);
+            pageToken = page.nextPageToken;
+          } while (pageToken !== "");
+        });
+        if (values.json) {
+          for (const member of found) console.log(JSON.stringify(toJson(MemberSchema, member)));
+        } else {
+          printTable(
+            ["ID", "EMAIL", "NAME", "ROLE", "JOINED"],
+            found.map(({ user, role, joinedAt }) => [
+              user?.id ?? "",
+              user?.email ?? "",
+              user?.displayName ?? "",
+              nameOf(role),
+              formatTime(joinedAt),
+            ]),
+          );
+        }
+        return 0;
+      },
+    },
+    add: {
+      usage:
+        "ORG --email EMAIL --role ROLE [--first-name NAME] [--last-name NAME] [--display-name NAME] [--avatar-url URL] [--json]",
+      summary: "make a person a member; somebody without an account gets one",
+      async run(args) {
+        const { values, positionals } = parseOptions(
+          args,
+          {
+            ...OPTIONS,
+            email: { type: "string" },
+            role: { type: "string" },
+            "first-name": { type: "string", default: "" },
+            "last-name": { type: "string", default: "" },
+            "display-name": { type: "string", default: "" },
+            "avatar-url": { type: "string", default: "" },
+          },
+          1,
+        );
+        const [organizationId = ""] = positionals;
+        const { email } = values;
+        if (email === undefined) throw new UsageError("--email is required");
+        if (values.role === undefined) throw new UsageError("--role is required");
+        const request = {
+          organizationId,
+          email,
+          role: parseRole(values.role),
+          firstName: values["first-name"],
+          lastName: values["last-name"],
+          displayName: values["display-name"],
+          avatarUrl: values["avatar-url"],
+        };
+        const response = await callService(OrganizationService, values, (client) => client.addMember(request));
+        if (values.json) {
+          console.log(JSON.stringify(toJson(AddMemberResponseSchema, response)));
+          return 0;
+        }
+        const { member, initialPassword } = response;
+        const added = `added ${member?.user?.id} (${member?.user?.email}) as ${nameOf(member?.role)}`;
+        if (initialPassword === "") {
+          console.error(`${added}; they have an account, and sign in as before`);
+        } else {
+          console.error(`${added}; the password of their new account can't be shown again:`);
+          console.log(initialPassword);
+        }
+        return 0;
+      },
+    },
+    "set-role": {
+      usage: "ORG USER ROLE [--json]",
+      summary: "change what a member may do, at once",
+      async run(args) {
+        const { values, positionals } = parseOptions(args, OPTIONS, 3);
+        const [organizationId = "", userId = "", role = ""] = positionals;
+        const request = { organizationId, userId, role: parseRole(role) };
+        const { member } = await callService(OrganizationService, values, (client) => client.setMemberRole(request));
+        if (member !== undefined && values.json) console.log(JSON.stringify(toJson(MemberSchema, member)));
+        else console.error(`changed ${member?.user?.id} (${member?.user?.email}) to ${nameOf(member?.role)}`);
+        return 0;
+      },
+    },
+    remove: {
+      usage: "ORG USER",
+      summary: "end a membership, at once",
+      async run(args) {
+        const { values, positionals } = parseOptions(args, CLIENT_OPTIONS, 2);
+        const [organizationId = "", userId = ""] = positionals;
+        await callService(OrganizationService, values, (client) => client.removeMember({ organizationId, userId }));
+        console.error(`removed ${userId}`);
+        return 0;
+      },
+    },
+  },
+  "ORG and USER are public ids (org_…, usr_…) or UUIDs; ROLE is owner, admin or member. add prints the\n" +
+    "password of a new account alone on the standard output, the rest on the standard error; --json prints one\n" +
+    "JSON object a line.",
+);
+
+function parseRole(name: string): Role {
+  const role = ROLE_BY_NAME.get(name);
+  if (role === undefined)
+    throw new UsageError(`the role must be one of ${[...ROLE_BY_NAME.keys()].join(", ")}, not ${name}`);
+  return role;
+}
+
+function nameOf(role: Role | undefined): string {
+  return ROLE_BY_NAME.entries().find(([, candidate]) => candidate === role)?.[0] ?? "";
+}

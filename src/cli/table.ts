@@ -1,0 +1,21 @@
+/** Columns of text for people. */
+import { type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
+
+/** Prints rows under a header, each column as wide as its widest cell. */
+export function printTable(header: readonly string[], rows: readonly (readonly string[])[]): void {
+  const all = [header, ...rows];
+  const widths = header.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
+  for (const row of all) {
+    console.log(
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join("  ")
+        .trimEnd(),
+    );
+  }
+}
+
+/** A time to the second, in UTC; empty for none. */
+export function formatTime(timestamp: Timestamp | undefined): string {
+  return timestamp === undefined ? "" : `${timestampDate(timestamp).toISOString().slice(0, 19)}Z`;
+}

@@ -1,0 +1,302 @@
+/** The public routes as an OpenAPI 3.1 document, made from the annotated protos and a product's profile. */
+import { type DescField, getOption, hasOption, type JsonObject, type JsonValue, ScalarType } from "@bufbuild/protobuf";
+import { field as fieldRules } from "../../gen/buf/validate/validate_pb.ts";
+import comments from "../../gen/comments.json" with { type: "json" };
+import { AuthService, UserService } from "../../gen/latchkey/v1/auth_pb.ts";
+import { TokenSchema, TokenService } from "../../gen/latchkey/v1/token_pb.ts";
+import type { ErrorKind } from "../domain/errors.ts";
+import { type Profile, type ResponseTemplate, SERVICE_KEY_TYPE, type Template } from "../domain/profile.ts";
+import { ANNOTATED_BASE_PATH } from "../rpc/product.ts";
+import { STATUS } from "../rpc/status.ts";
+import type { RestRoute } from "./rest-routes.ts";
+
+/** Answers that were really received, by operation id and HTTP status. */
+export type Examples = Readonly<Record<string, JsonValue>>;
+
+const COMMENTS: Readonly<Record<string, string>> = comments;
+
+/** Fields that a caller of the public routes has no use for: the credential says them. */
+const HIDDEN_FIELDS = new Set(["organization_id", "user_id", "idempotency_key"]);
+
+/** What may go wrong on any route. */
+const COMMON_FAILURES: readonly ErrorKind[] = ["invalid_argument", "rate_limited", "internal", "unavailable"];
+
+/** Makes the document of one product. Examples are put in where there are any. */
+export function openApiDocument(profile: Profile, routes: readonly RestRoute[], examples: Examples): JsonObject {
+  const paths: Record<string, JsonObject> = {};
+  for (const route of routes) {
+    if (route.method === UserService.method.getMe && profile.presentation.responses.me === undefined) continue;
+    const path = route.template.slice(ANNOTATED_BASE_PATH.length);
+    paths[path] = { ...paths[path], [route.verb.toLowerCase()]: operation(profile, route, examples) };
+  }
+  return {
+    openapi: "3.1.1",
+    info: {
+      title: `${profile.id} API tokens`,
+      version: "v1",
+      description: "Issues, lists and revokes API tokens.",
+      license: { name: "Apache-2.0", identifier: "Apache-2.0" },
+    },
+    servers: profile.basePaths.map((url) => ({ url })),
+    paths: Object.fromEntries(Object.entries(paths).toSorted(([one], [other]) => (one < other ? -1 : 1))),
+    components: {
+      securitySchemes: {
+        accessToken: { type: "http", scheme: "bearer", bearerFormat: "JWT", description: "Of a person who signed in." },
+        ...Object.fromEntries(tokenSchemes(profile)),
+      },
+      schemas: { Token: schemaOf(profile.presentation.token), Error: schemaOf(profile.presentation.errors.body) },
+    },
+  };
+}
+
+function operation(profile: Profile, route: RestRoute, examples: Examples): JsonObject {
+  const { method } = route;
+  const id = operationId(route);
+  const description = COMMENTS[`${method.parent.typeName}.${method.name}`] ?? "";
+  const isOpen = method.parent === AuthService;
+  const success = responseTemplate(profile, route);
+  const failures: readonly ErrorKind[] = [
+    "unauthenticated",
+    ...(isOpen ? [] : (["permission_denied"] as const)),
+    ...(route.variables.length > 0 ? (["not_found"] as const) : []),
+    ...COMMON_FAILURES,
+  ];
+  const responses = failures.map((kind): [string, JsonObject] => {
+    const { http } = STATUS[kind];
+    return [
+      String(http),
+      answer(FAILURE_TEXTS[kind] ?? "Failed", { $ref: "#/components/schemas/Error" }, examples[`${id} ${http}`]),
+    ];
+  });
+  const parameters = [
+    ...pathParameters(route),
+    ...queryParameters(profile, route),
+    ...headerParameters(profile, route),
+  ];
+  return {
+    operationId: id,
+    tags: [method.parent.name.replace(/Service$/, "")],
+    summary: description.split(/(?<=\.) /)[0] ?? id,
+    description,
+    security: isOpen ? [] : [{ accessToken: [] }, ...tokenSchemes(profile).map(([name]) => ({ [name]: [] }))],
+    ...(parameters.length > 0 ? { parameters } : {}),
+    ...(route.body === "" ? {} : { requestBody: requestBody(profile, route, examples[`${id} request`]) }),
+    responses: {
+      [String(success.status)]: answer("Done", schemaOf(success.body), examples[`${id} ${success.status}`]),
+      ...Object.fromEntries(responses),
+    },
+  };
+}
+
+/** For example `issueToken`. */
+function operationId({ method }: Pick<RestRoute, "method">): string {
+  return method.parent === TokenService ? `${method.localName}Token` : method.localName;
+}
+
+const FAILURE_TEXTS: Readonly<Partial<Record<ErrorKind, string>>> = {
+  invalid_argument: "A field is wrong; the message names it",
+  unauthenticated: "The credential is missing or doesn't work",
+  permission_denied: "Not allowed; the message says what is needed",
+  not_found: "No such thing, or somebody else's",
+  rate_limited: "Over the rate limit",
+  internal: "Something went wrong here",
+  unavailable: "Try again in a moment",
+};
+
+function answer(description: string, schema: JsonObject, example: JsonValue | undefined): JsonObject {
+  return {
+    description,
+    content: { "application/json": { schema, ...(example === undefined ? {} : { example }) } },
+  };
+}
+
+function responseTemplate({ presentation: { responses } }: Profile, { method }: RestRoute): ResponseTemplate {
+  switch (method) {
+    case TokenService.method.issue:
+      return responses.issue;
+    case TokenService.method.list:
+      return responses.list;
+    case TokenService.method.revoke:
+      return responses.revoke;
+    case AuthService.method.login:
+      return responses.login;
+    case AuthService.method.refreshToken:
+      return responses.refresh;
+    case UserService.method.getMe:
+      return responses.me ?? responses.token;
+    default:
+      return responses.token;
+  }
+}
+
+function tokenSchemes({ credentialHeaders }: Profile): readonly [string, JsonObject][] {
+  return credentialHeaders.map((header) =>
+    header === "authorization"
+      ? ["bearerToken", { type: "http", scheme: "bearer", description: "An API token." }]
+      : ["apiKey", { type: "apiKey", in: "header", name: "X-Api-Key", description: "An API token." }],
+  );
+}
+
+function pathParameters({ variables }: RestRoute): readonly JsonObject[] {
+  return variables.map(({ parameter: { field } }) => ({
+    name: field.name,
+    in: "path",
+    required: true,
+    description: commentOf(field),
+    schema: { type: "string" },
+  }));
+}
+
+function queryParameters(profile: Profile, route: RestRoute): readonly JsonObject[] {
+  if (route.body === "*") return [];
+  const inPath = new Set(route.variables.map(({ parameter }) => parameter.field));
+  return route.method.input.fields
+    .filter((field) => !inPath.has(field) && !HIDDEN_FIELDS.has(field.name))
+    .map((field) => ({
+      name: productName(profile, field),
+      in: "query",
+      description: commentOf(field),
+      schema: fieldSchema(profile, field),
+    }));
+}
+
+function headerParameters({ requiresIdempotencyKey }: Profile, { method }: RestRoute): readonly JsonObject[] {
+  const field = method.input.field["idempotencyKey"];
+  if (field === undefined) return [];
+  return [
+    {
+      name: "Idempotency-Key",
+      in: "header",
+      required: requiresIdempotencyKey,
+      description: "Makes a retry safe.",
+      schema: { type: "string", maxLength: 255 },
+    },
+  ];
+}
+
+function requestBody(profile: Profile, { method }: RestRoute, example: JsonValue | undefined): JsonObject {
+  const fields = method.input.fields.filter((field) => !HIDDEN_FIELDS.has(field.name) && isOffered(profile, field));
+  const isRequired = (field: DescField): boolean =>
+    (hasOption(field, fieldRules) && getOption(field, fieldRules).required) ||
+    (field.name === "permission" && profile.access.kind === "permissions");
+  const schema = {
+    type: "object",
+    required: fields.filter(isRequired).map((field) => productName(profile, field)),
+    properties: Object.fromEntries(
+      fields.map((field) => [
+        productName(profile, field),
+        { ...fieldSchema(profile, field), description: commentOf(field) },
+      ]),
+    ),
+    additionalProperties: false,
+  };
+  return {
+    required: true,
+    content: { "application/json": { schema, ...(example === undefined ? {} : { example }) } },
+  };
+}
+
+/** Whether the product has a use for a field of an issue request; the fields of all others are always in use. */
+function isOffered(profile: Profile, field: DescField): boolean {
+  if (field.parent !== TokenService.method.issue.input) return true;
+  switch (field.name) {
+    case "type":
+      return profile.types.some(({ name }) => name !== "" && name !== SERVICE_KEY_TYPE);
+    case "permission":
+      return profile.access.kind === "permissions";
+    case "scopes":
+      return profile.access.kind === "scopes";
+    case "expires_at":
+      return profile.expiry !== "never";
+    case "ip_allowlist":
+      return profile.plans.some(({ ipAllowlist }) => ipAllowlist);
+    default:
+      return true;
+  }
+}
+
+function productName({ presentation }: Profile, field: DescField): string {
+  const renamed = Array.from(presentation.requestFields).find(([, ours]) => ours === field.name);
+  return renamed?.[0] ?? field.jsonName;
+}
+
+const commentOf = (field: DescField): string => COMMENTS[`${field.parent.typeName}.${field.name}`] ?? "";
+
+function fieldSchema(profile: Profile, field: DescField): JsonObject {
+  if (field.fieldKind === "map") return { type: "object", additionalProperties: { type: "string" } };
+  if (field.fieldKind === "list") return { type: "array", items: valueSchema(profile, field), uniqueItems: true };
+  return valueSchema(profile, field);
+}
+
+function valueSchema(profile: Profile, field: DescField): JsonObject {
+  if (field.enum !== undefined) {
+    return { type: "string", enum: field.enum.values.filter(({ number }) => number !== 0).map(({ name }) => name) };
+  }
+  if (field.message !== undefined) return { type: ["string", "null"], format: "date-time" };
+  if (field.scalar === ScalarType.BOOL) return { type: "boolean" };
+  if (field.scalar !== ScalarType.STRING) return { type: "integer", minimum: 0 };
+  const allowed = allowedValues(profile, field);
+  const rules = hasOption(field, fieldRules) ? getOption(field, fieldRules) : undefined;
+  const limits = rules?.type.case === "string" ? rules.type.value : undefined;
+  return {
+    type: "string",
+    ...(limits?.maxLen === undefined || limits.maxLen === 0n ? {} : { maxLength: Number(limits.maxLen) }),
+    ...(allowed === undefined ? {} : { enum: allowed }),
+  };
+}
+
+function allowedValues({ access, types }: Profile, { name }: DescField): string[] | undefined {
+  if (name === "type") return types.map((type) => type.name);
+  if (name === "permission" && access.kind === "permissions") return access.permissions.map((one) => one.name);
+  if (name === "scopes" && access.kind === "scopes") return access.catalog.map((scope) => scope.name);
+  return undefined;
+}
+
+const NULLABLE_TIME: JsonObject = { type: ["string", "null"], format: "date-time" };
+const UUID: JsonObject = { type: "string", format: "uuid" };
+const NULLABLE_UUID: JsonObject = { type: ["string", "null"], format: "uuid" };
+const TEXT: JsonObject = { type: "string" };
+const TEXTS: JsonObject = { type: "array", items: TEXT };
+
+/** Schemas of placeholders that aren't plain text. */
+const PLACEHOLDER_SCHEMAS: Readonly<Record<string, JsonObject>> = {
+  "id:uuid": UUID,
+  "organization_id:uuid": UUID,
+  "user_id:uuid": NULLABLE_UUID,
+  user_id: { type: ["string", "null"] },
+  scopes: TEXTS,
+  ip_allowlist: TEXTS,
+  metadata: { type: "object", additionalProperties: TEXT },
+  state: { type: "string", enum: ["active", "disabled", "expired", "revoked"] },
+  is_active: { type: "boolean" },
+  created_at: { type: "string", format: "date-time" },
+  expires_at: NULLABLE_TIME,
+  last_used_at: NULLABLE_TIME,
+  revoked_at: NULLABLE_TIME,
+  token: { $ref: "#/components/schemas/Token" },
+  tokens: { type: "array", items: { $ref: "#/components/schemas/Token" } },
+  "user.id:uuid": UUID,
+  "user.avatar_url": { type: ["string", "null"] },
+  status: { type: "integer" },
+};
+
+/** The schema of what a template renders to. */
+function schemaOf(template: Template): JsonObject {
+  if (typeof template === "string") {
+    const name = /^\{([\w.:]+)\}$/.exec(template)?.[1];
+    if (name === undefined) return { const: template };
+    const comment = COMMENTS[`${TokenSchema.typeName}.${name}`];
+    return { ...(PLACEHOLDER_SCHEMAS[name] ?? TEXT), ...(comment === undefined ? {} : { description: comment }) };
+  }
+  if (template === null || typeof template !== "object") return { const: template };
+  if (isList(template)) return { type: "array", prefixItems: template.map(schemaOf) };
+  const entries = Object.entries(template);
+  const nameOf = (key: string): string => key.replace(/\?$/, "");
+  return {
+    type: "object",
+    required: entries.filter(([key]) => !key.endsWith("?")).map(([key]) => key),
+    properties: Object.fromEntries(entries.map(([key, value]) => [nameOf(key), schemaOf(value)])),
+  };
+}
+
+const isList = (template: object): template is readonly Template[] => Array.isArray(template);

@@ -1,0 +1,15 @@
+import type { OrganizationService } from "../../../gen/latchkey/v1/organization_pb.ts";
+import * as useCase from "../../usecases/add-member.ts";
+import type { Handlers } from "../handlers.ts";
+import { memberMessage, roleOf } from "../messages.ts";
+
+/** `OrganizationService.AddMember` */
+export const addMember =
+  (deps: useCase.AddMemberDeps): Handlers<typeof OrganizationService>["addMember"] =>
+  async (request, call) => {
+    const { member, initialPassword } = await useCase.addMember(deps, call.caller, {
+      ...request,
+      role: roleOf(request.role),
+    });
+    return { member: memberMessage(member), initialPassword: initialPassword ?? "" };
+  };
