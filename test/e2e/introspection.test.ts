@@ -4,10 +4,12 @@ import { Reason } from "../../gen/latchkey/v1/introspection_pb.ts";
 import { fromPublicId } from "../../src/domain/ids.ts";
 import { generateSecret } from "../../src/domain/secret-format.ts";
 import type { Storage } from "../../src/domain/storage.ts";
-import { builtInProfiles } from "../../src/profiles/built-in.ts";
+import { loadProfiles } from "../../src/profiles/load-profiles.ts";
 import { mintToken } from "../../src/usecases/issue-token.ts";
 import { expectOk, openSurface, RPC_SURFACES, type RpcSurface } from "../helpers/surfaces.ts";
 import { startTestApp, type TestApp } from "../helpers/test-app.ts";
+
+const profiles = loadProfiles(undefined);
 
 const INACTIVE = {
   active: false,
@@ -91,10 +93,8 @@ describe.each(RPC_SURFACES)("IntrospectionService through %s", (name) => {
   });
 
   it("answers unknown for a well-formed token that nobody issued, and for service keys", async () => {
-    for (const id of builtInProfiles.ids) {
-      const format = builtInProfiles.get(id)?.secretFormat;
-      if (format === undefined) throw new Error("no format");
-      const token = generateSecret(format, test.app.deployment.entropy);
+    for (const { secretFormat } of profiles.all) {
+      const token = generateSecret(secretFormat, test.app.deployment.entropy);
       expect(expectOk(await surface.introspect(backend, { token }))).toMatchObject({
         ...INACTIVE,
         reason: Reason.UNKNOWN,
@@ -127,7 +127,13 @@ describe.each(RPC_SURFACES)("IntrospectionService through %s", (name) => {
   it("holds a token to its scopes, expiry and state", async () => {
     const organizationId = await test.addOrganization("walwarden");
     const expiresAt = { seconds: BigInt(nowMs / 1000) + 60n, nanos: 500_000_000 };
-    const { secret } = await issue({ name: "scoped", organizationId, scopes: ["databases:read"], expiresAt });
+    const { secret } = await issue({
+      name: "scoped",
+      organizationId,
+      scopes: ["databases:read"],
+      expiresAt,
+      idempotencyKey: "k",
+    });
     const ask = async (requiredScopes: string[]) =>
       expectOk(await surface.introspect(backend, { token: secret, requiredScopes }));
     expect(await ask(["databases:read"])).toMatchObject({
@@ -150,7 +156,7 @@ describe.each(RPC_SURFACES)("IntrospectionService through %s", (name) => {
 
   it("answers disabled for a token that is switched off", async () => {
     const { deployment } = test.app;
-    const profile = builtInProfiles.get("watchplane");
+    const profile = profiles.get("watchplane");
     const organizationId = fromPublicId("org", test.credentials.organizationId);
     if (profile === undefined || organizationId === undefined) throw new Error("no profile or organization");
     const wishes = {

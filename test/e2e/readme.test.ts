@@ -24,14 +24,16 @@ async function readBlocks(): Promise<readonly Block[]> {
 
 /** What differs from run to run, made alike. */
 function normalize(output: string): string {
-  return output
-    .replace(/\b(tok|org|usr)_[0-9a-z]{26}\b/g, "$1_ID")
-    .replace(/\bwp_[0-9a-f]{48}\b/g, "wp_SECRET")
-    .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, "TIME")
-    // A use is written down up to five seconds later.
-    .replace(/"lastUsedAt":(?:null|"TIME")/g, '"lastUsedAt":"TIME OR NULL"')
-    .replace(/"revision": "\d+"/g, '"revision": "N"')
-    .trim();
+  return (
+    output
+      .replace(/\b(tok|org|usr)_[0-9a-z]{26}\b/g, "$1_ID")
+      .replace(/\bwp_[0-9a-f]{48}\b/g, "wp_SECRET")
+      .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, "TIME")
+      // A use is written down up to five seconds later.
+      .replace(/"lastUsedAt":(?:null|"TIME")/g, '"lastUsedAt":"TIME OR NULL"')
+      .replace(/"revision": "\d+"/g, '"revision": "N"')
+      .trim()
+  );
 }
 
 function runShell(script: string, env: NodeJS.ProcessEnv): Promise<string> {

@@ -146,7 +146,7 @@ describe("a start that can't be", () => {
     [
       { LATCHKEY_PROFILE: "nope" },
       [],
-      "LATCHKEY_PROFILE must be one of watchplane, watchmantower, walwarden, plane, not nope",
+      "LATCHKEY_PROFILE must be one of plane, walwarden, watchmantower, watchplane, not nope",
     ],
     [
       { LATCHKEY_DATABASE_URL: "mysql://root:hunter2@db/x" },

@@ -97,11 +97,7 @@ describe.each(SURFACES)("TokenService through %s", (name) => {
     ["scopes", { name: "x", scopes: ["a"] }, "scopes: is not offered by the profile watchplane"],
     ["a permission", { name: "x", permission: "full" }, "permission: is not offered by the profile watchplane"],
     ["a type", { name: "x", type: "robot" }, "type: is not offered by the profile watchplane"],
-    [
-      "addresses",
-      { name: "x", ipAllowlist: ["10.0.0.0/8"] },
-      "ip_allowlist: is not offered by the profile watchplane on the plan standard",
-    ],
+    ["addresses", { name: "x", ipAllowlist: ["10.0.0.0/8"] }, "ip_allowlist: is not offered by the profile watchplane"],
   ])("refuses %s by field, and writes nothing", async (_, request, message) => {
     const before = expectOk(await surface.list(admin, { pageSize: 1000 })).tokens.length;
     expect(await surface.issue(admin, request)).toEqual({ ok: false, code: "INVALID_ARGUMENT", message });

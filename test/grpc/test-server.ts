@@ -71,6 +71,7 @@ export const CALLER: Caller = {
   userId: SYSTEM_ORGANIZATION_ID,
   organizationId: SYSTEM_ORGANIZATION_ID,
   role: "owner",
+  profile: "watchplane",
 };
 
 export async function startTestServer(options: TestServerOptions = {}): Promise<TestServer> {
@@ -86,6 +87,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     serviceEntry(TokenService, "nobody", {
       issue: unimplemented,
       get: unimplemented,
+      getSelf: unimplemented,
       list: unimplemented,
       revoke: unimplemented,
       ...options.token,

@@ -4,8 +4,9 @@ import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient as createConnectClient, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { status } from "@grpc/grpc-js";
-import { AuthService } from "../../gen/latchkey/v1/auth_pb.ts";
+import { AuthService, UserService } from "../../gen/latchkey/v1/auth_pb.ts";
 import { IntrospectionService } from "../../gen/latchkey/v1/introspection_pb.ts";
+import { OrganizationService } from "../../gen/latchkey/v1/organization_pb.ts";
 import { TokenService } from "../../gen/latchkey/v1/token_pb.ts";
 import type { App } from "../../src/app.ts";
 import { createClient } from "../../src/client/index.ts";
@@ -65,8 +66,9 @@ export interface SessionView {
   readonly email: string;
 }
 
-/** A surface whose calls are RPCs; it can introspect too. */
+/** A surface whose calls are RPCs; it can call every one of them. */
 export interface RpcSurface extends Surface {
+  invoke: Invoke;
   introspect(
     credential: Credential,
     request: MessageInitShape<typeof IntrospectionService.method.introspect.input>,
@@ -118,6 +120,7 @@ function rpcSurface(name: string, invoke: Invoke, close: () => void): RpcSurface
   return {
     name,
     close,
+    invoke,
     issue: async (credential, request) =>
       map(await invoke(token.issue, request, credential), ({ token: made, secret }) => ({
         id: made?.id ?? "",
@@ -150,9 +153,8 @@ function rpcSurface(name: string, invoke: Invoke, close: () => void): RpcSurface
 }
 
 function grpcSurface(address: string): RpcSurface {
-  const clients = [TokenService, AuthService, IntrospectionService].map(
-    (service) => [service.typeName, createClient(service, { address })] as const,
-  );
+  const services = [TokenService, AuthService, UserService, OrganizationService, IntrospectionService];
+  const clients = services.map((service) => [service.typeName, createClient(service, { address })] as const);
   const byName = new Map<string, { close(): void }>(clients);
   const invoke: Invoke = async (method, request, credential) => {
     const client = byName.get(method.parent.typeName) as unknown as Record<

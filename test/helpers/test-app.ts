@@ -2,12 +2,14 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { AuthService } from "../../gen/latchkey/v1/auth_pb.ts";
+import { TokenService } from "../../gen/latchkey/v1/token_pb.ts";
 import { type App, type FirstCredentials, openDeployment, type Surroundings, startApp } from "../../src/app.ts";
+import { createClient } from "../../src/client/index.ts";
 import { type Config, type Environment, loadConfig } from "../../src/config.ts";
 import type { Organization, User } from "../../src/domain/entities.ts";
 import { fromPublicId, toPublicId, uuidV7 } from "../../src/domain/ids.ts";
 import type { Role } from "../../src/domain/roles.ts";
-import { builtInProfiles } from "../../src/profiles/built-in.ts";
 
 export interface Person {
   readonly userId: string;
@@ -25,6 +27,8 @@ export interface TestApp extends AsyncDisposable {
   addMember(role: Role, organizationId?: string): Promise<Person>;
   /** Adds an organization and answers its public id. */
   addOrganization(profile?: string): Promise<string>;
+  /** Signs a person in and answers the access token. */
+  signIn(person: Pick<Person, "email" | "password">): Promise<string>;
   /** Makes a service key of one organization, or of all of them. */
   addServiceKey(scopes: readonly string[], organizationId?: string): Promise<string>;
 }
@@ -57,7 +61,7 @@ export async function startTestApp({ env = {}, surroundings = {} }: TestAppOptio
     adminPassword: "correct horse battery staple",
   });
   const app = await startApp(deployment);
-  const { storage, passwords, entropy } = deployment;
+  const { storage, passwords, profiles, entropy } = deployment;
   const newId = (): string => uuidV7(Date.now(), entropy(10));
   const memberPassword = "a member's password";
   const memberHash = passwords.hash(memberPassword);
@@ -72,6 +76,10 @@ export async function startTestApp({ env = {}, surroundings = {} }: TestAppOptio
         id: newId(),
         email: `${role}-${newId()}@acme.example`,
         passwordHash: await memberHash,
+        firstName: "",
+        lastName: "",
+        displayName: "",
+        avatarUrl: "",
         createdAt: new Date(),
       };
       await storage.createUser(user);
@@ -84,15 +92,21 @@ export async function startTestApp({ env = {}, surroundings = {} }: TestAppOptio
         id: newId(),
         name: "other",
         profile,
-        plan: builtInProfiles.get(profile)?.plans[0] ?? "",
+        plan: profiles.get(profile)?.plans[0]?.name ?? "",
         createdAt: new Date(),
       };
       await storage.createOrganization(organization);
       return toPublicId("org", organization.id);
     },
+    async signIn({ email, password }) {
+      const client = createClient(AuthService, { address: app.grpcAddress, token: credentials.serviceKey });
+      try {
+        return (await client.login({ email, password })).accessToken;
+      } finally {
+        client.close();
+      }
+    },
     async addServiceKey(scopes, organizationId) {
-      const { createClient } = await import("../../src/client/index.ts");
-      const { TokenService } = await import("../../gen/latchkey/v1/token_pb.ts");
       const client = createClient(TokenService, { address: app.grpcAddress, token: credentials.serviceKey });
       try {
         const system = toPublicId("org", "00000000-0000-0000-0000-000000000000");

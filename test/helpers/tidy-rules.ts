@@ -94,7 +94,9 @@ const importDirections: Rule = (files) =>
     });
 
 const deadFiles: Rule = (files) => {
-  const source = new Map(files.filter(({ path }) => under(path, "src")).map((file) => [file.path, file]));
+  const source = new Map(
+    files.filter(({ path }) => under(path, "src") && path.endsWith(".ts")).map((file) => [file.path, file]),
+  );
   if (source.size === 0) return [];
   if (!source.has("src/main.ts")) return ["src/main.ts: missing, so nothing is reachable"];
 

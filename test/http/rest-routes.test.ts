@@ -89,7 +89,7 @@ function request(match: RestMatch | undefined, query = ""): unknown {
   const message = mergeFromJson(
     method.input,
     create(method.input),
-    urlParameters(method.input, match.pathValues, query, body),
+    urlParameters(method.input, match.pathValues, query, body, new Map()),
   ) as Record<string, unknown>;
   const isSet = ([name, value]: [string, unknown]): boolean =>
     !name.startsWith("$") && !["", 0, 0n, false].includes(value as string) && !(isSized(value) && value.length === 0);

@@ -6,8 +6,9 @@ import { AuthService } from "../../gen/latchkey/v1/auth_pb.ts";
 import { IntrospectionService } from "../../gen/latchkey/v1/introspection_pb.ts";
 import { TokenService } from "../../gen/latchkey/v1/token_pb.ts";
 import { AppError, invalidCredential, notFound } from "../../src/domain/errors.ts";
+import type { Profile } from "../../src/domain/profile.ts";
 import { type HttpServer, type HttpServerOptions, startHttpServer } from "../../src/http/http-server.ts";
-import { watchplanePresenter } from "../../src/http/presenters/watchplane.ts";
+import { loadProfiles } from "../../src/profiles/load-profiles.ts";
 import type { Call } from "../../src/rpc/call.ts";
 import { type Handlers, serviceEntry } from "../../src/rpc/handlers.ts";
 import { Pipeline } from "../../src/rpc/pipeline.ts";
@@ -18,6 +19,9 @@ export const JSON_TYPE = { "Content-Type": "application/json" };
 
 /** Put where a secret may go by mistake; it must come out nowhere. */
 export const CANARY = "cAnArY7";
+
+const profiles = loadProfiles(undefined);
+const watchplane = theProfile("watchplane");
 
 const CREATED_AT = new Date("2025-01-15T10:00:00Z");
 
@@ -96,6 +100,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
         handled.push(call);
         return { tokens: [token("tok_1")], nextPageToken: request.pageSize === 1 ? "more" : "" };
       },
+      getSelf: async () => ({ token: token("tok_1") }),
       revoke: async (request) => {
         if (request.id !== "tok_1") throw notFound("token");
         return { token: token("tok_1") };
@@ -131,12 +136,13 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
       if (value === "store-away") throw new AppError("unavailable", "Try again later.");
       if (value !== ACCESS_TOKEN) throw invalidCredential();
       const id = "019a0000-0000-7000-8000-000000000001";
-      return { kind: "user", userId: id, organizationId: id, role: "admin" };
+      return { kind: "user", userId: id, organizationId: id, role: "admin", profile: "watchplane" };
     },
     logger: log,
   });
   const server = await startHttpServer({
-    presenter: watchplanePresenter,
+    products: { profiles, byHost: new Map(), fallback: watchplane },
+    clock: Date.now,
     address: "127.0.0.1:0",
     corsOrigins: [],
     trustedProxies: [],
@@ -202,4 +208,10 @@ export class RawClient {
 /** The body of the last answer in a raw text of answers. */
 export function rawBody(text: string): unknown {
   return JSON.parse(text.slice(text.lastIndexOf("\r\n\r\n") + 4));
+}
+
+function theProfile(id: string): Profile {
+  const profile = profiles.get(id);
+  if (profile === undefined) throw new Error(`no profile ${id}`);
+  return profile;
 }

@@ -1,0 +1,162 @@
+/** The commands for organizations and their members, as thin clients of a running service. */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { runProgram } from "../helpers/service-process.ts";
+import { expectOk, openSurface } from "../helpers/surfaces.ts";
+import { startTestApp, type TestApp } from "../helpers/test-app.ts";
+
+describe("the commands for organizations", () => {
+  let test: TestApp;
+  const run = (...args: readonly string[]) =>
+    runProgram(args, { LATCHKEY_ADDR: test.app.grpcAddress, LATCHKEY_TOKEN: test.credentials.serviceKey });
+
+  beforeAll(async () => {
+    test = await startTestApp();
+  });
+
+  afterAll(() => test[Symbol.asyncDispose]());
+
+  it("make one, show it, move its plan, and change its profile", async () => {
+    const made = await run("orgs", "create", "--name", "Globex", "--profile", "watchmantower");
+    // The id stands alone, so that a script can keep it.
+    expect(made.stdout).toMatch(/^org_[0-9a-z]{26}\n$/);
+    const id = made.stdout.trim();
+    expect(made.stderr).toBe(`made ${id} (Globex): profile watchmantower, plan free\n`);
+
+    expect(await run("orgs", "set-plan", id, "stack")).toEqual({
+      code: 0,
+      stdout: "",
+      stderr: `changed ${id} (Globex): profile watchmantower, plan stack\n`,
+    });
+    const shown = await run("orgs", "get", id);
+    expect(shown.stdout).toMatch(/^ID +NAME +PROFILE +PLAN +CREATED\n/);
+    expect(shown.stdout).toMatch(new RegExp(`^${id} +Globex +watchmantower +stack +20[\\d:T-]+Z\n$`, "m"));
+    expect(JSON.parse((await run("orgs", "get", id, "--json")).stdout)).toMatchObject({
+      id,
+      name: "Globex",
+      plan: "stack",
+    });
+
+    const changed = await run("orgs", "set-profile", id, "walwarden", "--plan", "enterprise", "--json");
+    expect(JSON.parse(changed.stdout)).toMatchObject({ id, profile: "walwarden", plan: "enterprise" });
+    expect(changed).toMatchObject({ code: 0, stderr: "" });
+  });
+
+  it("list them all, as a table and as JSON Lines", async () => {
+    const json = await run("orgs", "create", "--name", "Initech", "--plan", "standard", "--json");
+    const made = JSON.parse(json.stdout) as { id: string };
+    expect(json.stderr).toBe("");
+    const table = (await run("orgs", "list")).stdout.trim().split("\n");
+    const lines = (await run("orgs", "list", "--json")).stdout.trim().split("\n");
+    const ids = lines.map((line) => (JSON.parse(line) as { id: string }).id);
+    expect(table.slice(1).map((line) => line.split(" ")[0])).toEqual(ids);
+    expect(ids[0]).toBe(made.id);
+    expect(ids).toContain(test.credentials.organizationId);
+  });
+
+  it("add members, list them, change a role and remove one", async () => {
+    const id = (await run("orgs", "create", "--name", "Members")).stdout.trim();
+    const name = ["--first-name", "Ada", "--last-name", "Lovelace", "--avatar-url", "https://example.com/ada.png"];
+    const added = await run("members", "add", id, "--email", "Ada@Example.com", "--role", "owner", ...name);
+    // The password stands alone, so that it can be piped into a secret manager.
+    expect(added.stdout).toMatch(/^[\w-]{24}\n$/);
+    const password = added.stdout.trim();
+    const [, userId = ""] =
+      /^added (usr_\w+) \(ada@example\.com\) as owner; the password of their new account/.exec(added.stderr) ?? [];
+    expect(added.stderr).not.toContain(password);
+    const grpc = openSurface(test.app, "grpc");
+    const session = expectOk(await grpc.login({ bearer: test.credentials.serviceKey }, "ada@example.com", password));
+    grpc.close();
+    expect(session.userId).toBe(userId);
+
+    const elsewhere = (await run("orgs", "create", "--name", "Elsewhere")).stdout.trim();
+    expect(await run("members", "add", elsewhere, "--email", "ada@example.com", "--role", "member")).toEqual({
+      code: 0,
+      stdout: "",
+      stderr: `added ${userId} (ada@example.com) as member; they have an account, and sign in as before\n`,
+    });
+    const other = await run("members", "add", id, "--email", "bob@example.com", "--role", "member", "--json");
+    const { member, initialPassword } = JSON.parse(other.stdout) as {
+      member: { user: { id: string }; role: string };
+      initialPassword: string;
+    };
+    expect(member.role).toBe("ROLE_MEMBER");
+    expect(initialPassword).toMatch(/^[\w-]{24}$/);
+    const bob = member.user.id;
+
+    expect(await run("members", "set-role", id, bob, "admin")).toEqual({
+      code: 0,
+      stdout: "",
+      stderr: `changed ${bob} (bob@example.com) to admin\n`,
+    });
+    const { stdout } = await run("members", "list", id);
+    expect(stdout).toMatch(/^ID +EMAIL +NAME +ROLE +JOINED\n/);
+    expect(stdout).toMatch(new RegExp(`^${userId} +ada@example\\.com +Ada Lovelace +owner +20[\\d:T-]+Z$`, "m"));
+    expect(stdout).toMatch(new RegExp(`^${bob} +bob@example\\.com +bob@example\\.com +admin +20[\\d:T-]+Z$`, "m"));
+
+    expect(await run("members", "remove", id, bob)).toEqual({ code: 0, stdout: "", stderr: `removed ${bob}\n` });
+    const lines = (await run("members", "list", id, "--json")).stdout.trim().split("\n");
+    expect(lines.map((line) => JSON.parse(line) as unknown)).toMatchObject([
+      { user: { id: userId }, role: "ROLE_OWNER" },
+    ]);
+    expect(await run("members", "set-role", id, userId, "admin")).toEqual({
+      code: 1,
+      stdout: "",
+      stderr: "latchkey: The last owner of the organization stays an owner; make somebody else an owner first.\n",
+    });
+  });
+
+  it("say what the service refuses, on the standard error, with exit code 1", async () => {
+    expect(await run("orgs", "get", "org_nope")).toEqual({
+      code: 1,
+      stdout: "",
+      stderr: "latchkey: No such organization.\n",
+    });
+    expect(await run("orgs", "set-plan", test.credentials.organizationId, "gold")).toEqual({
+      code: 1,
+      stdout: "",
+      stderr: "latchkey: plan: must be one of standard with the profile watchplane\n",
+    });
+  });
+
+  it.each([
+    [["orgs"], "needs one of create, get, list, set-plan, set-profile"],
+    [["orgs", "toString"], "needs one of create, get, list, set-plan, set-profile, not toString"],
+    [["orgs", "create"], "--name is required"],
+    [["orgs", "get"], "needs 1 argument, not 0"],
+    [["orgs", "list", "--nope"], "--nope"],
+    [["orgs", "set-plan", "org_x"], "needs 2 arguments, not 1"],
+    [["members"], "needs one of list, add, set-role, remove"],
+    [["members", "add", "org_x", "--role", "owner"], "--email is required"],
+    [["members", "add", "org_x", "--email", "a@b.example"], "--role is required"],
+    [
+      ["members", "add", "org_x", "--email", "a@b.example", "--role", "king"],
+      "must be one of owner, admin, member, not king",
+    ],
+    [["members", "set-role", "org_x", "usr_x", "king"], "must be one of owner, admin, member, not king"],
+    [["members", "remove", "org_x"], "needs 2 arguments, not 1"],
+  ])("%o is a misuse, with exit code 2 and the usage", async (args, message) => {
+    const { code, stdout, stderr } = await run(...args);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+    expect(stderr).toContain(message);
+    expect(stderr).toContain(`usage: latchkey ${args[0]}`);
+  });
+});
+
+describe("help", () => {
+  it.each([
+    ["orgs", ["create", "get", "list", "set-plan", "set-profile"]],
+    ["members", ["list", "add", "set-role", "remove"]],
+  ] as const)("explains every sub-command of %s", async (command, subCommands) => {
+    const overview = await runProgram(["help"]);
+    expect(overview.stdout).toMatch(new RegExp(`^  ${command} +\\w`, "m"));
+    for (const args of [["--help"], [subCommands[0], "--help"]]) {
+      const { code, stdout, stderr } = await runProgram([command, ...args]);
+      expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+      expect(stdout).toMatch(new RegExp(`^usage: latchkey ${command} ${subCommands[0]}`));
+      for (const name of subCommands) {
+        expect(stdout).toContain(`latchkey ${command} ${name}`);
+        expect(stdout).toMatch(new RegExp(`^  ${name} +\\w`, "m"));
+      }
+    }
+  });
+});
