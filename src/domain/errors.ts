@@ -31,7 +31,7 @@ export interface FieldViolation {
   readonly description: string;
 }
 
-export const ERROR_REASONS = ["credential_missing", "credential_invalid"] as const;
+export const ERROR_REASONS = ["credential_missing", "credential_invalid", "idempotency_key_reused"] as const;
 
 /** What went wrong more exactly, where somebody can act on it; the product's own wording may depend on it. */
 export type ErrorReason = (typeof ERROR_REASONS)[number];

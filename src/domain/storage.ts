@@ -12,9 +12,20 @@
  * - S5. An engine's own errors don't leave it. A conflict is an AppError of the kind named at the method;
  *   a database that can't be reached, written or read is an AppError of kind `unavailable`.
  * - S6. An unknown id is answered with `undefined` or an empty list, never with an error.
+ *
+ * Clauses of the writes that take a record of the call, so that a repeat of the call changes nothing:
+ *
+ * - I1. The record and the change are stored as one write.
+ * - I2. Where a record with this `keyHash` is stored already, whose time isn't over at the new one's
+ *   `createdAt`, nothing changes, and the write is `already_exists` with the reason
+ *   `idempotency_key_reused`, whatever else it would be refused for. Of several at once exactly one
+ *   changes something.
+ * - I3. A write that is refused, or answers `undefined` or `false` for there was nothing to change,
+ *   stores no record.
  */
 import type { TokenRecord } from "./decision.ts";
 import type { Member, Membership, Organization, Session, SigningKey, Token, TokenState, User } from "./entities.ts";
+import type { IdempotencyRecord, RecordedCall } from "./idempotency.ts";
 import type { Id } from "./ids.ts";
 import type { Role } from "./roles.ts";
 
@@ -107,8 +118,8 @@ export interface Storage {
   /** - SU2. Whether `setUp` has not happened yet. */
   isEmpty(): Promise<boolean>;
 
-  /** - O1. Stores an organization; an id that is taken is `already_exists`. */
-  createOrganization(organization: Organization): Promise<void>;
+  /** - O1. Stores an organization and answers it; an id that is taken is `already_exists`. */
+  createOrganization(organization: Organization, record?: IdempotencyRecord): Promise<Organization>;
 
   /** - O2. Reads an organization. */
   getOrganization(id: Id): Promise<Organization | undefined>;
@@ -117,14 +128,14 @@ export interface Storage {
   listOrganizations(after: Position | undefined, limit: number): Promise<readonly Organization[]>;
 
   /** - O4. Changes the plan, and answers the organization; `undefined` if unknown. */
-  setPlan(id: Id, plan: string): Promise<Organization | undefined>;
+  setPlan(id: Id, plan: string, record?: IdempotencyRecord): Promise<Organization | undefined>;
 
   /**
    * - O5. Changes the profile and the plan, and answers the organization; `undefined` if unknown. One that
    *   has a token of its profile, in whatever state, is `failed_precondition`. No token can be issued in
    *   between.
    */
-  setProfile(id: Id, profile: string, plan: string): Promise<Organization | undefined>;
+  setProfile(id: Id, profile: string, plan: string, record?: IdempotencyRecord): Promise<Organization | undefined>;
 
   /** - U1. Stores a user; an id or an email that is taken is `already_exists`. */
   createUser(user: User): Promise<void>;
@@ -146,19 +157,19 @@ export interface Storage {
    *   password; else the user is stored. Somebody who is a member already is `already_exists`; an
    *   organization that doesn't exist is `failed_precondition`.
    */
-  addMember(membership: Omit<Membership, "userId">, user: User): Promise<Member>;
+  addMember(membership: Omit<Membership, "userId">, user: User, record?: IdempotencyRecord): Promise<Member>;
 
   /**
    * - M5. Changes a member's role, and answers the member; `undefined` if there is no such member. Taking
    *   the role from the last owner is `failed_precondition`.
    */
-  setMemberRole(organizationId: Id, userId: Id, role: Role): Promise<Member | undefined>;
+  setMemberRole(organizationId: Id, userId: Id, role: Role, record?: IdempotencyRecord): Promise<Member | undefined>;
 
   /**
    * - M6. Ends a membership; answers whether there was one. Removing the last owner is
    *   `failed_precondition`.
    */
-  removeMember(organizationId: Id, userId: Id): Promise<boolean>;
+  removeMember(organizationId: Id, userId: Id, record?: IdempotencyRecord): Promise<boolean>;
 
   /** - M7. Reads members after `after`, the oldest membership first and by user id within a millisecond. */
   listMembers(organizationId: Id, after: Position | undefined, limit: number): Promise<readonly Member[]>;
@@ -174,7 +185,7 @@ export interface Storage {
    *   a fingerprint that is taken is `already_exists`; an organization that doesn't exist, or whose profile
    *   is another one and the token's isn't that of service keys, is `failed_precondition`.
    */
-  createToken(token: NewToken): Promise<Token>;
+  createToken(token: NewToken, record?: IdempotencyRecord): Promise<Token>;
 
   /** - T2. Reads a token. */
   getToken(id: Id): Promise<Token | undefined>;
@@ -194,7 +205,7 @@ export interface Storage {
    * - T6. Marks a token revoked and answers it, with a new revision. A token that is revoked already is
    *   answered as it is: the first revoke's time, author and revision stay. `undefined` if unknown.
    */
-  revokeToken(id: Id, revokedAt: Date, revokedBy: string): Promise<Token | undefined>;
+  revokeToken(id: Id, revokedAt: Date, revokedBy: string, record?: IdempotencyRecord): Promise<Token | undefined>;
 
   /**
    * - T7. Records uses, as one write. A token's last use never moves back; unknown tokens are passed
@@ -221,6 +232,16 @@ export interface Storage {
 
   /** - L5. Forgets the windows that ended before this moment, at most `limit`; answers how many. */
   sweepWindows(endedBefore: Date, limit: number): Promise<number>;
+
+  /**
+   * - I4. Reads the record with this `keyHash`, unless its time is over at `now`.
+   * - I5. `openAnswer` opens its `sealedAnswer` with the record's key: to what the write answered then,
+   *   whatever changed since, and the record's `confidential`.
+   */
+  findRecordedCall(keyHash: Uint8Array, now: Date): Promise<RecordedCall | undefined>;
+
+  /** - I6. Forgets records whose time is over at `now`, at most `limit`; answers how many. */
+  sweepRecordedCalls(now: Date, limit: number): Promise<number>;
 
   /** - R1. Stores a session with its first refresh token. A user that doesn't exist is `failed_precondition`. */
   createSession(session: Session, refreshFingerprint: Uint8Array): Promise<void>;

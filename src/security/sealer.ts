@@ -1,9 +1,9 @@
 /** Seals what the database alone must not reveal, under keys derived from the root key. */
-import { createCipheriv, createDecipheriv, hkdfSync } from "node:crypto";
+import { hkdfSync } from "node:crypto";
 import type { Entropy } from "../domain/clock.ts";
+import { NONCE_BYTES, open, SEALING_KEY_BYTES, seal } from "../domain/sealing.ts";
 
-const IV_BYTES = 12;
-const TAG_BYTES = 16;
+const NO_CONTEXT = new Uint8Array(0);
 
 /** Seals and opens small secrets with AES-256-GCM, under one derived key a purpose. */
 export interface Sealer {
@@ -11,21 +11,16 @@ export interface Sealer {
   seal(purpose: string, plaintext: Uint8Array): Uint8Array;
   /** @throws Error when the bytes were sealed under another root key or purpose, or changed. */
   open(purpose: string, sealed: Uint8Array): Uint8Array;
+  /** A key for AES-256-GCM that takes both the root key and the context to derive (HKDF-SHA-256). */
+  deriveKey(purpose: string, context: Uint8Array): Uint8Array;
 }
 
 export function createSealer(rootKey: Uint8Array, entropy: Entropy): Sealer {
-  const keyFor = (purpose: string): Uint8Array =>
-    new Uint8Array(hkdfSync("sha256", rootKey, new Uint8Array(0), `latchkey ${purpose}`, 32));
+  const deriveKey = (purpose: string, context: Uint8Array): Uint8Array =>
+    new Uint8Array(hkdfSync("sha256", rootKey, context, `latchkey ${purpose}`, SEALING_KEY_BYTES));
   return {
-    seal(purpose, plaintext) {
-      const iv = entropy(IV_BYTES);
-      const cipher = createCipheriv("aes-256-gcm", keyFor(purpose), iv);
-      return Buffer.concat([iv, cipher.update(plaintext), cipher.final(), cipher.getAuthTag()]);
-    },
-    open(purpose, sealed) {
-      const decipher = createDecipheriv("aes-256-gcm", keyFor(purpose), sealed.subarray(0, IV_BYTES));
-      decipher.setAuthTag(sealed.subarray(-TAG_BYTES));
-      return Buffer.concat([decipher.update(sealed.subarray(IV_BYTES, -TAG_BYTES)), decipher.final()]);
-    },
+    seal: (purpose, plaintext) => seal(deriveKey(purpose, NO_CONTEXT), entropy(NONCE_BYTES), plaintext),
+    open: (purpose, sealed) => open(deriveKey(purpose, NO_CONTEXT), sealed),
+    deriveKey,
   };
 }

@@ -2,8 +2,9 @@
 import { setImmediate } from "node:timers/promises";
 import type { SigningKey, Token } from "../../src/domain/entities.ts";
 import { AppError } from "../../src/domain/errors.ts";
+import { idempotencyKeyReused } from "../../src/domain/idempotency.ts";
 import type { Storage } from "../../src/domain/storage.ts";
-import { everyToken } from "./samples.ts";
+import { everyToken, someOrganization } from "./samples.ts";
 
 export type StorageFault = keyof typeof faults;
 
@@ -11,8 +12,9 @@ export const faults = {
   /** S1: answers writes before they are stored. */
   acknowledgesEarly(storage: Storage): Storage {
     return override(storage, {
-      async createOrganization() {
+      async createOrganization(organization) {
         await setImmediate();
+        return organization;
       },
       async createToken({ token }) {
         await setImmediate();
@@ -121,6 +123,23 @@ export const faults = {
         const granted = Math.max(0, Math.min(units, limit - taken));
         taken += granted;
         return { granted, taken };
+      },
+    });
+  },
+
+  /** I2: looks first whether there is a record, and writes later. */
+  recordsWithoutLock(storage: Storage): Storage {
+    return override(storage, {
+      async createToken(token, record) {
+        if (record === undefined) return storage.createToken(token);
+        const earlier = await storage.findRecordedCall(record.keyHash, record.createdAt);
+        if (earlier !== undefined) throw idempotencyKeyReused();
+        const [stored] = await Promise.all([
+          storage.createToken(token),
+          // The record comes to be by a write that changes nothing of note.
+          storage.createOrganization(someOrganization(), record).catch(() => {}),
+        ]);
+        return stored;
       },
     });
   },

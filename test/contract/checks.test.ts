@@ -6,6 +6,7 @@ import { faults } from "./broken-storages.ts";
 import {
   checkLastUse,
   checkLeases,
+  checkOnce,
   checkOneOwnerStays,
   checkOneRotationWins,
   checkOneSetUpWins,
@@ -24,6 +25,7 @@ const caught: readonly [string, (storage: Storage) => Storage, (storage: Storage
   ["O5: a change of profile that looks first", faults.changesProfileWithoutLock, checkProfileChange],
   ["M5, M6: a guard of the last owner that looks first", faults.guardsOwnersWithoutLock, checkOneOwnerStays],
   ["L1: leases that look first", faults.leasesWithoutLock, checkLeases],
+  ["I1, I2: a record that is looked for first", faults.recordsWithoutLock, checkOnce],
   ["T5: pages by offset", faults.pagesByOffset, checkPaging],
   ["T7: the last write wins", faults.keepsLatestWrite, checkLastUse],
   ["R4: a rotation that looks first", faults.rotatesWithoutLock, checkOneRotationWins],

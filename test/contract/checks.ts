@@ -2,7 +2,9 @@
 import { setImmediate } from "node:timers/promises";
 import fc from "fast-check";
 import { expect } from "vitest";
+import type { Token } from "../../src/domain/entities.ts";
 import { AppError } from "../../src/domain/errors.ts";
+import { openAnswer } from "../../src/domain/idempotency.ts";
 import type { Position, SetUp, Storage } from "../../src/domain/storage.ts";
 import {
   after,
@@ -12,6 +14,7 @@ import {
   someLeaseRequest,
   someMembership,
   someOrganization,
+  someRecord,
   someSession,
   someSigningKey,
   someToken,
@@ -131,6 +134,29 @@ export async function checkLeases(storage: Storage): Promise<void> {
   const granted = await Promise.all(Array.from({ length: AT_ONCE }, taker));
   expect(sum(granted)).toBe(60);
   expect(await storage.readWindow(request.tokenId, request.windowStart)).toBe(60);
+}
+
+/** I1 and I2. Many at once with one key, over many races. */
+export async function checkOnce(storage: Storage): Promise<void> {
+  for (let race = 0; race < 10; race++) {
+    const { id } = await storage.createOrganization(someOrganization());
+    const { keyHash } = someRecord();
+    const attempts = Array.from({ length: AT_ONCE }, (_, index) => ({
+      token: someToken({ organizationId: id }),
+      record: someRecord({ keyHash, confidential: index }),
+    }));
+    const answers = await Promise.all(
+      attempts.map(({ token, record }) => orKind<Token>(storage.createToken(token, record))),
+    );
+    expect(answers.filter((answer) => answer === "already_exists")).toHaveLength(AT_ONCE - 1);
+    const winner = answers.findIndex((answer) => typeof answer !== "string");
+    expect(await storage.listTokens(everyToken(id))).toEqual([answers[winner]]);
+    const recorded = await storage.findRecordedCall(keyHash, NOW);
+    const { record } = attempts[winner] ?? { record: someRecord() };
+    expect(recorded?.requestHash).toEqual(record.requestHash);
+    const answer = openAnswer(record.sealing.key, recorded?.sealedAnswer ?? new Uint8Array(0));
+    expect(answer).toEqual({ result: answers[winner], confidential: winner });
+  }
 }
 
 /** T5, over many histories. */

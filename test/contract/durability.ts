@@ -23,6 +23,11 @@ export function startWritingProcess(location: string, fault?: StorageFault): Wri
   return startProcess(new URL("./durability-child.ts", import.meta.url), [location, fault]);
 }
 
+/** Issues tokens in an organization, each with a record, and says which. */
+export function startRecordingProcess(location: string, organizationId: string): WritingProcess<string> {
+  return startProcess(new URL("./recording-child.ts", import.meta.url), [location, organizationId]);
+}
+
 export function startProcess<Line>(script: URL, args: readonly (string | undefined)[]): WritingProcess<Line> {
   const child = spawn(process.execPath, [fileURLToPath(script), ...args.filter((arg) => arg !== undefined)]);
   const exited = once(child, "exit");

@@ -1,6 +1,7 @@
 /** Makes entities to store. Ids and fingerprints are new on every call; every field can be given. */
 import { randomBytes, randomUUID } from "node:crypto";
 import type { Membership, Organization, Session, SigningKey, Token, User } from "../../src/domain/entities.ts";
+import type { IdempotencyRecord } from "../../src/domain/idempotency.ts";
 import type { LeaseRequest, NewToken, TokenQuery } from "../../src/domain/storage.ts";
 
 export const NOW = new Date("2026-11-21T12:00:00.123Z");
@@ -78,6 +79,19 @@ export function someLeaseRequest(fields: Partial<LeaseRequest> = {}): LeaseReque
   const windowStart = new Date("2026-11-21T12:00:00.000Z");
   const windowEnd = new Date("2026-11-21T12:01:00.000Z");
   return { tokenId: randomUUID(), windowStart, windowEnd, limit: 60, units: 1, ...fields };
+}
+
+/** The record of a call that may be repeated within a minute. */
+export function someRecord(fields: Partial<IdempotencyRecord> = {}): IdempotencyRecord {
+  return {
+    keyHash: someFingerprint(),
+    requestHash: someFingerprint(),
+    createdAt: NOW,
+    expiresAt: after(60_000),
+    sealing: { key: someFingerprint(), nonce: new Uint8Array(randomBytes(12)) },
+    confidential: undefined,
+    ...fields,
+  };
 }
 
 /** All tokens of an organization. */

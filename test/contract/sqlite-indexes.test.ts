@@ -35,6 +35,19 @@ describe("the SQLite engine's indexes", () => {
     expect(sweep).toContain("SEARCH rate_windows USING PRIMARY KEY");
     expect(sweep).toContain("SEARCH rate_windows USING COVERING INDEX rate_windows_by_end (window_end<?)");
   });
+
+  it("serve the record of a call, and those whose time is over", async () => {
+    await using database = await openDatabase();
+    const { findRecordedCall } = prepareReads(database.connection);
+    const { hasRecordedCall, sweepRecordedCalls } = prepareWrites(database.connection);
+    expect(database.plan(findRecordedCall, new Uint8Array(32), 0)).not.toMatch(SLOW);
+    expect(database.plan(hasRecordedCall, { keyHash: new Uint8Array(32), now: 0 })).toContain(
+      "SEARCH recorded_calls USING PRIMARY KEY (key_hash=?)",
+    );
+    const sweep = database.plan(sweepRecordedCalls, { now: 0, limit: 1 });
+    expect(sweep).toContain("SEARCH recorded_calls USING PRIMARY KEY");
+    expect(sweep).toContain("SEARCH recorded_calls USING COVERING INDEX recorded_calls_by_expiry (expires_at<?)");
+  });
 });
 
 /** A connection to an empty database, and how SQLite would run a statement on it. */

@@ -168,6 +168,7 @@ describe("migrations", () => {
     expect(recorded).toMatchObject([
       { version: 1, name: "initial schema" },
       { version: 2, name: "members and rate windows" },
+      { version: 3, name: "recorded calls" },
     ]);
     expect(recorded[0]?.["checksum"]).toMatch(/^[0-9a-f]{64}$/);
     expect(Math.abs(Number(recorded[0]?.["applied_at"]) - Date.now())).toBeLessThan(60_000);
@@ -215,7 +216,7 @@ describe("migrations", () => {
     await subject.storage.close();
     execute(subject.path, "INSERT INTO schema_migrations VALUES (7, 'later', 0, '')");
     expect(await refusal(subject.path)).toBe(
-      `${subject.path} was written by a newer Latchkey (schema 7, this one knows 2): install that version or newer`,
+      `${subject.path} was written by a newer Latchkey (schema 7, this one knows 3): install that version or newer`,
     );
   });
 
@@ -233,7 +234,11 @@ describe("migrations", () => {
     const path = createDatabaseFile(join(directory.path, "latchkey.db"));
     const child = fileURLToPath(new URL("./migrating-child.ts", import.meta.url));
     await Promise.all(Array.from({ length: 4 }, () => runNode(child, path)));
-    expect(query(path, "SELECT version FROM schema_migrations")).toEqual([{ version: 1 }, { version: 2 }]);
+    expect(query(path, "SELECT version FROM schema_migrations")).toEqual([
+      { version: 1 },
+      { version: 2 },
+      { version: 3 },
+    ]);
   });
 });
 

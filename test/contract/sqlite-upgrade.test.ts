@@ -7,7 +7,7 @@ import { initialSchema } from "../../src/storage/sqlite/migrations/0001-initial-
 import { migrate } from "../../src/storage/sqlite/migrations.ts";
 import { openSqliteStorage } from "../../src/storage/sqlite/sqlite-storage.ts";
 import { silentLogger, temporaryDirectory } from "../helpers/sqlite.ts";
-import { NOW, someLeaseRequest, someMembership, someOrganization, someUser } from "./samples.ts";
+import { NOW, someLeaseRequest, someMembership, someOrganization, someRecord, someUser } from "./samples.ts";
 
 describe("a database of schema 1", () => {
   it("keeps its people, who have no names yet, and counts rate limits from then on", async () => {
@@ -29,6 +29,9 @@ describe("a database of schema 1", () => {
     expect(await storage.listOrganizations(undefined, 10)).toEqual([someOrganization({ id: "org" })]);
     expect(await storage.listMembers("org", undefined, 10)).toEqual([{ membership, user }]);
     expect(await storage.takeLease(someLeaseRequest())).toEqual({ granted: 1, taken: 1 });
+    const record = someRecord();
+    await storage.setPlan("org", "free", record);
+    expect(await storage.findRecordedCall(record.keyHash, NOW)).toBeDefined();
     await storage.close();
   });
 });

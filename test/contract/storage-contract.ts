@@ -2,14 +2,16 @@
 import { randomUUID } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type TokenState, tokenState } from "../../src/domain/entities.ts";
+import { type Organization, type TokenState, tokenState, type User } from "../../src/domain/entities.ts";
 import { AppError, type ErrorKind } from "../../src/domain/errors.ts";
+import { type IdempotencyRecord, openAnswer } from "../../src/domain/idempotency.ts";
 import { SERVICE_PROFILE_ID } from "../../src/domain/profile.ts";
 import type { Role } from "../../src/domain/roles.ts";
 import type { Position, Storage } from "../../src/domain/storage.ts";
 import {
   checkLastUse,
   checkLeases,
+  checkOnce,
   checkOneOwnerStays,
   checkOneRotationWins,
   checkOneSetUpWins,
@@ -21,7 +23,7 @@ import {
   someSetUp,
   sum,
 } from "./checks.ts";
-import { checkLeasesSurvive, expectStored, startWritingProcess } from "./durability.ts";
+import { checkLeasesSurvive, expectStored, startRecordingProcess, startWritingProcess } from "./durability.ts";
 import {
   after,
   everyToken,
@@ -30,6 +32,7 @@ import {
   someLeaseRequest,
   someMembership,
   someOrganization,
+  someRecord,
   someSession,
   someSigningKey,
   someToken,
@@ -265,6 +268,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
         expect(await storage.getSession(id)).toBeUndefined();
       }
       expect(await storage.findTokenByFingerprint(someFingerprint())).toBeUndefined();
+      expect(await storage.findRecordedCall(someFingerprint(), NOW)).toBeUndefined();
       expect(await storage.listSigningKeys()).toEqual([]);
     });
 
@@ -316,11 +320,11 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       expect(await storage.isEmpty()).toBe(false);
     });
 
-    it("O1: stores an organization, and refuses an id that is taken", async () => {
+    it("O1: stores an organization and answers it, and refuses an id that is taken", async () => {
       await using subject = await openSubject();
       const { storage } = subject;
       const organization = someOrganization();
-      await storage.createOrganization(organization);
+      expect(await storage.createOrganization(organization)).toEqual(organization);
       await expectKind(storage.createOrganization(someOrganization({ id: organization.id })), "already_exists");
       expect(await storage.getOrganization(organization.id)).toEqual(organization);
     });
@@ -953,6 +957,182 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       expect(await storage.readWindow(last.tokenId, last.windowStart)).toBe(1);
     });
 
+    it("I1: a record and its change are stored together, or neither is", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const stored = someToken({ organizationId });
+      const record = someRecord();
+      const token = await storage.createToken(stored, record);
+      {
+        await using _blocked = await subject.blockWrites();
+        const [refused, refusedRecord] = [someToken({ organizationId }), someRecord()];
+        await expectKind(storage.createToken(refused, refusedRecord), "unavailable");
+        expect(await storage.findRecordedCall(refusedRecord.keyHash, NOW)).toBeUndefined();
+      }
+      const reopened = await subject.reopen();
+      expect(await reopened.listTokens(everyToken(organizationId))).toEqual([token]);
+      expect((await reopened.findRecordedCall(record.keyHash, NOW))?.requestHash).toEqual(record.requestHash);
+    });
+
+    it("I1: after the process was killed there is a record for each change, and none more", async () => {
+      await using subject = await openSubject();
+      const { id } = await subject.storage.createOrganization(someOrganization());
+      await subject.storage.close();
+      await using recording = startRecordingProcess(subject.location, id);
+      await recording.acknowledged(50);
+      const acknowledged = await recording.kill();
+      const storage = await subject.reopen();
+      const tokens = await storage.listTokens(everyToken(id, { limit: 100_000 }));
+      expect(tokens.length).toBeGreaterThanOrEqual(acknowledged.length);
+      // The child named each token after its record's key.
+      for (const { name } of tokens)
+        expect(await storage.findRecordedCall(Buffer.from(name, "hex"), NOW)).toBeDefined();
+      expect(await storage.sweepRecordedCalls(after(60_000), 100_000)).toBe(tokens.length);
+    });
+
+    it("I2: of several with one key at once exactly one changes something", async () => {
+      await using subject = await openSubject();
+      await checkOnce(subject.storage);
+    });
+
+    it("I2: every write that takes a record refuses a key that is there, before all else, and changes nothing", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const record = someRecord();
+      const ids = await someMember(storage, "owner");
+      const { organizationId, userId } = ids;
+      const organization = await storage.getOrganization(organizationId);
+      await storage.setPlan(organizationId, "free", record);
+      const token = await storage.createToken(someToken({ organizationId, profile: SERVICE_PROFILE_ID }));
+      const member = await storage.listMembers(organizationId, undefined, 10);
+      const [created, added] = [someOrganization(), someUser()];
+      const twin = { ...someRecord(), keyHash: record.keyHash };
+      for (const [name, write] of Object.entries({
+        ...recordedWrites(storage, { ...ids, tokenId: token.id, organization: created, user: added }),
+        // Each would be refused for another reason too.
+        "a taken id": (again: IdempotencyRecord) =>
+          storage.createOrganization(someOrganization({ id: organizationId }), again),
+        "the last owner": (again: IdempotencyRecord) => storage.removeMember(organizationId, userId, again),
+        "somebody unknown": (again: IdempotencyRecord) => storage.removeMember(organizationId, randomUUID(), again),
+      })) {
+        const error = await expectKind(write(twin), "already_exists", name);
+        expect(error.reason, name).toBe("idempotency_key_reused");
+        expectPublic(error, organizationId);
+      }
+      expect(await storage.getOrganization(organizationId)).toEqual(organization);
+      expect(await storage.getOrganization(created.id)).toBeUndefined();
+      expect(await storage.getUser(added.id)).toBeUndefined();
+      expect(await storage.listMembers(organizationId, undefined, 10)).toEqual(member);
+      expect(await storage.listTokens(everyToken(organizationId))).toEqual([token]);
+      expect((await storage.findRecordedCall(record.keyHash, NOW))?.requestHash).toEqual(record.requestHash);
+    });
+
+    it("I2: a record whose time is over, to the millisecond, makes way for the next", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const first = someRecord({ expiresAt: after(100) });
+      await storage.setPlan(organizationId, "pro", first);
+      const early = someRecord({ keyHash: first.keyHash, createdAt: after(99), expiresAt: after(199) });
+      await expectKind(storage.setPlan(organizationId, "free", early), "already_exists");
+      const next = someRecord({ keyHash: first.keyHash, createdAt: after(100), expiresAt: after(200) });
+      expect(await storage.setPlan(organizationId, "free", next)).toMatchObject({ plan: "free" });
+      expect((await storage.findRecordedCall(first.keyHash, after(100)))?.requestHash).toEqual(next.requestHash);
+    });
+
+    it("I3: a write that is refused, or finds nothing to change, stores no record", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId, userId } = await someMember(storage, "owner");
+      const token = someToken({ organizationId });
+      await storage.createToken(token);
+      const refused: Record<string, (record: IdempotencyRecord) => Promise<unknown>> = {
+        "a taken organization": (record) =>
+          storage.createOrganization(someOrganization({ id: organizationId }), record),
+        "a taken token": (record) => storage.createToken(token, record),
+        "an organization with tokens": (record) => storage.setProfile(organizationId, "plane", "pro", record),
+        "the last owner's role": (record) => storage.setMemberRole(organizationId, userId, "member", record),
+        "the last owner": (record) => storage.removeMember(organizationId, userId, record),
+        "a member already": (record) =>
+          storage.addMember(someMembership({ organizationId, userId }), someUser({ id: userId }), record),
+      };
+      for (const [name, write] of Object.entries(refused)) {
+        const record = someRecord();
+        await expect(write(record), name).rejects.toBeInstanceOf(AppError);
+        expect(await storage.findRecordedCall(record.keyHash, NOW), name).toBeUndefined();
+      }
+      const pointless: Record<string, (record: IdempotencyRecord) => Promise<unknown>> = {
+        setPlan: (record) => storage.setPlan(randomUUID(), "pro", record),
+        setProfile: (record) => storage.setProfile(randomUUID(), "plane", "pro", record),
+        setMemberRole: (record) => storage.setMemberRole(organizationId, randomUUID(), "owner", record),
+        removeMember: (record) => storage.removeMember(organizationId, randomUUID(), record),
+        revokeToken: (record) => storage.revokeToken(randomUUID(), NOW, "usr_someone", record),
+      };
+      for (const [name, write] of Object.entries(pointless)) {
+        const record = someRecord();
+        expect(await write(record), name).toBe(name === "removeMember" ? false : undefined);
+        expect(await storage.findRecordedCall(record.keyHash, NOW), name).toBeUndefined();
+      }
+    });
+
+    it("I4: reads the record with this exact hash, while its time isn't over", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const [one, other] = [someRecord({ expiresAt: after(100) }), someRecord()];
+      await storage.createOrganization(someOrganization(), one);
+      await storage.createOrganization(someOrganization(), other);
+      expect((await storage.findRecordedCall(one.keyHash, after(99)))?.requestHash).toEqual(one.requestHash);
+      expect((await storage.findRecordedCall(other.keyHash, after(100)))?.requestHash).toEqual(other.requestHash);
+      expect(await storage.findRecordedCall(one.keyHash, after(100))).toBeUndefined();
+      expect(await storage.findRecordedCall(one.keyHash, after(1e9))).toBeUndefined();
+      for (const hash of [one.keyHash.subarray(0, 31), one.keyHash.toReversed(), new Uint8Array(0), one.requestHash]) {
+        expect(await storage.findRecordedCall(hash, NOW)).toBeUndefined();
+      }
+    });
+
+    it("I5: the answer of every write opens with the record's key to what it was then", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const ids = await someMember(storage, "owner");
+      const token = await storage.createToken(someToken({ ...ids, profile: SERVICE_PROFILE_ID }));
+      const confidential = { secret: "wp_0123", at: NOW, nothing: undefined };
+      const answers = new Map<IdempotencyRecord, unknown>();
+      const organization = someOrganization();
+      for (const write of Object.values(
+        recordedWrites(storage, { ...ids, tokenId: token.id, organization, user: someUser() }),
+      )) {
+        const record = someRecord({ confidential });
+        answers.set(record, await write(record));
+      }
+      expect(answers.size).toBe(8);
+      await storage.setPlan(ids.organizationId, "another");
+      for (const [{ keyHash, sealing }, result] of answers) {
+        const { sealedAnswer = new Uint8Array(0) } = (await storage.findRecordedCall(keyHash, NOW)) ?? {};
+        expect(openAnswer(sealing.key, sealedAnswer)).toStrictEqual({ result, confidential });
+        expect(() => openAnswer(someFingerprint(), sealedAnswer)).toThrow("unable to authenticate");
+        const flipped = sealedAnswer.with(20, (sealedAnswer[20] ?? 0) ^ 1);
+        expect(() => openAnswer(sealing.key, flipped)).toThrow("unable to authenticate");
+      }
+    });
+
+    it("I6: forgets the records whose time is over, the longest gone first, up to the limit", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const records = [0, 10, 20, 30, 40].map((end) => someRecord({ createdAt: after(-50), expiresAt: after(end) }));
+      for (const record of records) await storage.createOrganization(someOrganization(), record);
+      const kept = async () => {
+        const found = await Promise.all(records.map(({ keyHash }) => storage.findRecordedCall(keyHash, after(-1))));
+        return found.map((one) => one !== undefined);
+      };
+      expect(await storage.sweepRecordedCalls(after(-1), 10)).toBe(0);
+      expect(await storage.sweepRecordedCalls(after(30), 3)).toBe(3);
+      expect(await kept()).toEqual([false, false, false, true, true]);
+      expect(await storage.sweepRecordedCalls(after(30), 3)).toBe(1);
+      expect(await storage.sweepRecordedCalls(after(30), 3)).toBe(0);
+      expect(await kept()).toEqual([false, false, false, false, true]);
+    });
+
     it("R1: stores a session with its first refresh token, and refuses a user that doesn't exist", async () => {
       await using subject = await openSubject();
       const { storage } = subject;
@@ -1203,6 +1383,7 @@ function reads(storage: Storage): Record<string, () => Promise<unknown>> {
     findTokenByFingerprint: () => storage.findTokenByFingerprint(someFingerprint()),
     listTokens: () => storage.listTokens(everyToken(randomUUID())),
     readWindow: () => storage.readWindow(randomUUID(), NOW),
+    findRecordedCall: () => storage.findRecordedCall(someFingerprint(), NOW),
     getSession: () => storage.getSession(randomUUID()),
     listSigningKeys: () => storage.listSigningKeys(),
     ping: () => storage.ping(),
@@ -1228,10 +1409,40 @@ function writes(storage: Storage): Record<string, () => Promise<unknown>> {
     takeLease: () => storage.takeLease(someLeaseRequest()),
     returnLeases: () => storage.returnLeases([]),
     sweepWindows: () => storage.sweepWindows(NOW, 1),
+    sweepRecordedCalls: () => storage.sweepRecordedCalls(NOW, 1),
     createSession: () => storage.createSession(someSession(ids), someFingerprint()),
     rotateRefreshToken: () =>
       storage.rotateRefreshToken({ presented: someFingerprint(), next: someFingerprint(), now: NOW }),
     ensureSigningKey: () => storage.ensureSigningKey(someSigningKey()),
+  };
+}
+
+/** A call of every write that takes a record, each of which changes something. The owner stays. */
+function recordedWrites(
+  storage: Storage,
+  {
+    organizationId,
+    tokenId,
+    organization,
+    user,
+  }: {
+    readonly organizationId: string;
+    readonly tokenId: string;
+    readonly organization: Organization;
+    readonly user: User;
+  },
+): Record<string, (record: IdempotencyRecord) => Promise<unknown>> {
+  const membership = { organizationId, role: "admin", createdAt: after(1) } as const;
+  return {
+    createOrganization: (record) => storage.createOrganization(organization, record),
+    setPlan: (record) => storage.setPlan(organizationId, "pro", record),
+    setProfile: (record) => storage.setProfile(organizationId, "plane", "pro", record),
+    addMember: (record) => storage.addMember(membership, user, record),
+    setMemberRole: (record) => storage.setMemberRole(organizationId, user.id, "member", record),
+    removeMember: (record) => storage.removeMember(organizationId, user.id, record),
+    createToken: (record) =>
+      storage.createToken(someToken({ organizationId, profile: SERVICE_PROFILE_ID, expiresAt: after(5) }), record),
+    revokeToken: (record) => storage.revokeToken(tokenId, after(2), "usr_someone", record),
   };
 }
 

@@ -2,6 +2,7 @@
 import type Database from "better-sqlite3";
 import type { Member, Membership, Organization, Session, SigningKey, Token, User } from "../../domain/entities.ts";
 import { AppError } from "../../domain/errors.ts";
+import { type IdempotencyRecord, idempotencyKeyReused, sealAnswer } from "../../domain/idempotency.ts";
 import type { Id } from "../../domain/ids.ts";
 import { SERVICE_PROFILE_ID } from "../../domain/profile.ts";
 import type { Role } from "../../domain/roles.ts";
@@ -22,6 +23,7 @@ import {
   membershipRow,
   type OrganizationRow,
   organizationRow,
+  type RecordedCallRow,
   type SessionRow,
   type SigningKeyRow,
   sessionRow,
@@ -64,6 +66,11 @@ interface RoleChange extends MemberKey {
 
 interface WindowSweep {
   readonly endedBefore: Date;
+  readonly limit: number;
+}
+
+interface RecordSweep {
+  readonly now: Date;
   readonly limit: number;
 }
 
@@ -199,6 +206,23 @@ export function prepareWrites(connection: Database.Database) {
       )
     `),
 
+    hasRecordedCall: connection
+      .prepare<{ keyHash: Uint8Array; now: number }, number>(
+        "SELECT EXISTS (SELECT 1 FROM recorded_calls WHERE key_hash = @keyHash AND expires_at > @now)",
+      )
+      .pluck(),
+
+    // One whose time is over may not be swept yet.
+    putRecordedCall: connection.prepare<RecordedCallRow & { key_hash: Uint8Array; expires_at: number }>(`
+      REPLACE INTO recorded_calls (key_hash, request_hash, sealed_answer, expires_at)
+      VALUES (@key_hash, @request_hash, @sealed_answer, @expires_at)
+    `),
+
+    sweepRecordedCalls: connection.prepare<{ now: number; limit: number }>(`
+      DELETE FROM recorded_calls
+      WHERE key_hash IN (SELECT key_hash FROM recorded_calls WHERE expires_at <= @now ORDER BY expires_at LIMIT @limit)
+    `),
+
     insertSession: connection.prepare<SessionRow>(`
       INSERT INTO sessions (id, user_id, organization_id, created_at, expires_at, ended_at)
       VALUES (@id, @user_id, @organization_id, @created_at, @expires_at, @ended_at)
@@ -242,8 +266,9 @@ const commands = {
     return true;
   },
 
-  createOrganization(writes: Writes, organization: Organization): void {
+  createOrganization(writes: Writes, organization: Organization): Organization {
     writes.insertOrganization.run(organizationRow(organization));
+    return organization;
   },
 
   setPlan(writes: Writes, change: PlanChange): Organization | undefined {
@@ -337,6 +362,10 @@ const commands = {
     return writes.sweepWindows.run({ endedBefore: toMillis(endedBefore), limit }).changes;
   },
 
+  sweepRecordedCalls(writes: Writes, { now, limit }: RecordSweep): number {
+    return writes.sweepRecordedCalls.run({ now: toMillis(now), limit }).changes;
+  },
+
   createSession(writes: Writes, { session, refreshFingerprint }: NewSession): void {
     writes.insertSession.run(sessionRow(session));
     writes.insertRefreshToken.run(refreshFingerprint, session.id);
@@ -371,6 +400,21 @@ export function runCommand(writes: Writes, name: CommandName, input: unknown): u
   // The sender's types tie name and input together; across the threads TypeScript can't see it.
   const command = commands[name] as (writes: Writes, input: unknown) => unknown;
   return command(writes, input);
+}
+
+/** Runs one command by its name, and stores what it answered; throws when that was done before. */
+export function runOnce(writes: Writes, name: CommandName, input: unknown, record: IdempotencyRecord): unknown {
+  const { keyHash, requestHash, createdAt, expiresAt } = record;
+  if (writes.hasRecordedCall.get({ keyHash, now: toMillis(createdAt) }) === 1) throw idempotencyKeyReused();
+  const result = runCommand(writes, name, input);
+  if (result === undefined || result === false) return result;
+  writes.putRecordedCall.run({
+    key_hash: keyHash,
+    request_hash: requestHash,
+    sealed_answer: sealAnswer(record, result),
+    expires_at: toMillis(expiresAt),
+  });
+  return result;
 }
 
 function storedMember(writes: Writes, key: MemberKey): Member {

@@ -1,12 +1,13 @@
 /** Turns what SQLite and the file system say into the service's own errors. */
 import Database from "better-sqlite3";
-import { AppError, type ErrorKind } from "../../domain/errors.ts";
+import { AppError, type ErrorKind, type ErrorReason } from "../../domain/errors.ts";
 import { StartError } from "../../domain/start-error.ts";
 
 /** An error on its way from the writer thread: structured clone keeps no classes. */
 export interface SentError {
   readonly kind: ErrorKind;
   readonly message: string;
+  readonly reason?: ErrorReason | undefined;
   /** What the driver said. For the log only. */
   readonly detail: string;
 }
@@ -19,7 +20,10 @@ export function readError(error: unknown): AppError {
 
 /** The failure of one command, in terms of the port. */
 export function toCommandError(error: unknown): SentError {
-  if (error instanceof AppError) return { kind: error.kind, message: error.message, detail: error.message };
+  if (error instanceof AppError) {
+    const { kind, message, reason } = error;
+    return { kind, message, reason, detail: message };
+  }
   switch (codeOf(error)) {
     case "SQLITE_CONSTRAINT_PRIMARYKEY":
     case "SQLITE_CONSTRAINT_UNIQUE":
@@ -44,8 +48,8 @@ export function toTransactionError(error: unknown): SentError {
   return { kind: "unavailable", message: "The database can't be written at the moment.", detail: describe(error) };
 }
 
-export function fromSentError({ kind, message, detail }: SentError): AppError {
-  return new AppError(kind, message, { cause: new Error(detail) });
+export function fromSentError({ kind, message, reason, detail }: SentError): AppError {
+  return new AppError(kind, message, { ...(reason === undefined ? {} : { reason }), cause: new Error(detail) });
 }
 
 /** The driver's own words, for the log. */

@@ -1,6 +1,6 @@
 /** Runs many commands in one transaction, so that they share the price of making it durable. */
 import type Database from "better-sqlite3";
-import { prepareWrites, runCommand } from "./commands.ts";
+import { prepareWrites, runCommand, runOnce } from "./commands.ts";
 import { toCommandError, toTransactionError } from "./errors.ts";
 import type { CommandReply, CommandRequest } from "./messages.ts";
 
@@ -21,10 +21,10 @@ export function groupCommitter(connection: Database.Database): CommitGroup {
   const release = connection.prepare("RELEASE command");
   const undo = connection.prepare("ROLLBACK TO command");
 
-  function runAlone({ id, name, input }: CommandRequest): CommandReply {
+  function runAlone({ id, name, input, record }: CommandRequest): CommandReply {
     savepoint.run();
     try {
-      const value = runCommand(writes, name, input);
+      const value = record === undefined ? runCommand(writes, name, input) : runOnce(writes, name, input, record);
       release.run();
       return { id, ok: true, value };
     } catch (error) {

@@ -1,4 +1,5 @@
 /** What the main thread and the writer thread say to each other. */
+import type { IdempotencyRecord } from "../../domain/idempotency.ts";
 import type { CommandName } from "./commands.ts";
 import type { SentError } from "./errors.ts";
 
@@ -14,6 +15,8 @@ export interface CommandRequest {
   readonly id: number;
   readonly name: CommandName;
   readonly input: unknown;
+  /** Of the call that the command is for, where it may be repeated. */
+  readonly record?: IdempotencyRecord | undefined;
 }
 
 export type ToWriterThread =

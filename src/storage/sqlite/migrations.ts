@@ -5,6 +5,7 @@ import { StartError } from "../../domain/start-error.ts";
 import { type ConnectionOptions, openBareConnection, openWriteConnection } from "./connection.ts";
 import { initialSchema } from "./migrations/0001-initial-schema.ts";
 import { membersAndRateWindows } from "./migrations/0002-members-and-rate-windows.ts";
+import { recordedCalls } from "./migrations/0003-recorded-calls.ts";
 
 export interface Migration {
   readonly name: string;
@@ -12,7 +13,7 @@ export interface Migration {
 }
 
 /** Version 1 is the first. */
-const MIGRATIONS: readonly Migration[] = [initialSchema, membersAndRateWindows];
+const MIGRATIONS: readonly Migration[] = [initialSchema, membersAndRateWindows, recordedCalls];
 
 /** "LTCH": marks a SQLite file as Latchkey's. */
 const APPLICATION_ID = 0x4c_54_43_48;

@@ -5,6 +5,7 @@ import {
   type MemberRow,
   type MembershipRow,
   type OrganizationRow,
+  type RecordedCallRow,
   type SessionRow,
   type SigningKeyRow,
   TOKEN_COLUMNS,
@@ -111,6 +112,10 @@ export function prepareReads(connection: Database.Database) {
         "SELECT taken FROM rate_windows WHERE token_id = ? AND window_start = ?",
       )
       .pluck(),
+
+    findRecordedCall: connection.prepare<[keyHash: Uint8Array, now: number], RecordedCallRow>(
+      "SELECT request_hash, sealed_answer FROM recorded_calls WHERE key_hash = ? AND expires_at > ?",
+    ),
 
     getSession: connection.prepare<[id: string], SessionRow>("SELECT * FROM sessions WHERE id = ?"),
 

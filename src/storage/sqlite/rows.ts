@@ -1,6 +1,7 @@
 /** Rows of the database to entities of the domain, and back. */
 import type { TokenRecord } from "../../domain/decision.ts";
 import type { Member, Membership, Organization, Session, SigningKey, Token, User } from "../../domain/entities.ts";
+import type { RecordedCall } from "../../domain/idempotency.ts";
 import type { Role } from "../../domain/roles.ts";
 
 export interface OrganizationRow {
@@ -71,6 +72,12 @@ export interface SessionRow {
   readonly created_at: number;
   readonly expires_at: number;
   readonly ended_at: number | null;
+}
+
+/** What is read of a recorded call. */
+export interface RecordedCallRow {
+  readonly request_hash: Uint8Array;
+  readonly sealed_answer: Uint8Array;
 }
 
 export interface SigningKeyRow {
@@ -269,6 +276,10 @@ export function sessionRow(session: Session): SessionRow {
     expires_at: toMillis(session.expiresAt),
     ended_at: toOptionalMillis(session.endedAt),
   };
+}
+
+export function toRecordedCall(row: RecordedCallRow): RecordedCall {
+  return { requestHash: new Uint8Array(row.request_hash), sealedAnswer: new Uint8Array(row.sealed_answer) };
 }
 
 export function toSigningKey(row: SigningKeyRow): SigningKey {

@@ -2,6 +2,7 @@
 import type { TokenRecord } from "../../domain/decision.ts";
 import type { Member, Membership, Organization, Session, SigningKey, Token, User } from "../../domain/entities.ts";
 import { AppError } from "../../domain/errors.ts";
+import type { IdempotencyRecord, RecordedCall } from "../../domain/idempotency.ts";
 import type { Id } from "../../domain/ids.ts";
 import type { Logger } from "../../domain/logger.ts";
 import type { Role } from "../../domain/roles.ts";
@@ -30,6 +31,7 @@ import {
   toMembership,
   toMillis,
   toOrganization,
+  toRecordedCall,
   toSession,
   toSigningKey,
   toToken,
@@ -101,8 +103,8 @@ class SqliteStorage implements Storage {
     return this.#read(({ isEmpty }) => isEmpty.get() === 1);
   }
 
-  createOrganization(organization: Organization): Promise<void> {
-    return this.#write("createOrganization", organization);
+  createOrganization(organization: Organization, record?: IdempotencyRecord): Promise<Organization> {
+    return this.#write("createOrganization", organization, record);
   }
 
   async getOrganization(id: Id): Promise<Organization | undefined> {
@@ -118,12 +120,12 @@ class SqliteStorage implements Storage {
     return this.#read(({ listOrganizations }) => listOrganizations.all(parameters).map(toOrganization));
   }
 
-  setPlan(id: Id, plan: string): Promise<Organization | undefined> {
-    return this.#write("setPlan", { id, plan });
+  setPlan(id: Id, plan: string, record?: IdempotencyRecord): Promise<Organization | undefined> {
+    return this.#write("setPlan", { id, plan }, record);
   }
 
-  setProfile(id: Id, profile: string, plan: string): Promise<Organization | undefined> {
-    return this.#write("setProfile", { id, profile, plan });
+  setProfile(id: Id, profile: string, plan: string, record?: IdempotencyRecord): Promise<Organization | undefined> {
+    return this.#write("setProfile", { id, profile, plan }, record);
   }
 
   createUser(user: User): Promise<void> {
@@ -142,16 +144,16 @@ class SqliteStorage implements Storage {
     return this.#write("putMembership", membership);
   }
 
-  addMember(membership: Omit<Membership, "userId">, user: User): Promise<Member> {
-    return this.#write("addMember", { membership, user });
+  addMember(membership: Omit<Membership, "userId">, user: User, record?: IdempotencyRecord): Promise<Member> {
+    return this.#write("addMember", { membership, user }, record);
   }
 
-  setMemberRole(organizationId: Id, userId: Id, role: Role): Promise<Member | undefined> {
-    return this.#write("setMemberRole", { organizationId, userId, role });
+  setMemberRole(organizationId: Id, userId: Id, role: Role, record?: IdempotencyRecord): Promise<Member | undefined> {
+    return this.#write("setMemberRole", { organizationId, userId, role }, record);
   }
 
-  removeMember(organizationId: Id, userId: Id): Promise<boolean> {
-    return this.#write("removeMember", { organizationId, userId });
+  removeMember(organizationId: Id, userId: Id, record?: IdempotencyRecord): Promise<boolean> {
+    return this.#write("removeMember", { organizationId, userId }, record);
   }
 
   async listMembers(organizationId: Id, after: Position | undefined, limit: number): Promise<readonly Member[]> {
@@ -172,8 +174,8 @@ class SqliteStorage implements Storage {
     return this.#read(({ listMembershipsOfUser }) => listMembershipsOfUser.all(userId).map(toMembership));
   }
 
-  createToken(token: NewToken): Promise<Token> {
-    return this.#write("createToken", compactToken(token));
+  createToken(token: NewToken, record?: IdempotencyRecord): Promise<Token> {
+    return this.#write("createToken", compactToken(token), record);
   }
 
   async getToken(id: Id): Promise<Token | undefined> {
@@ -204,8 +206,8 @@ class SqliteStorage implements Storage {
     );
   }
 
-  revokeToken(id: Id, revokedAt: Date, revokedBy: string): Promise<Token | undefined> {
-    return this.#write("revokeToken", { id, revokedAt, revokedBy });
+  revokeToken(id: Id, revokedAt: Date, revokedBy: string, record?: IdempotencyRecord): Promise<Token | undefined> {
+    return this.#write("revokeToken", { id, revokedAt, revokedBy }, record);
   }
 
   recordUses(uses: readonly TokenUse[]): Promise<void> {
@@ -226,6 +228,14 @@ class SqliteStorage implements Storage {
 
   sweepWindows(endedBefore: Date, limit: number): Promise<number> {
     return this.#write("sweepWindows", { endedBefore, limit });
+  }
+
+  async findRecordedCall(keyHash: Uint8Array, now: Date): Promise<RecordedCall | undefined> {
+    return this.#read(({ findRecordedCall }) => map(findRecordedCall.get(keyHash, toMillis(now)), toRecordedCall));
+  }
+
+  sweepRecordedCalls(now: Date, limit: number): Promise<number> {
+    return this.#write("sweepRecordedCalls", { now, limit });
   }
 
   createSession(session: Session, refreshFingerprint: Uint8Array): Promise<void> {
@@ -258,9 +268,13 @@ class SqliteStorage implements Storage {
     return this.#closing;
   }
 
-  async #write<Name extends CommandName>(name: Name, input: CommandInput<Name>): Promise<CommandResult<Name>> {
+  async #write<Name extends CommandName>(
+    name: Name,
+    input: CommandInput<Name>,
+    record?: IdempotencyRecord,
+  ): Promise<CommandResult<Name>> {
     this.#assertOpen();
-    return this.#writer.execute(name, input);
+    return this.#writer.execute(name, input, record && compactRecord(record));
   }
 
   #read<Result>(query: (reads: Reads) => Result): Result {
@@ -283,6 +297,16 @@ function map<Row, Entity>(row: Row | undefined, toEntity: (row: Row) => Entity):
 
 function compactToken({ token, fingerprint }: NewToken): NewToken {
   return { token, fingerprint: compact(fingerprint) };
+}
+
+function compactRecord(record: IdempotencyRecord): IdempotencyRecord {
+  const { keyHash, requestHash, sealing } = record;
+  return {
+    ...record,
+    keyHash: compact(keyHash),
+    requestHash: compact(requestHash),
+    sealing: { key: compact(sealing.key), nonce: compact(sealing.nonce) },
+  };
 }
 
 // A view is sent with all the memory that it looks at, and a small Buffer shares its memory with others.

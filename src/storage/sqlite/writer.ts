@@ -1,6 +1,7 @@
 /** The main thread's end of the writer thread: sends commands, and keeps the thread alive. */
 import { Worker } from "node:worker_threads";
 import { AppError } from "../../domain/errors.ts";
+import type { IdempotencyRecord } from "../../domain/idempotency.ts";
 import type { Logger } from "../../domain/logger.ts";
 import type { CommandInput, CommandName, CommandResult } from "./commands.ts";
 import { fromSentError } from "./errors.ts";
@@ -46,12 +47,16 @@ export class Writer {
    * Runs a command and answers when it is durable. Rejects with `unavailable` when the thread is down or
    * too much is waiting. The input is copied before this returns.
    */
-  execute<Name extends CommandName>(name: Name, input: CommandInput<Name>): Promise<CommandResult<Name>> {
+  execute<Name extends CommandName>(
+    name: Name,
+    input: CommandInput<Name>,
+    record?: IdempotencyRecord,
+  ): Promise<CommandResult<Name>> {
     return new Promise<unknown>((resolve, reject) => {
       if (this.#thread === undefined || !this.#isReady) throw notWritable(new Error("the writer thread is down"));
       if (this.#waiting.size >= MAX_WAITING) throw new AppError("unavailable", "Too many writes are waiting.");
       const id = ++this.#lastId;
-      this.#thread.postMessage({ kind: "command", id, name, input } satisfies ToWriterThread);
+      this.#thread.postMessage({ kind: "command", id, name, input, record } satisfies ToWriterThread);
       this.#waiting.set(id, { resolve, reject });
     }) as Promise<CommandResult<Name>>;
   }
