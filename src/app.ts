@@ -25,6 +25,7 @@ import { createSealer, type Sealer } from "./security/sealer.ts";
 import { openSqliteStorage } from "./storage/sqlite/sqlite-storage.ts";
 import { authenticate } from "./usecases/authenticate.ts";
 import { RateLimiter } from "./usecases/rate-limiter.ts";
+import { RecordedCallsSweeper } from "./usecases/recorded-calls-sweeper.ts";
 import { type FirstCredentials, type SetUpInput, setUp } from "./usecases/set-up.ts";
 import { UsageRecorder } from "./usecases/usage-recorder.ts";
 
@@ -132,6 +133,8 @@ export async function startApp(deployment: Deployment): Promise<App> {
   parts.defer(() => usage.stop());
   const rateLimiter = new RateLimiter({ storage, clock, logger });
   parts.defer(() => rateLimiter.stop());
+  const sweeper = new RecordedCallsSweeper(storage, clock, logger);
+  parts.defer(() => sweeper.stop());
 
   const services = createServices({
     ...deployment,

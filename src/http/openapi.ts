@@ -59,6 +59,7 @@ function operation(profile: Profile, route: RestRoute, examples: Examples): Json
     "unauthenticated",
     ...(isOpen ? [] : (["permission_denied"] as const)),
     ...(route.variables.length > 0 ? (["not_found"] as const) : []),
+    ...(takesIdempotencyKey(route) ? (["already_exists"] as const) : []),
     ...COMMON_FAILURES,
   ];
   const responses = failures.map((kind): [string, JsonObject] => {
@@ -98,6 +99,7 @@ const FAILURE_TEXTS: Readonly<Partial<Record<ErrorKind, string>>> = {
   unauthenticated: "The credential is missing or doesn't work",
   permission_denied: "Not allowed; the message says what is needed",
   not_found: "No such thing, or somebody else's",
+  already_exists: "The idempotency key was used for another request",
   rate_limited: "Over the rate limit",
   internal: "Something went wrong here",
   unavailable: "Try again in a moment",
@@ -160,16 +162,19 @@ function queryParameters(profile: Profile, route: RestRoute): readonly JsonObjec
     }));
 }
 
-function headerParameters({ requiresIdempotencyKey }: Profile, { method }: RestRoute): readonly JsonObject[] {
-  const field = method.input.field["idempotencyKey"];
-  if (field === undefined) return [];
+function takesIdempotencyKey({ method }: RestRoute): boolean {
+  return method.input.field["idempotencyKey"] !== undefined;
+}
+
+function headerParameters({ requiresIdempotencyKey }: Profile, route: RestRoute): readonly JsonObject[] {
+  if (!takesIdempotencyKey(route)) return [];
   return [
     {
       name: "Idempotency-Key",
       in: "header",
       required: requiresIdempotencyKey,
-      description: "Makes a retry safe.",
-      schema: { type: "string", maxLength: 255 },
+      description: "Makes a retry safe: for 24 h the same request with the same key gets the same answer.",
+      schema: { type: "string", maxLength: 255, pattern: "^[!-~]*$" },
     },
   ];
 }

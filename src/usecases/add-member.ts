@@ -1,23 +1,19 @@
 /** Makes a person a member of an organization. */
 import type { Caller } from "../domain/caller.ts";
-import type { Clock, Entropy } from "../domain/clock.ts";
 import type { Member, User } from "../domain/entities.ts";
 import { type FieldViolation, invalidArgument } from "../domain/errors.ts";
 import { uuidV7 } from "../domain/ids.ts";
 import type { PasswordHasher } from "../domain/passwords.ts";
 import type { Role } from "../domain/roles.ts";
-import type { Storage } from "../domain/storage.ts";
+import { type Attempt, type IdempotencyDeps, once } from "./idempotency.ts";
 import { explainRefusal, findOrganization, requireMemberManager } from "./organization-access.ts";
 import { normalizeEmail } from "./sign-in.ts";
 
 /** As base64url these are 24 characters. */
 const INITIAL_PASSWORD_BYTES = 18;
 
-export interface AddMemberDeps {
-  readonly storage: Storage;
+export interface AddMemberDeps extends IdempotencyDeps {
   readonly passwords: PasswordHasher;
-  readonly clock: Clock;
-  readonly entropy: Entropy;
 }
 
 /** What is known of a person whose account is made; it changes nothing of an account that is there. */
@@ -28,11 +24,12 @@ export interface AddMemberInput extends Particulars {
   readonly organizationId: string;
   readonly email: string;
   readonly role: Role;
+  readonly attempt: Attempt | undefined;
 }
 
 export interface AddedMember {
   readonly member: Member;
-  /** Password of the account that was made, which is kept nowhere; undefined for somebody who had one. */
+  /** Password of the account that was made, which is kept nowhere, unless sealed for a retry; undefined for somebody who had one. */
   readonly initialPassword: string | undefined;
 }
 
@@ -41,25 +38,33 @@ export interface AddedMember {
  * an account keeps it as it is.
  *
  * @throws AppError: `permission_denied`, `not_found`, `invalid_argument`, `already_exists` for somebody who
- *   is a member.
+ *   is a member, and for an idempotency key that served another request.
  */
 export async function addMember(deps: AddMemberDeps, caller: Caller, input: AddMemberInput): Promise<AddedMember> {
   const { storage, clock } = deps;
   const { id: organizationId } = await findOrganization(deps, caller, "organizations:write", input.organizationId);
   requireMemberManager(caller, [input.role]);
-  const violations = findViolations(input);
-  if (violations.length > 0) throw invalidArgument(...violations);
-  const email = normalizeEmail(input.email);
-  const known = await storage.findUserByEmail(email);
-  const account = known === undefined ? await makeAccount(deps, email, input) : { user: known, password: undefined };
-  const member = await explainRefusal(
-    storage.addMember({ organizationId, role: input.role, createdAt: new Date(clock()) }, account.user),
-    "already_exists",
-    "This person is a member of the organization already.",
-  );
+  const { result, confidential } = await once(deps, caller, input.attempt, async () => {
+    const violations = findViolations(input);
+    if (violations.length > 0) throw invalidArgument(...violations);
+    const email = normalizeEmail(input.email);
+    const known = await storage.findUserByEmail(email);
+    const { user, password } =
+      known === undefined ? await makeAccount(deps, email, input) : { user: known, password: undefined };
+    const membership = { organizationId, role: input.role, createdAt: new Date(clock()) };
+    return {
+      confidential: { userId: user.id, password },
+      write: (record) =>
+        explainRefusal(
+          storage.addMember(membership, user, record),
+          "already_exists",
+          "This person is a member of the organization already.",
+        ),
+    };
+  });
   // Somebody else may have made the account since it was looked up; then this password opens nothing.
-  const isOurs = member.user.id === account.user.id;
-  return { member, initialPassword: isOurs ? account.password : undefined };
+  const isOurs = result.user.id === confidential.userId;
+  return { member: result, initialPassword: isOurs ? confidential.password : undefined };
 }
 
 async function makeAccount(

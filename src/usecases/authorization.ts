@@ -6,6 +6,7 @@ import { fromAnyId, type Id } from "../domain/ids.ts";
 import { type Managers, type Profile, type Profiles, planOf, SERVICE_PROFILE_ID, typeOf } from "../domain/profile.ts";
 import type { ServiceScope } from "../domain/scopes.ts";
 import type { Storage } from "../domain/storage.ts";
+import type { Attempt } from "./idempotency.ts";
 
 type ServiceCaller = Extract<Caller, { kind: "service" }>;
 
@@ -100,8 +101,8 @@ export function requirePlanWithTokens(profile: Profile, { plan }: Organization):
 }
 
 /** @throws AppError of kind `invalid_argument` when the profile wants a key and there is none. */
-export function requireIdempotencyKey(profile: Profile, key: string): void {
-  if (!profile.requiresIdempotencyKey || key !== "") return;
+export function requireIdempotencyKey(profile: Profile, attempt: Attempt | undefined): void {
+  if (!profile.requiresIdempotencyKey || attempt !== undefined) return;
   throw invalidArgument({ field: "idempotency_key", description: "is required: send the header Idempotency-Key" });
 }
 

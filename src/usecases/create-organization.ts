@@ -1,21 +1,17 @@
 /** Makes a tenant. */
 import { type Caller, callerOrganization } from "../domain/caller.ts";
-import type { Clock, Entropy } from "../domain/clock.ts";
 import type { Organization } from "../domain/entities.ts";
 import { AppError } from "../domain/errors.ts";
 import { uuidV7 } from "../domain/ids.ts";
 import type { Profile, Profiles } from "../domain/profile.ts";
-import type { Storage } from "../domain/storage.ts";
 import { requireServiceScope } from "./authorization.ts";
+import { type Attempt, type IdempotencyDeps, once } from "./idempotency.ts";
 import { requireOfferedProfile, requirePlan } from "./organization-access.ts";
 
-export interface CreateOrganizationDeps {
-  readonly storage: Storage;
+export interface CreateOrganizationDeps extends IdempotencyDeps {
   readonly profiles: Profiles;
   /** Profile of organizations for which none is asked. */
   readonly defaultProfile: Profile;
-  readonly clock: Clock;
-  readonly entropy: Entropy;
 }
 
 export interface CreateOrganizationInput {
@@ -24,11 +20,15 @@ export interface CreateOrganizationInput {
   readonly profile: string;
   /** Empty for the profile's first. */
   readonly plan: string;
+  readonly attempt: Attempt | undefined;
 }
 
-/** @throws AppError: `permission_denied`, `invalid_argument` for an unknown profile or plan. */
+/**
+ * @throws AppError: `permission_denied`, `invalid_argument` for an unknown profile or plan, `already_exists`
+ *   for an idempotency key that served another request.
+ */
 export async function createOrganization(
-  { storage, profiles, defaultProfile, clock, entropy }: CreateOrganizationDeps,
+  deps: CreateOrganizationDeps,
   caller: Caller,
   input: CreateOrganizationInput,
 ): Promise<Organization> {
@@ -36,15 +36,18 @@ export async function createOrganization(
   if (callerOrganization(caller) !== undefined) {
     throw new AppError("permission_denied", "Making an organization needs a service key of all organizations.");
   }
-  const profile = input.profile === "" ? defaultProfile : requireOfferedProfile(profiles, input.profile);
-  const now = clock();
-  const organization: Organization = {
-    id: uuidV7(now, entropy(10)),
-    name: input.name,
-    profile: profile.id,
-    plan: requirePlan(profile, input.plan).name,
-    createdAt: new Date(now),
-  };
-  await storage.createOrganization(organization);
-  return organization;
+  const { storage, profiles, defaultProfile, clock, entropy } = deps;
+  const { result } = await once(deps, caller, input.attempt, async () => {
+    const profile = input.profile === "" ? defaultProfile : requireOfferedProfile(profiles, input.profile);
+    const now = clock();
+    const organization: Organization = {
+      id: uuidV7(now, entropy(10)),
+      name: input.name,
+      profile: profile.id,
+      plan: requirePlan(profile, input.plan).name,
+      createdAt: new Date(now),
+    };
+    return { confidential: undefined, write: (record) => storage.createOrganization(organization, record) };
+  });
+  return result;
 }

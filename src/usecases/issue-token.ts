@@ -1,7 +1,6 @@
 /** Makes an API token. */
 import { isAddressBlock } from "../domain/address.ts";
 import { type Caller, callerId } from "../domain/caller.ts";
-import type { Clock, Entropy } from "../domain/clock.ts";
 import type { Organization, Token } from "../domain/entities.ts";
 import { AppError, type FieldViolation, invalidArgument } from "../domain/errors.ts";
 import { fingerprint } from "../domain/fingerprint.ts";
@@ -15,7 +14,7 @@ import {
   typeOf,
 } from "../domain/profile.ts";
 import { generateSecret, secretHint } from "../domain/secret-format.ts";
-import type { NewToken, Storage } from "../domain/storage.ts";
+import type { NewToken } from "../domain/storage.ts";
 import {
   profileOf,
   requireIdempotencyKey,
@@ -24,12 +23,10 @@ import {
   requireServiceScope,
   resolveOrganization,
 } from "./authorization.ts";
+import { type Attempt, type IdempotencyDeps, once } from "./idempotency.ts";
 
-export interface IssueTokenDeps {
-  readonly storage: Storage;
+export interface IssueTokenDeps extends IdempotencyDeps {
   readonly profiles: Profiles;
-  readonly clock: Clock;
-  readonly entropy: Entropy;
 }
 
 /** What is asked for; an empty value means that the caller leaves it to the profile. */
@@ -48,12 +45,12 @@ export interface IssueTokenInput extends TokenWishes {
   readonly organizationId: string;
   /** Public id of the person whom a service key issues for, or empty. */
   readonly userId: string;
-  readonly idempotencyKey: string;
+  readonly attempt: Attempt | undefined;
 }
 
 export interface IssuedToken {
   readonly token: Token;
-  /** The plaintext, which is kept nowhere. */
+  /** The plaintext, which is kept nowhere, unless sealed for a retry of the call. */
   readonly secret: string;
 }
 
@@ -61,7 +58,7 @@ export interface IssuedToken {
  * Issues a token in the organization named, or the caller's own.
  *
  * @throws AppError: `not_found` for the organization, `permission_denied` for the caller or the plan,
- *   `invalid_argument` that names each field that the profile doesn't offer or that is out of its range.
+ *   `already_exists` for an idempotency key that served another request, `invalid_argument` that names each field that the profile doesn't offer or that is out of its range.
  */
 export async function issueToken(deps: IssueTokenDeps, caller: Caller, input: IssueTokenInput): Promise<IssuedToken> {
   const organization = await resolveOrganization(deps, caller, input.organizationId);
@@ -69,13 +66,16 @@ export async function issueToken(deps: IssueTokenDeps, caller: Caller, input: Is
   if (profile.id === SERVICE_PROFILE_ID) requireGrantor(caller, wishes);
   else requireManager(caller, profile, wishes.type, undefined);
   requirePlanWithTokens(profile, organization);
-  requireIdempotencyKey(profile, input.idempotencyKey);
-  const user = await findUser(deps, caller, organization, input.userId);
-  const violations = [...user.violations, ...findViolations(profile, organization, wishes, deps.clock())];
-  if (violations.length > 0) throw invalidArgument(...violations);
-  const by = { createdBy: callerId(caller), userId: user.id };
-  const { secret, newToken } = mintToken(deps, profile, organization.id, wishes, by);
-  return { token: await deps.storage.createToken(newToken), secret };
+  requireIdempotencyKey(profile, input.attempt);
+  const { result, confidential } = await once(deps, caller, input.attempt, async () => {
+    const user = await findUser(deps, caller, organization, input.userId);
+    const violations = [...user.violations, ...findViolations(profile, organization, wishes, deps.clock())];
+    if (violations.length > 0) throw invalidArgument(...violations);
+    const by = { createdBy: callerId(caller), userId: user.id };
+    const { secret, newToken } = mintToken(deps, profile, organization.id, wishes, by);
+    return { confidential: secret, write: (record) => deps.storage.createToken(newToken, record) };
+  });
+  return { token: result, secret: confidential };
 }
 
 /** Makes the secret and the row of a token, and stores nothing. */
@@ -138,7 +138,7 @@ function requireGrantor(caller: Caller, wishes: TokenWishes): void {
 
 /** The person whom the token is for: the caller, or a member whom a service key names. */
 async function findUser(
-  { storage }: IssueTokenDeps,
+  { storage }: Pick<IssueTokenDeps, "storage">,
   caller: Caller,
   organization: Organization,
   requested: string,

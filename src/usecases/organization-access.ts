@@ -69,21 +69,18 @@ export function requireMemberManager(caller: Caller, roles: readonly Role[]): vo
 }
 
 /**
- * The membership that a call is about.
+ * The membership that a call is about; undefined alike when there is no such person, the id is malformed,
+ * or they belong elsewhere.
  *
  * @param requested public id or UUID of the person
- * @throws AppError of kind `not_found`, the same whether there is no such person, the id is malformed, or
- *   they belong elsewhere.
  */
 export async function findMembership(
   { storage }: { readonly storage: Storage },
   organization: Organization,
   requested: string,
-): Promise<Membership> {
+): Promise<Membership | undefined> {
   const userId = fromAnyId("usr", requested);
-  const membership = userId === undefined ? undefined : await storage.getMembership(organization.id, userId);
-  if (membership === undefined) throw notFound("member");
-  return membership;
+  return userId === undefined ? undefined : storage.getMembership(organization.id, userId);
 }
 
 /** @throws AppError of kind `invalid_argument` that lists the profiles that an organization can have. */
@@ -109,11 +106,16 @@ export function requirePlan(profile: Profile, name: string): Plan {
   });
 }
 
-/** Refuses in the words of the use case what the store refuses with this kind of error. */
+/**
+ * Refuses in the words of the use case what the store refuses with this kind of error. One with a reason
+ * isn't about what the use case wants to write.
+ */
 export async function explainRefusal<T>(write: Promise<T>, kind: ErrorKind, message: string): Promise<T> {
   try {
     return await write;
   } catch (error) {
-    throw error instanceof AppError && error.kind === kind ? new AppError(kind, message) : error;
+    throw error instanceof AppError && error.kind === kind && error.reason === undefined
+      ? new AppError(kind, message)
+      : error;
   }
 }

@@ -1,35 +1,44 @@
 /** Ends a token for good. */
 import { type Caller, callerId } from "../domain/caller.ts";
-import type { Clock } from "../domain/clock.ts";
 import type { Token } from "../domain/entities.ts";
 import { notFound } from "../domain/errors.ts";
 import type { Profiles } from "../domain/profile.ts";
-import type { Storage } from "../domain/storage.ts";
 import { findVisibleToken, requireIdempotencyKey, requireManager } from "./authorization.ts";
+import { type Attempt, type IdempotencyDeps, once } from "./idempotency.ts";
 
-export interface RevokeTokenDeps {
-  readonly storage: Storage;
+export interface RevokeTokenDeps extends IdempotencyDeps {
   readonly profiles: Profiles;
-  readonly clock: Clock;
+}
+
+export interface RevokeTokenInput {
+  /** Public id or UUID. */
+  readonly id: string;
+  /** Public id or UUID, or empty for any that the caller sees. */
+  readonly organizationId: string;
+  readonly attempt: Attempt | undefined;
 }
 
 /**
  * Revokes a token. When this resolves, no introspection that starts later finds it active. Revoking
  * again changes nothing.
  *
- * @throws AppError: `not_found`, `permission_denied`.
+ * @throws AppError: `not_found`, `permission_denied`, `already_exists` for an idempotency key that served
+ *   another request.
  */
-export async function revokeToken(
-  { storage, profiles, clock }: RevokeTokenDeps,
-  caller: Caller,
-  request: { readonly id: string; readonly organizationId: string; readonly idempotencyKey: string },
-): Promise<Token> {
-  const token = await findVisibleToken({ storage }, caller, request);
+export async function revokeToken(deps: RevokeTokenDeps, caller: Caller, input: RevokeTokenInput): Promise<Token> {
+  const { storage, profiles, clock } = deps;
+  const token = await findVisibleToken({ storage }, caller, input);
   const profile = profiles.get(token.profile);
   if (profile === undefined) throw notFound("token");
   requireManager(caller, profile, token.type, token);
-  requireIdempotencyKey(profile, request.idempotencyKey);
-  const revoked = await storage.revokeToken(token.id, new Date(clock()), callerId(caller));
-  if (revoked === undefined) throw notFound("token");
-  return revoked;
+  requireIdempotencyKey(profile, input.attempt);
+  const { result } = await once(deps, caller, input.attempt, async () => ({
+    confidential: undefined,
+    async write(record) {
+      const revoked = await storage.revokeToken(token.id, new Date(clock()), callerId(caller), record);
+      if (revoked === undefined) throw notFound("token");
+      return revoked;
+    },
+  }));
+  return result;
 }

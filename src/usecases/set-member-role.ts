@@ -3,12 +3,8 @@ import type { Caller } from "../domain/caller.ts";
 import type { Member } from "../domain/entities.ts";
 import { notFound } from "../domain/errors.ts";
 import type { Role } from "../domain/roles.ts";
-import type { Storage } from "../domain/storage.ts";
+import { type Attempt, type IdempotencyDeps, once } from "./idempotency.ts";
 import { explainRefusal, findMembership, findOrganization, requireMemberManager } from "./organization-access.ts";
-
-export interface SetMemberRoleDeps {
-  readonly storage: Storage;
-}
 
 export interface SetMemberRoleInput {
   /** Public id or UUID, or empty for the caller's own. */
@@ -16,27 +12,36 @@ export interface SetMemberRoleInput {
   /** Public id or UUID. */
   readonly userId: string;
   readonly role: Role;
+  readonly attempt: Attempt | undefined;
 }
 
 /**
  * Sets the role. The person's next call goes by the new one.
  *
  * @throws AppError: `permission_denied`, `not_found` for the organization or the member,
- *   `failed_precondition` when it would leave no owner.
+ *   `failed_precondition` when it would leave no owner, `already_exists` for an idempotency key that served
+ *   another request.
  */
-export async function setMemberRole(
-  { storage }: SetMemberRoleDeps,
-  caller: Caller,
-  input: SetMemberRoleInput,
-): Promise<Member> {
-  const organization = await findOrganization({ storage }, caller, "organizations:write", input.organizationId);
-  const { userId, role } = await findMembership({ storage }, organization, input.userId);
-  requireMemberManager(caller, [role, input.role]);
-  const member = await explainRefusal(
-    storage.setMemberRole(organization.id, userId, input.role),
-    "failed_precondition",
-    "The last owner of the organization stays an owner; make somebody else an owner first.",
-  );
-  if (member === undefined) throw notFound("member");
-  return member;
+export async function setMemberRole(deps: IdempotencyDeps, caller: Caller, input: SetMemberRoleInput): Promise<Member> {
+  const organization = await findOrganization(deps, caller, "organizations:write", input.organizationId);
+  const membership = await findMembership(deps, organization, input.userId);
+  // A retry may come when the member is gone.
+  if (membership === undefined && input.attempt === undefined) throw notFound("member");
+  requireMemberManager(caller, membership === undefined ? [input.role] : [membership.role, input.role]);
+  const { result } = await once(deps, caller, input.attempt, async () => {
+    if (membership === undefined) throw notFound("member");
+    return {
+      confidential: undefined,
+      async write(record) {
+        const member = await explainRefusal(
+          deps.storage.setMemberRole(organization.id, membership.userId, input.role, record),
+          "failed_precondition",
+          "The last owner of the organization stays an owner; make somebody else an owner first.",
+        );
+        if (member === undefined) throw notFound("member");
+        return member;
+      },
+    };
+  });
+  return result;
 }

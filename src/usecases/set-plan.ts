@@ -3,13 +3,19 @@ import type { Caller } from "../domain/caller.ts";
 import type { Organization } from "../domain/entities.ts";
 import { notFound } from "../domain/errors.ts";
 import type { Profiles } from "../domain/profile.ts";
-import type { Storage } from "../domain/storage.ts";
 import { profileOf, requireServiceScope } from "./authorization.ts";
+import { type Attempt, type IdempotencyDeps, once } from "./idempotency.ts";
 import { findOrganization, requirePlan } from "./organization-access.ts";
 
-export interface SetPlanDeps {
-  readonly storage: Storage;
+export interface SetPlanDeps extends IdempotencyDeps {
   readonly profiles: Profiles;
+}
+
+export interface SetPlanInput {
+  /** Public id or UUID, or empty for the caller's own. */
+  readonly organizationId: string;
+  readonly plan: string;
+  readonly attempt: Attempt | undefined;
 }
 
 /**
@@ -17,17 +23,22 @@ export interface SetPlanDeps {
  * vendor's to give, so people can't, whatever their role.
  *
  * @throws AppError: `permission_denied`, `not_found`, `invalid_argument` for a plan that the
- *   organization's profile doesn't have.
+ *   organization's profile doesn't have, `already_exists` for an idempotency key that served another
+ *   request.
  */
-export async function setPlan(
-  { storage, profiles }: SetPlanDeps,
-  caller: Caller,
-  request: { readonly organizationId: string; readonly plan: string },
-): Promise<Organization> {
+export async function setPlan(deps: SetPlanDeps, caller: Caller, input: SetPlanInput): Promise<Organization> {
   requireServiceScope(caller, "organizations:write");
-  const organization = await findOrganization({ storage }, caller, "organizations:write", request.organizationId);
-  const plan = requirePlan(profileOf(profiles, organization), request.plan);
-  const changed = await storage.setPlan(organization.id, plan.name);
-  if (changed === undefined) throw notFound("organization");
-  return changed;
+  const organization = await findOrganization(deps, caller, "organizations:write", input.organizationId);
+  const { result } = await once(deps, caller, input.attempt, async () => {
+    const plan = requirePlan(profileOf(deps.profiles, organization), input.plan);
+    return {
+      confidential: undefined,
+      async write(record) {
+        const changed = await deps.storage.setPlan(organization.id, plan.name, record);
+        if (changed === undefined) throw notFound("organization");
+        return changed;
+      },
+    };
+  });
+  return result;
 }

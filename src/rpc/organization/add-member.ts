@@ -1,5 +1,6 @@
-import type { OrganizationService } from "../../../gen/latchkey/v1/organization_pb.ts";
+import { OrganizationService } from "../../../gen/latchkey/v1/organization_pb.ts";
 import * as useCase from "../../usecases/add-member.ts";
+import { attemptOf } from "../attempt.ts";
 import type { Handlers } from "../handlers.ts";
 import { memberMessage, roleOf } from "../messages.ts";
 
@@ -10,6 +11,7 @@ export const addMember =
     const { member, initialPassword } = await useCase.addMember(deps, call.caller, {
       ...request,
       role: roleOf(request.role),
+      attempt: attemptOf(OrganizationService.method.addMember, request),
     });
     return { member: memberMessage(member), initialPassword: initialPassword ?? "" };
   };

@@ -1,12 +1,16 @@
-import type { OrganizationService } from "../../../gen/latchkey/v1/organization_pb.ts";
+import { OrganizationService } from "../../../gen/latchkey/v1/organization_pb.ts";
+import type { IdempotencyDeps } from "../../usecases/idempotency.ts";
 import * as useCase from "../../usecases/set-member-role.ts";
+import { attemptOf } from "../attempt.ts";
 import type { Handlers } from "../handlers.ts";
 import { memberMessage, roleOf } from "../messages.ts";
 
 /** `OrganizationService.SetMemberRole` */
 export const setMemberRole =
-  (deps: useCase.SetMemberRoleDeps): Handlers<typeof OrganizationService>["setMemberRole"] =>
+  (deps: IdempotencyDeps): Handlers<typeof OrganizationService>["setMemberRole"] =>
   async (request, call) => {
-    const member = await useCase.setMemberRole(deps, call.caller, { ...request, role: roleOf(request.role) });
+    const attempt = attemptOf(OrganizationService.method.setMemberRole, request);
+    const input = { ...request, role: roleOf(request.role), attempt };
+    const member = await useCase.setMemberRole(deps, call.caller, input);
     return { member: memberMessage(member) };
   };

@@ -1,5 +1,6 @@
-import type { TokenService } from "../../../gen/latchkey/v1/token_pb.ts";
+import { TokenService } from "../../../gen/latchkey/v1/token_pb.ts";
 import { type IssueTokenDeps, issueToken } from "../../usecases/issue-token.ts";
+import { attemptOf } from "../attempt.ts";
 import type { Handlers } from "../handlers.ts";
 import { optionalDate, tokenMessage } from "../messages.ts";
 
@@ -10,6 +11,8 @@ export const issue =
     const { token, secret } = await issueToken(deps, call.caller, {
       ...request,
       expiresAt: optionalDate(request.expiresAt),
+      attempt: attemptOf(TokenService.method.issue, request),
     });
-    return { token: tokenMessage(token, deps.clock()), secret };
+    // As it was when it was issued, for a retry is answered the same.
+    return { token: tokenMessage(token, token.createdAt.getTime()), secret };
   };
