@@ -1,7 +1,6 @@
 /** Starts processes that write, kills them, and looks for what they were told is stored. */
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
-import { once } from "node:events";
-import { createInterface } from "node:readline";
+import { EventEmitter, once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { expect } from "vitest";
 import type { Storage } from "../../src/domain/storage.ts";
@@ -33,15 +32,22 @@ export function startProcess<Line>(script: URL, args: readonly (string | undefin
   const exited = once(child, "exit");
   const said = collect(child);
   const lines: Line[] = [];
-  const reader = createInterface({ input: child.stdout });
-  const drained = once(reader, "close");
-  reader.on("line", (line) => lines.push(JSON.parse(line) as Line));
+  const news = new EventEmitter<{ line: [] }>();
+  const drained = once(child.stdout, "close");
+  // A line that the kill cut short was not said; readline would hand it on as if it were.
+  let unfinished = "";
+  child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
+    const finished = (unfinished + chunk).split("\n");
+    unfinished = finished.pop() ?? "";
+    lines.push(...finished.map((line) => JSON.parse(line) as Line));
+    news.emit("line");
+  });
 
   return {
     async acknowledged(count) {
       while (lines.length < count) {
-        const next = await Promise.race([once(reader, "line"), drained]);
-        if (next.length === 0) throw new Error(await said);
+        const isOver = await Promise.race([once(news, "line").then(() => false), drained.then(() => true)]);
+        if (isOver && lines.length < count) throw new Error(await said);
       }
     },
     async kill() {
