@@ -15,18 +15,31 @@
  *
  * Clauses of the writes that take a record of the call, so that a repeat of the call changes nothing:
  *
- * - I1. The record and the change are stored as one write.
+ * - I1. The record, the change and its event are stored as one write.
  * - I2. Where a record with this `keyHash` is stored already, whose time isn't over at the new one's
  *   `createdAt`, nothing changes, and the write is `already_exists` with the reason
  *   `idempotency_key_reused`, whatever else it would be refused for. Of several at once exactly one
  *   changes something.
  * - I3. A write that is refused, or answers `undefined` or `false` for there was nothing to change,
  *   stores no record.
+ *
+ *
+ * Clauses of the methods that take a `Change`, which are those whose writes belong to an organization:
+ *
+ * - E1. A change and its event in the audit log are one write: what changed something has its event, what
+ *   was refused or changed nothing has none, and where the event can't be stored nothing is changed.
+ * - E2. The events of an organization are numbered 1, 2, 3 …, and each holds the hash of the one before it,
+ *   however many are written at once.
+ * - E3. Revisions strictly increase in the order of writing, over all organizations. A token's revision is
+ *   that of the event of its last change.
+ * - E4. What is stored of an event can't be changed or deleted, not by the database's own means either.
  */
+import type { Action, AuditEvent, Change } from "./audit.ts";
 import type { TokenRecord } from "./decision.ts";
 import type { Member, Membership, Organization, Session, SigningKey, Token, TokenState, User } from "./entities.ts";
 import type { IdempotencyRecord, RecordedCall } from "./idempotency.ts";
 import type { Id } from "./ids.ts";
+import type { SignInFailure } from "./occurrences.ts";
 import type { Role } from "./roles.ts";
 
 /** A token to store. The engine sets the revision. */
@@ -63,6 +76,25 @@ export interface Position {
   readonly id: Id;
 }
 
+export interface EventQuery {
+  /** Only events of this organization; undefined means of any. */
+  readonly organizationId: Id | undefined;
+  /** Only events of one of these actions; undefined means of any. Those that follow likewise. */
+  readonly actions: readonly Action[] | undefined;
+  /** Public id of the actor. */
+  readonly actor: string | undefined;
+  /** Public id of the target. */
+  readonly target: string | undefined;
+  /** Only events at this moment or later. */
+  readonly from: Date | undefined;
+  /** Only events before this moment. */
+  readonly until: Date | undefined;
+  /** Only events with a higher revision; 0 starts at the first. */
+  readonly after: number;
+  /** At least 1. */
+  readonly limit: number;
+}
+
 export interface LeaseRequest {
   readonly tokenId: Id;
   readonly windowStart: Date;
@@ -96,7 +128,6 @@ export interface RefreshTokenRotation {
   readonly presented: Uint8Array;
   /** SHA-256 of the one to hand out in its place. */
   readonly next: Uint8Array;
-  readonly now: Date;
 }
 
 export type RefreshTokenOutcome =
@@ -113,13 +144,13 @@ export interface Storage {
    * - SU1. Answers true when it stored them, false when an organization was there already; then nothing
    *   changed. Of several at once exactly one answers true.
    */
-  setUp(contents: SetUp): Promise<boolean>;
+  setUp(contents: SetUp, change: Change): Promise<boolean>;
 
   /** - SU2. Whether `setUp` has not happened yet. */
   isEmpty(): Promise<boolean>;
 
   /** - O1. Stores an organization and answers it; an id that is taken is `already_exists`. */
-  createOrganization(organization: Organization, record?: IdempotencyRecord): Promise<Organization>;
+  createOrganization(organization: Organization, change: Change, record?: IdempotencyRecord): Promise<Organization>;
 
   /** - O2. Reads an organization. */
   getOrganization(id: Id): Promise<Organization | undefined>;
@@ -128,16 +159,22 @@ export interface Storage {
   listOrganizations(after: Position | undefined, limit: number): Promise<readonly Organization[]>;
 
   /** - O4. Changes the plan, and answers the organization; `undefined` if unknown. */
-  setPlan(id: Id, plan: string, record?: IdempotencyRecord): Promise<Organization | undefined>;
+  setPlan(id: Id, plan: string, change: Change, record?: IdempotencyRecord): Promise<Organization | undefined>;
 
   /**
    * - O5. Changes the profile and the plan, and answers the organization; `undefined` if unknown. One that
    *   has a token of its profile, in whatever state, is `failed_precondition`. No token can be issued in
    *   between.
    */
-  setProfile(id: Id, profile: string, plan: string, record?: IdempotencyRecord): Promise<Organization | undefined>;
+  setProfile(
+    id: Id,
+    profile: string,
+    plan: string,
+    change: Change,
+    record?: IdempotencyRecord,
+  ): Promise<Organization | undefined>;
 
-  /** - U1. Stores a user; an id or an email that is taken is `already_exists`. */
+  /** - U1. Stores a user, who is in no organization yet; an id or an email that is taken is `already_exists`. */
   createUser(user: User): Promise<void>;
 
   /** - U2. Reads a user by id. */
@@ -150,26 +187,37 @@ export interface Storage {
    * - M1. Stores a membership, or changes the role of the one that is there. An organization or a user
    *   that doesn't exist is `failed_precondition`.
    */
-  putMembership(membership: Membership): Promise<void>;
+  putMembership(membership: Membership, change: Change): Promise<void>;
 
   /**
    * - M4. Adds a member, and answers it. Somebody who has the email already keeps their account and its
    *   password; else the user is stored. Somebody who is a member already is `already_exists`; an
    *   organization that doesn't exist is `failed_precondition`.
    */
-  addMember(membership: Omit<Membership, "userId">, user: User, record?: IdempotencyRecord): Promise<Member>;
+  addMember(
+    membership: Omit<Membership, "userId">,
+    user: User,
+    change: Change,
+    record?: IdempotencyRecord,
+  ): Promise<Member>;
 
   /**
    * - M5. Changes a member's role, and answers the member; `undefined` if there is no such member. Taking
    *   the role from the last owner is `failed_precondition`.
    */
-  setMemberRole(organizationId: Id, userId: Id, role: Role, record?: IdempotencyRecord): Promise<Member | undefined>;
+  setMemberRole(
+    organizationId: Id,
+    userId: Id,
+    role: Role,
+    change: Change,
+    record?: IdempotencyRecord,
+  ): Promise<Member | undefined>;
 
   /**
    * - M6. Ends a membership; answers whether there was one. Removing the last owner is
    *   `failed_precondition`.
    */
-  removeMember(organizationId: Id, userId: Id, record?: IdempotencyRecord): Promise<boolean>;
+  removeMember(organizationId: Id, userId: Id, change: Change, record?: IdempotencyRecord): Promise<boolean>;
 
   /** - M7. Reads members after `after`, the oldest membership first and by user id within a millisecond. */
   listMembers(organizationId: Id, after: Position | undefined, limit: number): Promise<readonly Member[]>;
@@ -185,7 +233,7 @@ export interface Storage {
    *   a fingerprint that is taken is `already_exists`; an organization that doesn't exist, or whose profile
    *   is another one and the token's isn't that of service keys, is `failed_precondition`.
    */
-  createToken(token: NewToken, record?: IdempotencyRecord): Promise<Token>;
+  createToken(token: NewToken, change: Change, record?: IdempotencyRecord): Promise<Token>;
 
   /** - T2. Reads a token. */
   getToken(id: Id): Promise<Token | undefined>;
@@ -202,10 +250,11 @@ export interface Storage {
   listTokens(query: TokenQuery): Promise<readonly Token[]>;
 
   /**
-   * - T6. Marks a token revoked and answers it, with a new revision. A token that is revoked already is
-   *   answered as it is: the first revoke's time, author and revision stay. `undefined` if unknown.
+   * - T6. Marks a token revoked, by the change's actor at its time, and answers it with a new revision. A
+   *   token that is revoked already is answered as it is: the first revoke's time, author and revision stay.
+   *   `undefined` if unknown.
    */
-  revokeToken(id: Id, revokedAt: Date, revokedBy: string, record?: IdempotencyRecord): Promise<Token | undefined>;
+  revokeToken(id: Id, change: Change, record?: IdempotencyRecord): Promise<Token | undefined>;
 
   /**
    * - T7. Records uses, as one write. A token's last use never moves back; unknown tokens are passed
@@ -244,17 +293,27 @@ export interface Storage {
   sweepRecordedCalls(now: Date, limit: number): Promise<number>;
 
   /** - R1. Stores a session with its first refresh token. A user that doesn't exist is `failed_precondition`. */
-  createSession(session: Session, refreshFingerprint: Uint8Array): Promise<void>;
+  createSession(session: Session, refreshFingerprint: Uint8Array, change: Change): Promise<void>;
 
   /** - R2. Reads a session. */
   getSession(id: Id): Promise<Session | undefined>;
 
   /**
-   * - R3. Uses up a refresh token and stores the next one, if the session is neither ended nor expired.
+   * - R3. Uses up a refresh token and stores the next one, if the session is neither ended nor expired at the
+   *   change's time. It goes on with a session, and has no event.
    * - R4. Of several uses of one refresh token exactly one is `rotated`; any other is `reused` and ends
    *   the session, whose newest refresh token is `refused` from then on.
    */
-  rotateRefreshToken(rotation: RefreshTokenRotation): Promise<RefreshTokenOutcome>;
+  rotateRefreshToken(rotation: RefreshTokenRotation, change: Change): Promise<RefreshTokenOutcome>;
+
+  /**
+   * - R5. Records that somebody tried to sign in and was refused, in each organization of the user; where
+   *   there is none, or no such user, in the system organization.
+   */
+  recordSignInFailure(userId: Id | undefined, reason: SignInFailure, change: Change): Promise<void>;
+
+  /** - E5. Reads the events that match, by ascending revision, at most `limit`. */
+  listEvents(query: EventQuery): Promise<readonly AuditEvent[]>;
 
   /**
    * - K1. Stores a signing key if there is none, and answers the keys that are stored, the oldest first.

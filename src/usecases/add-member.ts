@@ -1,5 +1,4 @@
 /** Makes a person a member of an organization. */
-import type { Caller } from "../domain/caller.ts";
 import type { Member, User } from "../domain/entities.ts";
 import { type FieldViolation, invalidArgument } from "../domain/errors.ts";
 import { uuidV7 } from "../domain/ids.ts";
@@ -7,6 +6,7 @@ import type { PasswordHasher } from "../domain/passwords.ts";
 import type { Role } from "../domain/roles.ts";
 import { type Attempt, type IdempotencyDeps, once } from "./idempotency.ts";
 import { explainRefusal, findOrganization, requireMemberManager } from "./organization-access.ts";
+import { changeOf, type Origin } from "./origin.ts";
 import { normalizeEmail } from "./sign-in.ts";
 
 /** As base64url these are 24 characters. */
@@ -40,8 +40,9 @@ export interface AddedMember {
  * @throws AppError: `permission_denied`, `not_found`, `invalid_argument`, `already_exists` for somebody who
  *   is a member, and for an idempotency key that served another request.
  */
-export async function addMember(deps: AddMemberDeps, caller: Caller, input: AddMemberInput): Promise<AddedMember> {
+export async function addMember(deps: AddMemberDeps, origin: Origin, input: AddMemberInput): Promise<AddedMember> {
   const { storage, clock } = deps;
+  const { caller } = origin;
   const { id: organizationId } = await findOrganization(deps, caller, "organizations:write", input.organizationId);
   requireMemberManager(caller, [input.role]);
   const { result, confidential } = await once(deps, caller, input.attempt, async () => {
@@ -51,12 +52,13 @@ export async function addMember(deps: AddMemberDeps, caller: Caller, input: AddM
     const known = await storage.findUserByEmail(email);
     const { user, password } =
       known === undefined ? await makeAccount(deps, email, input) : { user: known, password: undefined };
-    const membership = { organizationId, role: input.role, createdAt: new Date(clock()) };
+    const change = changeOf(origin, clock());
+    const membership = { organizationId, role: input.role, createdAt: change.at };
     return {
       confidential: { userId: user.id, password },
       write: (record) =>
         explainRefusal(
-          storage.addMember(membership, user, record),
+          storage.addMember(membership, user, change, record),
           "already_exists",
           "This person is a member of the organization already.",
         ),

@@ -1,5 +1,5 @@
 /** Makes a tenant. */
-import { type Caller, callerOrganization } from "../domain/caller.ts";
+import { callerOrganization } from "../domain/caller.ts";
 import type { Organization } from "../domain/entities.ts";
 import { AppError } from "../domain/errors.ts";
 import { uuidV7 } from "../domain/ids.ts";
@@ -7,6 +7,7 @@ import type { Profile, Profiles } from "../domain/profile.ts";
 import { requireServiceScope } from "./authorization.ts";
 import { type Attempt, type IdempotencyDeps, once } from "./idempotency.ts";
 import { requireOfferedProfile, requirePlan } from "./organization-access.ts";
+import { changeOf, type Origin } from "./origin.ts";
 
 export interface CreateOrganizationDeps extends IdempotencyDeps {
   readonly profiles: Profiles;
@@ -29,9 +30,10 @@ export interface CreateOrganizationInput {
  */
 export async function createOrganization(
   deps: CreateOrganizationDeps,
-  caller: Caller,
+  origin: Origin,
   input: CreateOrganizationInput,
 ): Promise<Organization> {
+  const { caller } = origin;
   requireServiceScope(caller, "organizations:write");
   if (callerOrganization(caller) !== undefined) {
     throw new AppError("permission_denied", "Making an organization needs a service key of all organizations.");
@@ -47,7 +49,8 @@ export async function createOrganization(
       plan: requirePlan(profile, input.plan).name,
       createdAt: new Date(now),
     };
-    return { confidential: undefined, write: (record) => storage.createOrganization(organization, record) };
+    const change = changeOf(origin, now);
+    return { confidential: undefined, write: (record) => storage.createOrganization(organization, change, record) };
   });
   return result;
 }

@@ -35,7 +35,7 @@ export interface Attempt {
 }
 
 /** A change that is ready to be made. */
-export interface Change<Result, Confidential> {
+export interface PreparedChange<Result, Confidential> {
   /** What the caller is to be told besides what the write answers. Plain data. */
   readonly confidential: Confidential;
   /** Must hand the record to the one write that makes the change. */
@@ -57,7 +57,7 @@ export async function once<Result, Confidential>(
   deps: IdempotencyDeps,
   caller: Caller,
   attempt: Attempt | undefined,
-  prepare: () => Promise<Change<Result, Confidential>>,
+  prepare: () => Promise<PreparedChange<Result, Confidential>>,
 ): Promise<RecordedAnswer<Result, Confidential>> {
   if (attempt === undefined) {
     const { confidential, write } = await prepare();

@@ -24,6 +24,7 @@ import {
   resolveOrganization,
 } from "./authorization.ts";
 import { type Attempt, type IdempotencyDeps, once } from "./idempotency.ts";
+import { changeOf, type Origin } from "./origin.ts";
 
 export interface IssueTokenDeps extends IdempotencyDeps {
   readonly profiles: Profiles;
@@ -60,7 +61,8 @@ export interface IssuedToken {
  * @throws AppError: `not_found` for the organization, `permission_denied` for the caller or the plan,
  *   `already_exists` for an idempotency key that served another request, `invalid_argument` that names each field that the profile doesn't offer or that is out of its range.
  */
-export async function issueToken(deps: IssueTokenDeps, caller: Caller, input: IssueTokenInput): Promise<IssuedToken> {
+export async function issueToken(deps: IssueTokenDeps, origin: Origin, input: IssueTokenInput): Promise<IssuedToken> {
+  const { caller } = origin;
   const organization = await resolveOrganization(deps, caller, input.organizationId);
   const { profile, wishes } = conventions(deps.profiles, organization, input);
   if (profile.id === SERVICE_PROFILE_ID) requireGrantor(caller, wishes);
@@ -73,7 +75,8 @@ export async function issueToken(deps: IssueTokenDeps, caller: Caller, input: Is
     if (violations.length > 0) throw invalidArgument(...violations);
     const by = { createdBy: callerId(caller), userId: user.id };
     const { secret, newToken } = mintToken(deps, profile, organization.id, wishes, by);
-    return { confidential: secret, write: (record) => deps.storage.createToken(newToken, record) };
+    const change = changeOf(origin, newToken.token.createdAt.getTime());
+    return { confidential: secret, write: (record) => deps.storage.createToken(newToken, change, record) };
   });
   return { token: result, secret: confidential };
 }

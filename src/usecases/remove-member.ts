@@ -1,8 +1,8 @@
 /** Ends a membership. */
-import type { Caller } from "../domain/caller.ts";
 import { notFound } from "../domain/errors.ts";
 import { type Attempt, type IdempotencyDeps, once } from "./idempotency.ts";
 import { explainRefusal, findMembership, findOrganization, requireMemberManager } from "./organization-access.ts";
+import { changeOf, type Origin } from "./origin.ts";
 
 export interface RemoveMemberInput {
   /** Public id or UUID, or empty for the caller's own. */
@@ -20,7 +20,8 @@ export interface RemoveMemberInput {
  *   `failed_precondition` when it would leave no owner, `already_exists` for an idempotency key that served
  *   another request.
  */
-export async function removeMember(deps: IdempotencyDeps, caller: Caller, input: RemoveMemberInput): Promise<void> {
+export async function removeMember(deps: IdempotencyDeps, origin: Origin, input: RemoveMemberInput): Promise<void> {
+  const { caller } = origin;
   const organization = await findOrganization(deps, caller, "organizations:write", input.organizationId);
   const membership = await findMembership(deps, organization, input.userId);
   // A retry comes when the member is gone.
@@ -33,7 +34,7 @@ export async function removeMember(deps: IdempotencyDeps, caller: Caller, input:
       confidential: undefined,
       async write(record) {
         const removed = await explainRefusal(
-          deps.storage.removeMember(organization.id, membership.userId, record),
+          deps.storage.removeMember(organization.id, membership.userId, changeOf(origin, deps.clock()), record),
           "failed_precondition",
           "The last owner of the organization can't go; make somebody else an owner first.",
         );

@@ -1,10 +1,10 @@
 /** Ends a token for good. */
-import { type Caller, callerId } from "../domain/caller.ts";
 import type { Token } from "../domain/entities.ts";
 import { notFound } from "../domain/errors.ts";
 import type { Profiles } from "../domain/profile.ts";
 import { findVisibleToken, requireIdempotencyKey, requireManager } from "./authorization.ts";
 import { type Attempt, type IdempotencyDeps, once } from "./idempotency.ts";
+import { changeOf, type Origin } from "./origin.ts";
 
 export interface RevokeTokenDeps extends IdempotencyDeps {
   readonly profiles: Profiles;
@@ -25,8 +25,9 @@ export interface RevokeTokenInput {
  * @throws AppError: `not_found`, `permission_denied`, `already_exists` for an idempotency key that served
  *   another request.
  */
-export async function revokeToken(deps: RevokeTokenDeps, caller: Caller, input: RevokeTokenInput): Promise<Token> {
+export async function revokeToken(deps: RevokeTokenDeps, origin: Origin, input: RevokeTokenInput): Promise<Token> {
   const { storage, profiles, clock } = deps;
+  const { caller } = origin;
   const token = await findVisibleToken({ storage }, caller, input);
   const profile = profiles.get(token.profile);
   if (profile === undefined) throw notFound("token");
@@ -35,7 +36,7 @@ export async function revokeToken(deps: RevokeTokenDeps, caller: Caller, input: 
   const { result } = await once(deps, caller, input.attempt, async () => ({
     confidential: undefined,
     async write(record) {
-      const revoked = await storage.revokeToken(token.id, new Date(clock()), callerId(caller), record);
+      const revoked = await storage.revokeToken(token.id, changeOf(origin, clock()), record);
       if (revoked === undefined) throw notFound("token");
       return revoked;
     },

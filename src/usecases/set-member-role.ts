@@ -1,10 +1,10 @@
 /** Changes what a member may do. */
-import type { Caller } from "../domain/caller.ts";
 import type { Member } from "../domain/entities.ts";
 import { notFound } from "../domain/errors.ts";
 import type { Role } from "../domain/roles.ts";
 import { type Attempt, type IdempotencyDeps, once } from "./idempotency.ts";
 import { explainRefusal, findMembership, findOrganization, requireMemberManager } from "./organization-access.ts";
+import { changeOf, type Origin } from "./origin.ts";
 
 export interface SetMemberRoleInput {
   /** Public id or UUID, or empty for the caller's own. */
@@ -22,7 +22,8 @@ export interface SetMemberRoleInput {
  *   `failed_precondition` when it would leave no owner, `already_exists` for an idempotency key that served
  *   another request.
  */
-export async function setMemberRole(deps: IdempotencyDeps, caller: Caller, input: SetMemberRoleInput): Promise<Member> {
+export async function setMemberRole(deps: IdempotencyDeps, origin: Origin, input: SetMemberRoleInput): Promise<Member> {
+  const { caller } = origin;
   const organization = await findOrganization(deps, caller, "organizations:write", input.organizationId);
   const membership = await findMembership(deps, organization, input.userId);
   // A retry may come when the member is gone.
@@ -33,8 +34,9 @@ export async function setMemberRole(deps: IdempotencyDeps, caller: Caller, input
     return {
       confidential: undefined,
       async write(record) {
+        const change = changeOf(origin, deps.clock());
         const member = await explainRefusal(
-          deps.storage.setMemberRole(organization.id, membership.userId, input.role, record),
+          deps.storage.setMemberRole(organization.id, membership.userId, input.role, change, record),
           "failed_precondition",
           "The last owner of the organization stays an owner; make somebody else an owner first.",
         );

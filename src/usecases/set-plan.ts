@@ -1,11 +1,11 @@
 /** Moves an organization to another plan. */
-import type { Caller } from "../domain/caller.ts";
 import type { Organization } from "../domain/entities.ts";
 import { notFound } from "../domain/errors.ts";
 import type { Profiles } from "../domain/profile.ts";
 import { profileOf, requireServiceScope } from "./authorization.ts";
 import { type Attempt, type IdempotencyDeps, once } from "./idempotency.ts";
 import { findOrganization, requirePlan } from "./organization-access.ts";
+import { changeOf, type Origin } from "./origin.ts";
 
 export interface SetPlanDeps extends IdempotencyDeps {
   readonly profiles: Profiles;
@@ -26,7 +26,8 @@ export interface SetPlanInput {
  *   organization's profile doesn't have, `already_exists` for an idempotency key that served another
  *   request.
  */
-export async function setPlan(deps: SetPlanDeps, caller: Caller, input: SetPlanInput): Promise<Organization> {
+export async function setPlan(deps: SetPlanDeps, origin: Origin, input: SetPlanInput): Promise<Organization> {
+  const { caller } = origin;
   requireServiceScope(caller, "organizations:write");
   const organization = await findOrganization(deps, caller, "organizations:write", input.organizationId);
   const { result } = await once(deps, caller, input.attempt, async () => {
@@ -34,7 +35,7 @@ export async function setPlan(deps: SetPlanDeps, caller: Caller, input: SetPlanI
     return {
       confidential: undefined,
       async write(record) {
-        const changed = await deps.storage.setPlan(organization.id, plan.name, record);
+        const changed = await deps.storage.setPlan(organization.id, plan.name, changeOf(origin, deps.clock()), record);
         if (changed === undefined) throw notFound("organization");
         return changed;
       },

@@ -1,11 +1,11 @@
 /** Changes whose token conventions an organization follows. */
-import type { Caller } from "../domain/caller.ts";
 import type { Organization } from "../domain/entities.ts";
 import { notFound } from "../domain/errors.ts";
 import type { Profiles } from "../domain/profile.ts";
 import { requireServiceScope } from "./authorization.ts";
 import { type Attempt, type IdempotencyDeps, once } from "./idempotency.ts";
 import { explainRefusal, findOrganization, requireOfferedProfile, requirePlan } from "./organization-access.ts";
+import { changeOf, type Origin } from "./origin.ts";
 
 export interface SetProfileDeps extends IdempotencyDeps {
   readonly profiles: Profiles;
@@ -27,7 +27,8 @@ export interface SetProfileInput {
  *   `failed_precondition` when there are tokens, `already_exists` for an idempotency key that served another
  *   request.
  */
-export async function setProfile(deps: SetProfileDeps, caller: Caller, input: SetProfileInput): Promise<Organization> {
+export async function setProfile(deps: SetProfileDeps, origin: Origin, input: SetProfileInput): Promise<Organization> {
+  const { caller } = origin;
   requireServiceScope(caller, "organizations:write");
   const organization = await findOrganization(deps, caller, "organizations:write", input.organizationId);
   const { result } = await once(deps, caller, input.attempt, async () => {
@@ -36,8 +37,9 @@ export async function setProfile(deps: SetProfileDeps, caller: Caller, input: Se
     return {
       confidential: undefined,
       async write(record) {
+        const change = changeOf(origin, deps.clock());
         const changed = await explainRefusal(
-          deps.storage.setProfile(organization.id, profile.id, plan.name, record),
+          deps.storage.setProfile(organization.id, profile.id, plan.name, change, record),
           "failed_precondition",
           `The organization has issued tokens of the profile ${organization.profile}, revoked ones included, so its profile can't change.`,
         );

@@ -1,4 +1,5 @@
 /** Gives an empty deployment its first organization, admin and service key. */
+import { SYSTEM_ACTOR } from "../domain/audit.ts";
 import type { Clock, Entropy } from "../domain/clock.ts";
 import type { Organization, User } from "../domain/entities.ts";
 import { AppError } from "../domain/errors.ts";
@@ -6,7 +7,7 @@ import { SYSTEM_ORGANIZATION_ID, toPublicId, uuidV7 } from "../domain/ids.ts";
 import type { PasswordHasher } from "../domain/passwords.ts";
 import { type Profile, type Profiles, SERVICE_PROFILE_ID } from "../domain/profile.ts";
 import { SERVICE_SCOPES } from "../domain/scopes.ts";
-import type { Storage } from "../domain/storage.ts";
+import type { SetUp, Storage } from "../domain/storage.ts";
 import { mintToken } from "./issue-token.ts";
 import { normalizeEmail } from "./sign-in.ts";
 
@@ -82,14 +83,15 @@ export async function setUp(deps: SetUpDeps, input: SetUpInput): Promise<FirstCr
       ipAllowlist: [],
       metadata: {},
     },
-    { createdBy: "system", userId: undefined },
+    { createdBy: SYSTEM_ACTOR.id, userId: undefined },
   );
-  const stored = await storage.setUp({
+  const contents: SetUp = {
     organizations: [system, organization],
     users: [admin],
     memberships: [{ organizationId: organization.id, userId: admin.id, role: "owner", createdAt }],
     tokens: [newToken],
-  });
+  };
+  const stored = await storage.setUp(contents, { at: createdAt, actor: SYSTEM_ACTOR, address: "", requestId: "" });
   if (!stored) throw new AppError("failed_precondition", "This deployment has been set up already.");
   return { serviceKey: secret, organizationId: toPublicId("org", organization.id), adminEmail, adminPassword };
 }

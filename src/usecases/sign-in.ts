@@ -1,14 +1,15 @@
 /** Trades an address and a password for a session. */
 import { createHash } from "node:crypto";
 import type { AccessTokens } from "../domain/access-tokens.ts";
-import type { Caller } from "../domain/caller.ts";
+import type { Actor } from "../domain/audit.ts";
 import type { Clock, Entropy } from "../domain/clock.ts";
 import type { Membership, Session, User } from "../domain/entities.ts";
 import { AppError, notFound } from "../domain/errors.ts";
-import { fromPublicId, uuidV7 } from "../domain/ids.ts";
+import { fromPublicId, toPublicId, uuidV7 } from "../domain/ids.ts";
 import type { PasswordHasher } from "../domain/passwords.ts";
 import type { Storage } from "../domain/storage.ts";
 import { requireServiceScope } from "./authorization.ts";
+import { changeOf, type Origin } from "./origin.ts";
 
 const SESSION_LIFETIME_MS = 30 * 24 * 3600 * 1000;
 const REFRESH_TOKEN_BYTES = 32;
@@ -39,18 +40,30 @@ export interface TokenPair {
  */
 export async function signIn(
   deps: SignInDeps,
-  caller: Caller,
+  origin: Origin,
   input: { readonly email: string; readonly password: string; readonly organizationId: string },
 ): Promise<TokenPair & { readonly user: User }> {
+  const { caller } = origin;
   if (caller.kind !== "anonymous") requireServiceScope(caller, "auth");
   const { storage, passwords, clock, entropy } = deps;
   const user = await storage.findUserByEmail(normalizeEmail(input.email));
   const matches = await passwords.verify(user?.passwordHash, input.password);
   if (user === undefined || !matches) {
+    const reason = user === undefined ? "unknown_address" : "wrong_password";
+    // Written for an unknown address too, else the time that it takes would tell one from the other.
+    await storage.recordSignInFailure(user?.id, reason, changeOf(origin, clock()));
     throw new AppError("unauthenticated", "The email or the password is wrong.");
   }
-  const { organizationId } = chooseMembership(await storage.listMembershipsOfUser(user.id), input.organizationId);
   const now = clock();
+  const memberships = await storage.listMembershipsOfUser(user.id);
+  const membership = findMembership(memberships, input.organizationId);
+  if (membership === undefined) {
+    await storage.recordSignInFailure(user.id, "not_a_member", changeOf(origin, now));
+    throw memberships.length === 0
+      ? new AppError("permission_denied", "You are not a member of any organization.")
+      : notFound("organization");
+  }
+  const { organizationId } = membership;
   const session: Session = {
     id: uuidV7(now, entropy(10)),
     userId: user.id,
@@ -60,7 +73,10 @@ export async function signIn(
     endedAt: undefined,
   };
   const refreshToken = newRefreshToken(entropy);
-  await storage.createSession(session, refreshFingerprint(refreshToken));
+  // A stranger's call became that person's with the password.
+  const actor: Actor | undefined =
+    caller.kind === "anonymous" ? { kind: "user", id: toPublicId("usr", user.id) } : undefined;
+  await storage.createSession(session, refreshFingerprint(refreshToken), changeOf(origin, now, actor));
   return { ...(await issueAccessToken(deps, session)), refreshToken, user };
 }
 
@@ -86,12 +102,9 @@ export async function issueAccessToken(
   return { accessToken: token, accessTokenExpiresAt: expiresAt };
 }
 
-function chooseMembership(memberships: readonly Membership[], requested: string): Membership {
-  const [first] = memberships;
-  if (first === undefined) throw new AppError("permission_denied", "You are not a member of any organization.");
-  if (requested === "") return first;
+/** The membership of the organization that is named, or the first one. */
+function findMembership(memberships: readonly Membership[], requested: string): Membership | undefined {
+  if (requested === "") return memberships[0];
   const id = fromPublicId("org", requested);
-  const chosen = memberships.find(({ organizationId }) => organizationId === id);
-  if (chosen === undefined) throw notFound("organization");
-  return chosen;
+  return memberships.find(({ organizationId }) => organizationId === id);
 }

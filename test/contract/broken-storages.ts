@@ -45,12 +45,12 @@ export const faults = {
   /** S3: stores the parts of a write one after the other. */
   setsUpInSteps(storage: Storage): Storage {
     return override(storage, {
-      async setUp({ organizations, users, memberships, tokens }) {
+      async setUp({ organizations, users, memberships, tokens }, change) {
         if (!(await storage.isEmpty())) return false;
-        for (const organization of organizations) await storage.createOrganization(organization);
+        for (const organization of organizations) await storage.createOrganization(organization, change);
         for (const user of users) await storage.createUser(user);
-        for (const membership of memberships) await storage.putMembership(membership);
-        for (const token of tokens) await storage.createToken(token);
+        for (const membership of memberships) await storage.putMembership(membership, change);
+        for (const token of tokens) await storage.createToken(token, change);
         return true;
       },
     });
@@ -84,9 +84,9 @@ export const faults = {
     };
     const removed = new Set<string>();
     return override(storage, {
-      async setMemberRole(organizationId, userId, role) {
+      async setMemberRole(organizationId, userId, role, change) {
         await keepAnOwner(organizationId, userId);
-        await storage.putMembership({ organizationId, userId, role, createdAt: new Date(0) });
+        await storage.putMembership({ organizationId, userId, role, createdAt: new Date(0) }, change);
         const members = await storage.listMembers(organizationId, undefined, 10_000);
         return members.find(({ membership }) => membership.userId === userId);
       },
@@ -130,14 +130,14 @@ export const faults = {
   /** I2: looks first whether there is a record, and writes later. */
   recordsWithoutLock(storage: Storage): Storage {
     return override(storage, {
-      async createToken(token, record) {
-        if (record === undefined) return storage.createToken(token);
+      async createToken(token, change, record) {
+        if (record === undefined) return storage.createToken(token, change);
         const earlier = await storage.findRecordedCall(record.keyHash, record.createdAt);
         if (earlier !== undefined) throw idempotencyKeyReused();
         const [stored] = await Promise.all([
-          storage.createToken(token),
+          storage.createToken(token, change),
           // The record comes to be by a write that changes nothing of note.
-          storage.createOrganization(someOrganization(), record).catch(() => {}),
+          storage.createOrganization(someOrganization(), change, record).catch(() => {}),
         ]);
         return stored;
       },
@@ -177,10 +177,10 @@ export const faults = {
   rotatesWithoutLock(storage: Storage): Storage {
     const used = new Set<string>();
     return override(storage, {
-      async rotateRefreshToken({ presented, next, now }) {
-        const key = presented.join();
+      async rotateRefreshToken(rotation, change) {
+        const key = rotation.presented.join();
         const wasUsed = used.has(key);
-        const outcome = await storage.rotateRefreshToken({ presented, next, now });
+        const outcome = await storage.rotateRefreshToken(rotation, change);
         used.add(key);
         return outcome.kind === "reused" && !wasUsed ? { ...outcome, kind: "rotated" } : outcome;
       },

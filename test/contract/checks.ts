@@ -5,11 +5,14 @@ import { expect } from "vitest";
 import type { Token } from "../../src/domain/entities.ts";
 import { AppError } from "../../src/domain/errors.ts";
 import { openAnswer } from "../../src/domain/idempotency.ts";
+import { toPublicId } from "../../src/domain/ids.ts";
 import type { Position, SetUp, Storage } from "../../src/domain/storage.ts";
 import {
   after,
+  everyEvent,
   everyToken,
   NOW,
+  someChange,
   someFingerprint,
   someLeaseRequest,
   someMembership,
@@ -26,15 +29,15 @@ const AT_ONCE = 16;
 /** S2. The storage is empty or not; nothing else writes. */
 export async function checkReadsSeeWrites(storage: Storage): Promise<void> {
   const organization = someOrganization();
-  await storage.createOrganization(organization);
+  await storage.createOrganization(organization, someChange());
   expect(await storage.getOrganization(organization.id)).toEqual(organization);
   const { token } = someToken({ organizationId: organization.id });
-  const created = await storage.createToken({ token, fingerprint: someFingerprint() });
+  const created = await storage.createToken({ token, fingerprint: someFingerprint() }, someChange());
   for (let use = 1; use <= 20; use++) {
     await storage.recordUses([{ tokenId: token.id, usedAt: after(use) }]);
     expect(await storage.getToken(token.id)).toEqual({ ...created, lastUsedAt: after(use) });
   }
-  const revoked = await storage.revokeToken(token.id, NOW, "usr_someone");
+  const revoked = await storage.revokeToken(token.id, someChange());
   expect(await storage.getToken(token.id)).toEqual(revoked);
 }
 
@@ -43,7 +46,7 @@ export async function checkSetUpIsWhole(storage: Storage): Promise<void> {
   const contents = someSetUp(50);
   const organizationId = contents.organizations[0]?.id ?? "";
   let isDone = false;
-  const done = storage.setUp(contents).finally(() => {
+  const done = storage.setUp(contents, someChange()).finally(() => {
     isDone = true;
   });
   const seen: number[] = [];
@@ -61,7 +64,7 @@ export async function checkSetUpIsWhole(storage: Storage): Promise<void> {
 /** SU1. The storage is empty. */
 export async function checkOneSetUpWins(storage: Storage): Promise<void> {
   const all = Array.from({ length: AT_ONCE }, () => someSetUp(2));
-  const answers = await Promise.all(all.map((contents) => storage.setUp(contents)));
+  const answers = await Promise.all(all.map((contents) => storage.setUp(contents, someChange())));
   expect(answers.filter(Boolean)).toHaveLength(1);
   for (const [index, { organizations, users, memberships, tokens }] of all.entries()) {
     const isStored = [
@@ -81,9 +84,9 @@ export async function checkProfileChange(storage: Storage): Promise<void> {
   const outcomes = new Set<string>();
   for (let race = 0; race < 60; race++) {
     const { id } = someOrganization();
-    await storage.createOrganization(someOrganization({ id }));
-    const issue = () => orKind<unknown>(storage.createToken(someToken({ organizationId: id })));
-    const change = () => orKind<unknown>(storage.setProfile(id, "plane", "pro"));
+    await storage.createOrganization(someOrganization({ id }), someChange());
+    const issue = () => orKind<unknown>(storage.createToken(someToken({ organizationId: id }), someChange()));
+    const change = () => orKind<unknown>(storage.setProfile(id, "plane", "pro", someChange()));
     // One writer takes them in order, so the change comes first, last or in between.
     const calls = [issue, issue].toSpliced(race % 3, 0, change);
     const answers = await Promise.all(calls.map((call) => call()));
@@ -103,17 +106,17 @@ export async function checkProfileChange(storage: Storage): Promise<void> {
 export async function checkOneOwnerStays(storage: Storage): Promise<void> {
   for (let race = 0; race < 10; race++) {
     const organization = someOrganization();
-    await storage.createOrganization(organization);
+    await storage.createOrganization(organization, someChange());
     const owners = Array.from({ length: race % 2 === 0 ? 2 : AT_ONCE }, () => someUser());
     for (const user of owners) {
-      await storage.addMember({ organizationId: organization.id, role: "owner", createdAt: NOW }, user);
+      await storage.addMember({ organizationId: organization.id, role: "owner", createdAt: NOW }, user, someChange());
     }
     const answers = await Promise.all(
       owners.map(({ id }, index) =>
         orKind<unknown>(
           index % 2 === race % 3
-            ? storage.removeMember(organization.id, id)
-            : storage.setMemberRole(organization.id, id, "member"),
+            ? storage.removeMember(organization.id, id, someChange())
+            : storage.setMemberRole(organization.id, id, "member", someChange()),
         ),
       ),
     );
@@ -139,18 +142,20 @@ export async function checkLeases(storage: Storage): Promise<void> {
 /** I1 and I2. Many at once with one key, over many races. */
 export async function checkOnce(storage: Storage): Promise<void> {
   for (let race = 0; race < 10; race++) {
-    const { id } = await storage.createOrganization(someOrganization());
+    const { id } = await storage.createOrganization(someOrganization(), someChange());
     const { keyHash } = someRecord();
     const attempts = Array.from({ length: AT_ONCE }, (_, index) => ({
       token: someToken({ organizationId: id }),
       record: someRecord({ keyHash, confidential: index }),
     }));
     const answers = await Promise.all(
-      attempts.map(({ token, record }) => orKind<Token>(storage.createToken(token, record))),
+      attempts.map(({ token, record }) => orKind<Token>(storage.createToken(token, someChange(), record))),
     );
     expect(answers.filter((answer) => answer === "already_exists")).toHaveLength(AT_ONCE - 1);
     const winner = answers.findIndex((answer) => typeof answer !== "string");
     expect(await storage.listTokens(everyToken(id))).toEqual([answers[winner]]);
+    const events = await storage.listEvents(everyEvent({ organizationId: id, actions: ["token.issued"] }));
+    expect(events).toMatchObject([{ target: toPublicId("tok", attempts[winner]?.token.token.id ?? "") }]);
     const recorded = await storage.findRecordedCall(keyHash, NOW);
     const { record } = attempts[winner] ?? { record: someRecord() };
     expect(recorded?.requestHash).toEqual(record.requestHash);
@@ -173,7 +178,7 @@ export async function checkPaging(storage: Storage): Promise<void> {
       fc.array(interference, { maxLength: 20 }),
       async (ages, limit, interferences) => {
         const organization = someOrganization();
-        await storage.createOrganization(organization);
+        await storage.createOrganization(organization, someChange());
         const issue = async (milliseconds: number): Promise<string> => {
           const { token } = await issueToken(storage, organization.id, milliseconds);
           return token.id;
@@ -187,7 +192,7 @@ export async function checkPaging(storage: Storage): Promise<void> {
           if (next?.kind === "issue") meanwhile.push(issue(next.age));
           if (next?.kind === "revoke") {
             const id = throughout[next.index % throughout.length] ?? "";
-            meanwhile.push(storage.revokeToken(id, NOW, "usr_someone"));
+            meanwhile.push(storage.revokeToken(id, someChange()));
           }
           // Half of the changes are done before the page is read, the others happen at the same time.
           if (meanwhile.length % 2 === 0) await meanwhile.at(-1);
@@ -209,7 +214,7 @@ export async function checkPaging(storage: Storage): Promise<void> {
 /** T7, over many histories. */
 export async function checkLastUse(storage: Storage): Promise<void> {
   const organization = someOrganization();
-  await storage.createOrganization(organization);
+  await storage.createOrganization(organization, someChange());
   const time = fc.integer({ min: 0, max: 50 });
   await fc.assert(
     fc.asyncProperty(fc.array(fc.array(time, { maxLength: 5 }), { maxLength: 8 }), async (batches) => {
@@ -233,15 +238,15 @@ export async function checkLastUse(storage: Storage): Promise<void> {
 export async function checkOneRotationWins(storage: Storage): Promise<void> {
   const organization = someOrganization();
   const user = someUser();
-  await storage.createOrganization(organization);
+  await storage.createOrganization(organization, someChange());
   await storage.createUser(user);
   const session = someSession({ organizationId: organization.id, userId: user.id });
   const presented = someFingerprint();
-  await storage.createSession(session, presented);
+  await storage.createSession(session, presented, someChange());
 
   const nexts = Array.from({ length: AT_ONCE }, someFingerprint);
   const outcomes = await Promise.all(
-    nexts.map((next, index) => storage.rotateRefreshToken({ presented, next, now: after(index) })),
+    nexts.map((next, index) => storage.rotateRefreshToken({ presented, next }, someChange({ at: after(index) }))),
   );
   expect(outcomes.filter(({ kind }) => kind === "rotated")).toHaveLength(1);
   expect(outcomes.filter(({ kind }) => kind === "reused")).toHaveLength(AT_ONCE - 1);
@@ -252,7 +257,7 @@ export async function checkOneRotationWins(storage: Storage): Promise<void> {
     if (outcome.kind === "reused") expect(outcome.session).toEqual({ ...session, endedAt });
   }
   for (const next of nexts) {
-    const outcome = await storage.rotateRefreshToken({ presented: next, next: someFingerprint(), now: NOW });
+    const outcome = await storage.rotateRefreshToken({ presented: next, next: someFingerprint() }, someChange());
     expect(outcome).toEqual({ kind: "refused" });
   }
 }
@@ -293,5 +298,5 @@ async function orKind<Answer>(call: Promise<Answer>): Promise<Answer | string> {
 
 async function issueToken(storage: Storage, organizationId: string, milliseconds: number) {
   const created = someToken({ organizationId, createdAt: after(milliseconds) });
-  return { token: await storage.createToken(created), fingerprint: created.fingerprint };
+  return { token: await storage.createToken(created, someChange()), fingerprint: created.fingerprint };
 }

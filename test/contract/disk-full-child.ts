@@ -1,7 +1,7 @@
 /** A process that may not write large files: it writes until that fails, makes room, and goes on. */
 import Database from "better-sqlite3";
 import { openStorage } from "./engines.ts";
-import { someOrganization } from "./samples.ts";
+import { someChange, someOrganization } from "./samples.ts";
 
 export interface DiskFullReport {
   readonly stored: readonly string[];
@@ -29,7 +29,7 @@ process.stdout.write(JSON.stringify({ stored, refused, healed } satisfies DiskFu
 
 async function write(): Promise<void> {
   const organization = someOrganization({ name: "x".repeat(4_000) });
-  await storage.createOrganization(organization).then(
+  await storage.createOrganization(organization, someChange()).then(
     () => stored.push(organization.id),
     () => refused.push(organization.id),
   );

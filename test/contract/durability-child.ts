@@ -4,7 +4,7 @@
  */
 import { faults, type StorageFault } from "./broken-storages.ts";
 import { openStorage } from "./engines.ts";
-import { after, someOrganization, someToken } from "./samples.ts";
+import { after, someChange, someOrganization, someToken } from "./samples.ts";
 
 /** One write that was acknowledged. */
 export type Acknowledged =
@@ -26,19 +26,19 @@ try {
   async function writeWithoutEnd(): Promise<never> {
     for (;;) {
       const organization = someOrganization();
-      await storage.createOrganization(organization);
+      await storage.createOrganization(organization, someChange());
       acknowledge({ kind: "organization", id: organization.id });
 
       const created = someToken({ organizationId: organization.id });
       const { id } = created.token;
-      await storage.createToken(created);
+      await storage.createToken(created, someChange());
       acknowledge({ kind: "token", id });
 
       const usedAt = after(1);
       await storage.recordUses([{ tokenId: id, usedAt }]);
       acknowledge({ kind: "used", id, usedAt: usedAt.getTime() });
 
-      await storage.revokeToken(id, after(2), "usr_someone");
+      await storage.revokeToken(id, someChange({ at: after(2) }));
       acknowledge({ kind: "revoked", id });
     }
   }

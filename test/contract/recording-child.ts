@@ -3,7 +3,7 @@
  * key, and says on standard output which were acknowledged. It is there to be killed.
  */
 import { openStorage } from "./engines.ts";
-import { someRecord, someToken } from "./samples.ts";
+import { someChange, someRecord, someToken } from "./samples.ts";
 
 const WRITERS = 8;
 
@@ -20,7 +20,7 @@ try {
     for (;;) {
       const record = someRecord();
       const name = Buffer.from(record.keyHash).toString("hex");
-      await storage.createToken(someToken({ organizationId, name }), record);
+      await storage.createToken(someToken({ organizationId, name }), someChange(), record);
       process.stdout.write(`${JSON.stringify(name)}\n`);
     }
   }

@@ -1,8 +1,9 @@
 /** Makes entities to store. Ids and fingerprints are new on every call; every field can be given. */
 import { randomBytes, randomUUID } from "node:crypto";
+import type { Change } from "../../src/domain/audit.ts";
 import type { Membership, Organization, Session, SigningKey, Token, User } from "../../src/domain/entities.ts";
 import type { IdempotencyRecord } from "../../src/domain/idempotency.ts";
-import type { LeaseRequest, NewToken, TokenQuery } from "../../src/domain/storage.ts";
+import type { EventQuery, LeaseRequest, NewToken, TokenQuery } from "../../src/domain/storage.ts";
 
 export const NOW = new Date("2026-11-21T12:00:00.123Z");
 
@@ -97,4 +98,19 @@ export function someRecord(fields: Partial<IdempotencyRecord> = {}): Idempotency
 /** All tokens of an organization. */
 export function everyToken(organizationId: string, fields: Partial<TokenQuery> = {}): TokenQuery {
   return { organizationId, profile: undefined, states: undefined, now: NOW, after: undefined, limit: 1000, ...fields };
+}
+
+/** A person's change, at `NOW`. */
+export function someChange(fields: Partial<Change> = {}): Change {
+  return { ...changeBy("usr_someone", NOW), ...fields };
+}
+
+export function changeBy(id: string, at: Date): Change {
+  return { at, actor: { kind: "user", id }, address: "192.0.2.7", requestId: "some-request" };
+}
+
+/** All events, or all of an organization. */
+export function everyEvent(fields: Partial<EventQuery> = {}): EventQuery {
+  const anything = { actions: undefined, actor: undefined, target: undefined, from: undefined, until: undefined };
+  return { organizationId: undefined, ...anything, after: 0, limit: 100_000, ...fields };
 }

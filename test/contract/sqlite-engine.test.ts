@@ -13,7 +13,7 @@ import { prepareReads } from "../../src/storage/sqlite/reads.ts";
 import { openSqliteStorage } from "../../src/storage/sqlite/sqlite-storage.ts";
 import { openSqliteSubject, silentLogger, temporaryDirectory } from "../helpers/sqlite.ts";
 import { logIdentity } from "../helpers/sqlite-wal.ts";
-import { everyToken, NOW, someFingerprint, someOrganization, someToken } from "./samples.ts";
+import { everyToken, someChange, someFingerprint, someOrganization, someToken } from "./samples.ts";
 
 describe("the SQLite engine's connections", () => {
   const durable = {
@@ -59,7 +59,7 @@ describe("the SQLite engine's files", () => {
     await using directory = await temporaryDirectory();
     const path = join(directory.path, "new", "data", "latchkey.db");
     const storage = await openSqliteStorage({ path, logger: silentLogger });
-    await storage.createOrganization(someOrganization());
+    await storage.createOrganization(someOrganization(), someChange());
     const modes = await Promise.all(
       ["", "-wal", "-shm", ".lock"].map(async (suffix) => (await stat(path + suffix)).mode & 0o777),
     );
@@ -73,15 +73,15 @@ describe("the SQLite engine's files", () => {
     const { storage, path } = subject;
     const secret = "wp_a-secret-that-nobody-stores";
     const organization = someOrganization();
-    await storage.createOrganization(organization);
+    await storage.createOrganization(organization, someChange());
     const { token } = someToken({ organizationId: organization.id });
-    const created = await storage.createToken({ token, fingerprint: fingerprint(secret) });
+    const created = await storage.createToken({ token, fingerprint: fingerprint(secret) }, someChange());
     const answers = [
       created,
       await storage.getToken(token.id),
       await storage.findTokenByFingerprint(fingerprint(secret)),
       await storage.listTokens(everyToken(organization.id)),
-      await storage.revokeToken(token.id, NOW, "usr_someone"),
+      await storage.revokeToken(token.id, someChange()),
     ];
     expect(JSON.stringify(answers)).not.toMatch(/fingerprint/);
 
@@ -96,15 +96,15 @@ describe("the SQLite engine's files", () => {
   it("hold no token with an invalid expiry, which would never expire", async () => {
     await using subject = await openSqliteSubject();
     const organization = someOrganization();
-    await subject.storage.createOrganization(organization);
+    await subject.storage.createOrganization(organization, someChange());
     const created = someToken({ organizationId: organization.id, expiresAt: new Date(Number.NaN) });
-    await expect(subject.storage.createToken(created)).rejects.toMatchObject({ kind: "unavailable" });
+    await expect(subject.storage.createToken(created, someChange())).rejects.toMatchObject({ kind: "unavailable" });
     expect(await subject.storage.getToken(created.token.id)).toBeUndefined();
   });
 
   it("are one file after it was closed", async () => {
     await using subject = await openSqliteSubject();
-    await subject.storage.createOrganization(someOrganization());
+    await subject.storage.createOrganization(someOrganization(), someChange());
     expect((await stat(`${subject.path}-wal`)).size).toBeGreaterThan(0);
     await subject.storage.close();
     await expect(stat(`${subject.path}-wal`)).rejects.toThrow("ENOENT");
@@ -117,7 +117,7 @@ describe("the SQLite engine's files", () => {
     const logs = new Set<string>();
     // Far fewer pages than those that make SQLite itself start a checkpoint.
     for (let write = 0; write < 100; write++) {
-      await storage.createOrganization(someOrganization());
+      await storage.createOrganization(someOrganization(), someChange());
       logs.add(logIdentity(path));
     }
     await storage.close();

@@ -48,6 +48,19 @@ describe("the SQLite engine's indexes", () => {
     expect(sweep).toContain("SEARCH recorded_calls USING PRIMARY KEY");
     expect(sweep).toContain("SEARCH recorded_calls USING COVERING INDEX recorded_calls_by_expiry (expires_at<?)");
   });
+
+  it("serve the audit log of all, of an organization, and the end of a chain", async () => {
+    await using database = await openDatabase();
+    const { listEvents, listEventsOfOrganization } = prepareReads(database.connection);
+    const { getChainHead } = prepareWrites(database.connection);
+    const nothing = { actions: null, actor: null, target: null, from: null, until: null };
+    const query = { organizationId: "", ...nothing, after: 0, limit: 1 };
+    expect(database.plan(listEvents, query)).toContain("SEARCH events USING INTEGER PRIMARY KEY (rowid>?)");
+    const ofOrganization = database.plan(listEventsOfOrganization, query);
+    expect(ofOrganization).toContain("events_by_revision (organization_id=? AND revision>?)");
+    expect(ofOrganization).not.toContain("TEMP B-TREE");
+    expect(database.plan(getChainHead, "")).toContain("events_by_sequence (organization_id=?)");
+  });
 });
 
 /** A connection to an empty database, and how SQLite would run a statement on it. */

@@ -12,7 +12,7 @@ import { type Migration, migrate } from "../../src/storage/sqlite/migrations.ts"
 import { openSqliteStorage } from "../../src/storage/sqlite/sqlite-storage.ts";
 import { openSqliteSubject, silentLogger, temporaryDirectory } from "../helpers/sqlite.ts";
 import { startWritingProcess } from "./durability.ts";
-import { someOrganization } from "./samples.ts";
+import { someChange, someOrganization } from "./samples.ts";
 
 const limits = { timeout: 20_000, killSignal: "SIGKILL" } as const;
 const runNode = (...args: readonly string[]) => promisify(execFile)(process.execPath, args, limits);
@@ -169,6 +169,7 @@ describe("migrations", () => {
       { version: 1, name: "initial schema" },
       { version: 2, name: "members and rate windows" },
       { version: 3, name: "recorded calls" },
+      { version: 4, name: "events" },
     ]);
     expect(recorded[0]?.["checksum"]).toMatch(/^[0-9a-f]{64}$/);
     expect(Math.abs(Number(recorded[0]?.["applied_at"]) - Date.now())).toBeLessThan(60_000);
@@ -180,7 +181,7 @@ describe("migrations", () => {
     await subject.storage.close();
     const before = query(subject.path, "SELECT * FROM schema_migrations");
     const organization = someOrganization();
-    await (await subject.reopen()).createOrganization(organization);
+    await (await subject.reopen()).createOrganization(organization, someChange());
     expect(await (await subject.reopen()).getOrganization(organization.id)).toEqual(organization);
     expect(query(subject.path, "SELECT * FROM schema_migrations")).toEqual(before);
   });
@@ -216,7 +217,7 @@ describe("migrations", () => {
     await subject.storage.close();
     execute(subject.path, "INSERT INTO schema_migrations VALUES (7, 'later', 0, '')");
     expect(await refusal(subject.path)).toBe(
-      `${subject.path} was written by a newer Latchkey (schema 7, this one knows 3): install that version or newer`,
+      `${subject.path} was written by a newer Latchkey (schema 7, this one knows 4): install that version or newer`,
     );
   });
 
@@ -238,6 +239,7 @@ describe("migrations", () => {
       { version: 1 },
       { version: 2 },
       { version: 3 },
+      { version: 4 },
     ]);
   });
 });

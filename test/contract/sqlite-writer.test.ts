@@ -20,7 +20,7 @@ import { openSqliteStorage } from "../../src/storage/sqlite/sqlite-storage.ts";
 import { openSqliteSubject, silentLogger, temporaryDirectory } from "../helpers/sqlite.ts";
 import { countCommits } from "../helpers/sqlite-wal.ts";
 import type { DiskFullReport } from "./disk-full-child.ts";
-import { someOrganization } from "./samples.ts";
+import { someChange, someOrganization } from "./samples.ts";
 
 const run = promisify(execFile);
 
@@ -35,7 +35,7 @@ describe("writes that wait together", () => {
     };
 
     const alone = await commitsOf(async () => {
-      for (const organization of organizations(64)) await storage.createOrganization(organization);
+      for (const organization of organizations(64)) await storage.createOrganization(organization, someChange());
     });
     expect(alone).toBe(64);
     const together = await commitsOf(() => createAll(storage, organizations(64)));
@@ -54,7 +54,7 @@ describe("writes that wait together", () => {
     await using subject = await openSqliteSubject();
     const { storage, path } = subject;
     const taken = someOrganization();
-    await storage.createOrganization(taken);
+    await storage.createOrganization(taken, someChange());
     const good = organizations(64);
     const before = countCommits(path);
     const outcomes = await createAll(
@@ -81,7 +81,7 @@ describe("writes that wait together", () => {
       reason: { kind: "unavailable", message: "Too many writes are waiting." },
     });
     expect(outcomes.every(({ status }) => status === "fulfilled")).toBe(true);
-    await subject.storage.createOrganization(someOrganization());
+    await subject.storage.createOrganization(someOrganization(), someChange());
   });
 
   it("all fail when the transaction can't begin, and later ones don't", async () => {
@@ -153,7 +153,7 @@ describe("a writer thread that dies", () => {
     await using subject = await openSqliteSubject();
     const { storage } = subject;
     const before = someOrganization();
-    await storage.createOrganization(before);
+    await storage.createOrganization(before, someChange());
 
     const caught = organizations(500);
     const settling = createAll(storage, caught);
@@ -164,7 +164,9 @@ describe("a writer thread that dies", () => {
     expect(failures.length).toBeGreaterThan(0);
     for (const failure of failures) expect(failure).toMatchObject({ reason: { kind: "unavailable" } });
     await expect(storage.ping()).rejects.toMatchObject({ kind: "unavailable" });
-    await expect(storage.createOrganization(someOrganization())).rejects.toMatchObject({ kind: "unavailable" });
+    await expect(storage.createOrganization(someOrganization(), someChange())).rejects.toMatchObject({
+      kind: "unavailable",
+    });
     expect(await storage.getOrganization(before.id)).toEqual(before);
 
     await once(await next, "message");
@@ -207,7 +209,7 @@ function organizations(count: number): readonly Organization[] {
 }
 
 function createAll(storage: Storage, all: readonly Organization[]) {
-  return Promise.allSettled(all.map((organization) => storage.createOrganization(organization)));
+  return Promise.allSettled(all.map((organization) => storage.createOrganization(organization, someChange())));
 }
 
 /** Commits groups of new organizations on a connection that the test can disturb. */
@@ -221,7 +223,12 @@ async function openGroup() {
     connection,
     commit(all: readonly Organization[]): readonly CommandReply[] {
       const requests = all.map(
-        (input, id): CommandRequest => ({ kind: "command", id, name: "createOrganization", input }),
+        (organization, id): CommandRequest => ({
+          kind: "command",
+          id,
+          name: "createOrganization",
+          input: { organization, change: someChange() },
+        }),
       );
       return commitGroup(requests);
     },

@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { ACTIONS, EMPTY_CHAIN, findFault } from "../../src/domain/audit.ts";
 import { type Organization, type TokenState, tokenState, type User } from "../../src/domain/entities.ts";
 import { AppError, type ErrorKind } from "../../src/domain/errors.ts";
 import { type IdempotencyRecord, openAnswer } from "../../src/domain/idempotency.ts";
@@ -25,9 +26,19 @@ import {
 } from "./checks.ts";
 import { checkLeasesSurvive, expectStored, startRecordingProcess, startWritingProcess } from "./durability.ts";
 import {
+  checkChains,
+  checkConcurrentChains,
+  checkEachChangeHasItsEvent,
+  checkNoChangeWithoutEvent,
+  checkSignInFailures,
+} from "./event-checks.ts";
+import {
   after,
+  changeBy,
+  everyEvent,
   everyToken,
   NOW,
+  someChange,
   someFingerprint,
   someLeaseRequest,
   someMembership,
@@ -51,6 +62,10 @@ export interface StorageSubject extends AsyncDisposable {
   blockWrites(): Promise<AsyncDisposable>;
   /** Makes every read fail, for good. */
   breakReads(): Promise<void>;
+  /** Makes the storing of events fail whose request id is this one. */
+  failEvents(requestId: string): Promise<void>;
+  /** Tries to change and delete stored events by the database's own means, and answers what worked. */
+  editEvents(): Promise<readonly string[]>;
 }
 
 export function storageContract(engine: string, openSubject: () => Promise<StorageSubject>): void {
@@ -83,19 +98,22 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       if (organization === undefined || first === undefined) throw new Error("the sample is too small");
       const twin = { ...someToken({ organizationId: organization.id }), fingerprint: first.fingerprint };
 
-      await expectKind(storage.setUp({ ...contents, tokens: [...contents.tokens, twin] }), "already_exists");
+      await expectKind(
+        storage.setUp({ ...contents, tokens: [...contents.tokens, twin] }, someChange()),
+        "already_exists",
+      );
       expect(await storage.isEmpty()).toBe(true);
       expect(await storage.getUser(contents.users[0]?.id ?? "")).toBeUndefined();
       expect(await storage.getToken(first.token.id)).toBeUndefined();
-      expect(await storage.setUp(contents)).toBe(true);
+      expect(await storage.setUp(contents, someChange())).toBe(true);
 
       const user = contents.users[0];
       if (user === undefined) throw new Error("the sample is too small");
       const session = someSession({ organizationId: organization.id, userId: user.id });
       const taken = someFingerprint();
-      await storage.createSession(session, taken);
+      await storage.createSession(session, taken, someChange());
       const other = someSession({ organizationId: organization.id, userId: user.id });
-      await expectKind(storage.createSession(other, taken), "already_exists");
+      await expectKind(storage.createSession(other, taken, someChange()), "already_exists");
       expect(await storage.getSession(other.id)).toBeUndefined();
     });
 
@@ -122,9 +140,9 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
           const ids = { organizationId: organization.id, userId: user.id };
           const membership = someMembership({ ...ids, ...fields.membership });
           await Promise.all([
-            storage.createOrganization(organization),
+            storage.createOrganization(organization, someChange()),
             storage.createUser(user),
-            storage.putMembership(membership),
+            storage.putMembership(membership, someChange()),
           ]);
           expect(await storage.getOrganization(organization.id)).toStrictEqual(organization);
           expect(await storage.getUser(user.id)).toStrictEqual(user);
@@ -144,8 +162,8 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
         fc.asyncProperty(tokenFields, async (fields) => {
           const organization = someOrganization({ profile: fields.profile });
           const created = someToken({ organizationId: organization.id, ...fields });
-          await storage.createOrganization(organization);
-          const token = await storage.createToken(created);
+          await storage.createOrganization(organization, someChange());
+          const token = await storage.createToken(created, someChange());
           expect(token).toStrictEqual({ ...created.token, revision: token.revision });
           expect(await storage.getToken(token.id)).toStrictEqual(token);
           expect(await storage.findTokenByFingerprint(created.fingerprint)).toStrictEqual({ token, organization });
@@ -163,7 +181,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       await fc.assert(
         fc.asyncProperty(sessionFields, async (fields) => {
           const session = someSession({ organizationId, userId, ...fields });
-          await storage.createSession(session, someFingerprint());
+          await storage.createSession(session, someFingerprint(), someChange());
           expect(await storage.getSession(session.id)).toStrictEqual(session);
         }),
       );
@@ -175,6 +193,29 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
           expect(await another.storage.listSigningKeys()).toStrictEqual([key]);
         }),
         { numRuns: 5 },
+      );
+    });
+
+    it("S4: events come back as they went in, and as they were hashed", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const fields = fc.record({ name: text, plan: text, at: time, id: text, address: text, requestId: text });
+      await fc.assert(
+        fc.asyncProperty(fields, texts, async ({ name, plan, at, id, address, requestId }, scopes) => {
+          const change = { at, actor: { kind: "token", id }, address, requestId } as const;
+          const organization = someOrganization({ name, plan });
+          const { token, fingerprint } = someToken({ organizationId: organization.id, name, scopes });
+          await storage.createOrganization(organization, change);
+          await storage.createToken({ token, fingerprint }, change);
+          const events = await storage.listEvents(everyEvent({ organizationId: organization.id }));
+          expect(events).toMatchObject([
+            { ...change, targetName: name, scopes: [] },
+            { ...change, targetName: name, scopes },
+          ]);
+          const [first, second] = events;
+          if (first === undefined || second === undefined) throw new Error("an event is missing");
+          expect([findFault(EMPTY_CHAIN, first), findFault(first, second)]).toEqual([undefined, undefined]);
+        }),
       );
     });
 
@@ -210,27 +251,30 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       await using subject = await openSubject();
       const { storage } = subject;
       const organization = someOrganization({ name: "Hush & Sons" });
-      await storage.createOrganization(organization);
-      const taken = await expectKind(storage.createOrganization(organization), "already_exists");
+      await storage.createOrganization(organization, someChange());
+      const taken = await expectKind(storage.createOrganization(organization, someChange()), "already_exists");
       expectPublic(taken, organization.id, organization.name);
       const orphan = someToken({ organizationId: randomUUID() });
-      expectPublic(await expectKind(storage.createToken(orphan), "failed_precondition"), orphan.token.organizationId);
+      expectPublic(
+        await expectKind(storage.createToken(orphan, someChange()), "failed_precondition"),
+        orphan.token.organizationId,
+      );
     });
 
     it("S5: a database that can't be written is unavailable, and what failed is not stored later", async () => {
       await using subject = await openSubject();
       const { storage } = subject;
       const before = someOrganization();
-      await storage.createOrganization(before);
+      await storage.createOrganization(before, someChange());
       const refused = someOrganization();
       {
         await using _blocked = await subject.blockWrites();
-        const error = await expectKind(storage.createOrganization(refused), "unavailable");
+        const error = await expectKind(storage.createOrganization(refused, someChange()), "unavailable");
         expectPublic(error);
         expect(await storage.getOrganization(before.id)).toEqual(before);
       }
       const next = someOrganization();
-      await storage.createOrganization(next);
+      await storage.createOrganization(next, someChange());
       expect(await storage.getOrganization(next.id)).toEqual(next);
       expect(await storage.getOrganization(refused.id)).toBeUndefined();
     });
@@ -249,23 +293,25 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       const { storage } = subject;
       for (const id of [randomUUID(), "", "tok_x", "'; DROP TABLE tokens; --", "\u{1f511}", "a".repeat(10_000)]) {
         expect(await storage.getOrganization(id)).toBeUndefined();
-        expect(await storage.setPlan(id, "pro")).toBeUndefined();
-        expect(await storage.setProfile(id, "plane", "pro")).toBeUndefined();
+        expect(await storage.setPlan(id, "pro", someChange())).toBeUndefined();
+        expect(await storage.setProfile(id, "plane", "pro", someChange())).toBeUndefined();
         expect(await storage.getUser(id)).toBeUndefined();
         expect(await storage.findUserByEmail(id)).toBeUndefined();
         expect(await storage.getMembership(id, id)).toBeUndefined();
-        expect(await storage.setMemberRole(id, id, "owner")).toBeUndefined();
-        expect(await storage.removeMember(id, id)).toBe(false);
+        expect(await storage.setMemberRole(id, id, "owner", someChange())).toBeUndefined();
+        expect(await storage.removeMember(id, id, someChange())).toBe(false);
         expect(await storage.listMembers(id, undefined, 10)).toEqual([]);
         expect(await storage.listMembershipsOfUser(id)).toEqual([]);
         expect(await storage.getToken(id)).toBeUndefined();
         expect(await storage.listTokens(everyToken(id))).toEqual([]);
-        expect(await storage.revokeToken(id, NOW, "usr_someone")).toBeUndefined();
+        expect(await storage.revokeToken(id, someChange())).toBeUndefined();
         expect(await storage.recordUses([{ tokenId: id, usedAt: NOW }])).toBeUndefined();
         expect(await storage.takeLease(someLeaseRequest({ tokenId: id }))).toEqual({ granted: 1, taken: 1 });
         expect(await storage.readWindow(id, NOW)).toBe(0);
         expect(await storage.returnLeases([{ tokenId: id, windowStart: NOW, units: 1 }])).toBeUndefined();
         expect(await storage.getSession(id)).toBeUndefined();
+        expect(await storage.listEvents(everyEvent({ organizationId: id }))).toEqual([]);
+        expect(await storage.recordSignInFailure(id, "unknown_address", someChange())).toBeUndefined();
       }
       expect(await storage.findTokenByFingerprint(someFingerprint())).toBeUndefined();
       expect(await storage.findRecordedCall(someFingerprint(), NOW)).toBeUndefined();
@@ -276,7 +322,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       await using subject = await openSubject();
       const { storage } = subject;
       const contents = someSetUp(2);
-      expect(await storage.setUp(contents)).toBe(true);
+      expect(await storage.setUp(contents, someChange())).toBe(true);
       expect(await storage.getOrganization(contents.organizations[0]?.id ?? "")).toEqual(contents.organizations[0]);
       expect(await storage.getUser(contents.users[0]?.id ?? "")).toEqual(contents.users[0]);
       const [membership] = contents.memberships;
@@ -286,9 +332,118 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       }
 
       const again = someSetUp(1);
-      expect(await storage.setUp(again)).toBe(false);
+      expect(await storage.setUp(again, someChange())).toBe(false);
       expect(await storage.getOrganization(again.organizations[0]?.id ?? "")).toBeUndefined();
       expect(await storage.getUser(again.users[0]?.id ?? "")).toBeUndefined();
+    });
+
+    it("E1: each change has its event, and what changes nothing has none", async () => {
+      await using subject = await openSubject();
+      await checkEachChangeHasItsEvent(subject.storage);
+    });
+
+    it("E1: a set-up has the events of all that it makes", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      await storage.setUp(someSetUp(2), someChange());
+      const events = await storage.listEvents(everyEvent());
+      expect(events.map(({ action }) => action)).toEqual([
+        "deployment.set_up",
+        "organization.created",
+        "member.added",
+        "token.issued",
+        "token.issued",
+      ]);
+      checkChains(events);
+      await storage.setUp(someSetUp(1), someChange());
+      expect(await storage.listEvents(everyEvent())).toEqual(events);
+    });
+
+    it("E1: of 1,000 changes whose event can't be stored none is made", async () => {
+      await using subject = await openSubject();
+      await checkNoChangeWithoutEvent(subject);
+    });
+
+    it("E2: 8 writers at once leave no gap and no fork", async () => {
+      await using subject = await openSubject();
+      await checkConcurrentChains(subject.storage, 250);
+    });
+
+    it("E2: a chain goes on after the database was opened again", async () => {
+      await using subject = await openSubject();
+      const { id } = someOrganization();
+      await subject.storage.createOrganization(someOrganization({ id }), someChange());
+      const storage = await subject.reopen();
+      await storage.setPlan(id, "pro", someChange());
+      const events = await storage.listEvents(everyEvent());
+      expect(events.map(({ sequence }) => sequence)).toEqual([1, 2]);
+      checkChains(events);
+    });
+
+    it("E3: an event's revision is its token's, and higher than any before it", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const token = await storage.createToken(someToken({ organizationId }), someChange());
+      await someMember(storage);
+      const revoked = await storage.revokeToken(token.id, someChange());
+      const events = await storage.listEvents(everyEvent());
+      const revisions = events.map(({ revision }) => revision);
+      expect(revisions).toEqual(revisions.toSorted((one, two) => one - two));
+      expect(new Set(revisions).size).toBe(revisions.length);
+      const ofToken = events.filter(({ action }) => action.startsWith("token."));
+      expect(ofToken.map(({ revision }) => revision)).toEqual([token.revision, revoked?.revision]);
+    });
+
+    it("E4: no event can be changed or deleted", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      await someMember(storage);
+      await someMember(storage);
+      const events = await storage.listEvents(everyEvent());
+      expect(await subject.editEvents()).toEqual([]);
+      expect(await storage.listEvents(everyEvent())).toEqual(events);
+    });
+
+    it("E5: reads what matches, by ascending revision, up to the limit", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const members = [await someMember(storage), await someMember(storage)];
+      for (const [index, { organizationId, userId }] of [...members, ...members, ...members].entries()) {
+        const created = someToken({ organizationId });
+        await storage.createToken(created, changeBy(`usr_${index % 3}`, after(index)));
+        await storage.revokeToken(created.token.id, changeBy("usr_0", after(index % 4)));
+        await storage.recordSignInFailure(userId, "wrong_password", someChange({ at: after(2) }));
+      }
+      const all = await storage.listEvents(everyEvent());
+      expect(all.map(({ organizationId }) => organizationId)).toContain(members[1]?.organizationId);
+      const queries = fc.record({
+        organizationId: optional(fc.constantFrom(...all.map(({ organizationId }) => organizationId), randomUUID())),
+        actions: optional(fc.uniqueArray(fc.constantFrom(...ACTIONS))),
+        actor: optional(fc.constantFrom("usr_0", "usr_1", "usr_none", "usr_someone")),
+        target: optional(fc.constantFrom(...all.map(({ target }) => target), "tok_none")),
+        from: optional(fc.integer({ min: -1, max: 7 }).map(after)),
+        until: optional(fc.integer({ min: -1, max: 7 }).map(after)),
+        after: fc.constantFrom(0, ...all.map(({ revision }) => revision)),
+        limit: fc.integer({ min: 1, max: 30 }),
+      });
+      await fc.assert(
+        fc.asyncProperty(queries, async (query) => {
+          const expected = all
+            .filter(
+              ({ organizationId }) => query.organizationId === undefined || organizationId === query.organizationId,
+            )
+            .filter(({ action }) => query.actions?.includes(action) ?? true)
+            .filter(({ actor }) => query.actor === undefined || actor.id === query.actor)
+            .filter(({ target }) => query.target === undefined || target === query.target)
+            .filter(({ at }) => query.from === undefined || at >= query.from)
+            .filter(({ at }) => query.until === undefined || at < query.until)
+            .filter(({ revision }) => revision > query.after)
+            .slice(0, query.limit);
+          expect(await storage.listEvents(query)).toEqual(expected);
+        }),
+        { numRuns: 300 },
+      );
     });
 
     it("SU1: of several at once exactly one sets up", async () => {
@@ -301,13 +456,13 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       const { storage } = subject;
       await storage.ensureSigningKey(someSigningKey());
       await storage.createUser(someUser());
-      expect(await storage.setUp(someSetUp(1))).toBe(true);
+      expect(await storage.setUp(someSetUp(1), someChange())).toBe(true);
     });
 
     it("SU1: refuses to set up where an organization was made one by one", async () => {
       await using subject = await openSubject();
-      await subject.storage.createOrganization(someOrganization());
-      expect(await subject.storage.setUp(someSetUp(1))).toBe(false);
+      await subject.storage.createOrganization(someOrganization(), someChange());
+      expect(await subject.storage.setUp(someSetUp(1), someChange())).toBe(false);
     });
 
     it("SU2: is empty until it is set up", async () => {
@@ -316,7 +471,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       expect(await storage.isEmpty()).toBe(true);
       await storage.ensureSigningKey(someSigningKey());
       expect(await storage.isEmpty()).toBe(true);
-      await storage.setUp(someSetUp(1));
+      await storage.setUp(someSetUp(1), someChange());
       expect(await storage.isEmpty()).toBe(false);
     });
 
@@ -324,8 +479,11 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       await using subject = await openSubject();
       const { storage } = subject;
       const organization = someOrganization();
-      expect(await storage.createOrganization(organization)).toEqual(organization);
-      await expectKind(storage.createOrganization(someOrganization({ id: organization.id })), "already_exists");
+      expect(await storage.createOrganization(organization, someChange())).toEqual(organization);
+      await expectKind(
+        storage.createOrganization(someOrganization({ id: organization.id }), someChange()),
+        "already_exists",
+      );
       expect(await storage.getOrganization(organization.id)).toEqual(organization);
     });
 
@@ -333,8 +491,8 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       await using subject = await openSubject();
       const { storage } = subject;
       const [one, two] = [someOrganization(), someOrganization()];
-      await storage.createOrganization(one);
-      await storage.createOrganization(two);
+      await storage.createOrganization(one, someChange());
+      await storage.createOrganization(two, someChange());
       expect(await storage.getOrganization(one.id)).toEqual(one);
       expect(await storage.getOrganization(two.id)).toEqual(two);
     });
@@ -344,7 +502,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       const { storage } = subject;
       expect(await storage.listOrganizations(undefined, 10)).toEqual([]);
       const stored = [2, 0, 1, 1, 3, 1, -1].map((milliseconds) => someOrganization({ createdAt: after(milliseconds) }));
-      for (const organization of stored) await storage.createOrganization(organization);
+      for (const organization of stored) await storage.createOrganization(organization, someChange());
       const expected = stored.toSorted(byAge);
       expect(await storage.listOrganizations(undefined, 10)).toEqual(expected);
       for (const limit of [1, 2, 3, 7]) {
@@ -359,13 +517,13 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       await using subject = await openSubject();
       const { storage } = subject;
       const [organization, other] = [someOrganization(), someOrganization()];
-      await storage.createOrganization(organization);
-      await storage.createOrganization(other);
+      await storage.createOrganization(organization, someChange());
+      await storage.createOrganization(other, someChange());
       const changed = { ...organization, plan: "pro" };
-      expect(await storage.setPlan(organization.id, "pro")).toEqual(changed);
+      expect(await storage.setPlan(organization.id, "pro", someChange())).toEqual(changed);
       expect(await storage.getOrganization(organization.id)).toEqual(changed);
       expect(await storage.getOrganization(other.id)).toEqual(other);
-      expect(await storage.setPlan(randomUUID(), "pro")).toBeUndefined();
+      expect(await storage.setPlan(randomUUID(), "pro", someChange())).toBeUndefined();
     });
 
     it("O4: a token that is found comes with the new plan", async () => {
@@ -373,8 +531,8 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       const { storage } = subject;
       const { organizationId } = await someMember(storage);
       const stored = someToken({ organizationId });
-      await storage.createToken(stored);
-      const organization = await storage.setPlan(organizationId, "pro");
+      await storage.createToken(stored, someChange());
+      const organization = await storage.setPlan(organizationId, "pro", someChange());
       expect((await storage.findTokenByFingerprint(stored.fingerprint))?.organization).toEqual(organization);
     });
 
@@ -382,15 +540,18 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       await using subject = await openSubject();
       const { storage } = subject;
       const [organization, other] = [someOrganization(), someOrganization()];
-      await storage.createOrganization(organization);
-      await storage.createOrganization(other);
-      await storage.createToken(someToken({ organizationId: other.id }));
-      await storage.createToken(someToken({ organizationId: organization.id, profile: SERVICE_PROFILE_ID }));
+      await storage.createOrganization(organization, someChange());
+      await storage.createOrganization(other, someChange());
+      await storage.createToken(someToken({ organizationId: other.id }), someChange());
+      await storage.createToken(
+        someToken({ organizationId: organization.id, profile: SERVICE_PROFILE_ID }),
+        someChange(),
+      );
       const changed = { ...organization, profile: "plane", plan: "pro" };
-      expect(await storage.setProfile(organization.id, "plane", "pro")).toEqual(changed);
+      expect(await storage.setProfile(organization.id, "plane", "pro", someChange())).toEqual(changed);
       expect(await storage.getOrganization(organization.id)).toEqual(changed);
       expect(await storage.getOrganization(other.id)).toEqual(other);
-      expect(await storage.setProfile(randomUUID(), "plane", "pro")).toBeUndefined();
+      expect(await storage.setProfile(randomUUID(), "plane", "pro", someChange())).toBeUndefined();
     });
 
     it("O5: refuses an organization that has a token of its profile, in whatever state", async () => {
@@ -399,10 +560,10 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       const revoked = { revokedAt: NOW, revokedBy: "usr_someone" };
       for (const state of [{}, { enabled: false }, { expiresAt: after(-1) }, revoked]) {
         const organization = someOrganization();
-        await storage.createOrganization(organization);
-        await storage.createToken(someToken({ organizationId: organization.id, ...state }));
+        await storage.createOrganization(organization, someChange());
+        await storage.createToken(someToken({ organizationId: organization.id, ...state }), someChange());
         const refusal = await expectKind(
-          storage.setProfile(organization.id, "plane", "pro"),
+          storage.setProfile(organization.id, "plane", "pro", someChange()),
           "failed_precondition",
           JSON.stringify(state),
         );
@@ -452,7 +613,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       const { storage } = subject;
       const ids = await someMember(storage);
       const other = await someMember(storage);
-      await storage.putMembership(someMembership({ ...ids, role: "admin", createdAt: after(5) }));
+      await storage.putMembership(someMembership({ ...ids, role: "admin", createdAt: after(5) }), someChange());
       expect(await storage.getMembership(ids.organizationId, ids.userId)).toEqual(
         someMembership({ ...ids, role: "admin" }),
       );
@@ -468,7 +629,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
         { organizationId: randomUUID(), userId },
       ];
       for (const ids of strangers) {
-        await expectKind(storage.putMembership(someMembership(ids)), "failed_precondition");
+        await expectKind(storage.putMembership(someMembership(ids), someChange()), "failed_precondition");
         expect(await storage.getMembership(ids.organizationId, ids.userId)).toBeUndefined();
       }
     });
@@ -477,11 +638,11 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       await using subject = await openSubject();
       const { storage } = subject;
       const organization = someOrganization();
-      await storage.createOrganization(organization);
+      await storage.createOrganization(organization, someChange());
       const user = someUser();
       const membership = { organizationId: organization.id, role: "admin", createdAt: after(3) } as const;
       const member = { membership: { ...membership, userId: user.id }, user };
-      expect(await storage.addMember(membership, user)).toEqual(member);
+      expect(await storage.addMember(membership, user, someChange())).toEqual(member);
       expect(await storage.getUser(user.id)).toEqual(user);
       expect(await storage.getMembership(organization.id, user.id)).toEqual(member.membership);
     });
@@ -492,10 +653,10 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       const { userId } = await someMember(storage);
       const existing = await storage.getUser(userId);
       const organization = someOrganization();
-      await storage.createOrganization(organization);
+      await storage.createOrganization(organization, someChange());
       const invited = someUser({ email: existing?.email ?? "", passwordHash: "another", firstName: "Else" });
       const membership = { organizationId: organization.id, role: "member", createdAt: NOW } as const;
-      const added = await storage.addMember(membership, invited);
+      const added = await storage.addMember(membership, invited, someChange());
       expect(added).toEqual({ membership: { ...membership, userId }, user: existing });
       expect(await storage.findUserByEmail(invited.email)).toEqual(existing);
       expect(await storage.getUser(invited.id)).toBeUndefined();
@@ -508,12 +669,12 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       const existing = await storage.getUser(ids.userId);
       const membership = { organizationId: ids.organizationId, role: "owner", createdAt: after(1) } as const;
       const again = someUser({ email: existing?.email ?? "" });
-      await expectKind(storage.addMember(membership, again), "already_exists");
+      await expectKind(storage.addMember(membership, again, someChange()), "already_exists");
       expect(await storage.getMembership(ids.organizationId, ids.userId)).toEqual(someMembership(ids));
 
       const stranger = someUser();
       const nowhere = { ...membership, organizationId: randomUUID() };
-      await expectKind(storage.addMember(nowhere, stranger), "failed_precondition");
+      await expectKind(storage.addMember(nowhere, stranger, someChange()), "failed_precondition");
       expect(await storage.getUser(stranger.id)).toBeUndefined();
     });
 
@@ -521,11 +682,11 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       await using subject = await openSubject();
       const { storage } = subject;
       const organizations = Array.from({ length: 8 }, () => someOrganization());
-      for (const organization of organizations) await storage.createOrganization(organization);
+      for (const organization of organizations) await storage.createOrganization(organization, someChange());
       const members = await Promise.all(
         organizations.map(({ id }) => {
           const user = someUser({ email: "one@example.com" });
-          return storage.addMember({ organizationId: id, role: "member", createdAt: NOW }, user);
+          return storage.addMember({ organizationId: id, role: "member", createdAt: NOW }, user, someChange());
         }),
       );
       const stored = await storage.findUserByEmail("one@example.com");
@@ -540,22 +701,25 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       const other = await someMember(storage);
       for (const role of ["admin", "owner", "owner"] as const) {
         const membership = someMembership({ ...ids, role });
-        expect(await storage.setMemberRole(ids.organizationId, ids.userId, role)).toEqual({ membership, user });
+        expect(await storage.setMemberRole(ids.organizationId, ids.userId, role, someChange())).toEqual({
+          membership,
+          user,
+        });
         expect(await storage.getMembership(ids.organizationId, ids.userId)).toEqual(membership);
       }
       expect(await storage.getMembership(other.organizationId, other.userId)).toEqual(someMembership(other));
-      expect(await storage.setMemberRole(ids.organizationId, other.userId, "owner")).toBeUndefined();
+      expect(await storage.setMemberRole(ids.organizationId, other.userId, "owner", someChange())).toBeUndefined();
     });
 
     it("M5: the last owner keeps the role", async () => {
       await using subject = await openSubject();
       const { storage } = subject;
       const ids = await someMember(storage, "owner");
-      await storage.addMember({ ...ids, role: "admin", createdAt: NOW }, someUser());
+      await storage.addMember({ ...ids, role: "admin", createdAt: NOW }, someUser(), someChange());
       // An owner of another organization is none of this one.
       await someMember(storage, "owner");
       for (const role of ["admin", "member"] as const) {
-        const refused = storage.setMemberRole(ids.organizationId, ids.userId, role);
+        const refused = storage.setMemberRole(ids.organizationId, ids.userId, role, someChange());
         const { message } = await expectKind(refused, "failed_precondition");
         expect(message).toBe("An organization keeps at least one owner.");
       }
@@ -572,12 +736,12 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       const { storage } = subject;
       const ids = await someMember(storage, "owner");
       const user = someUser();
-      await storage.addMember({ ...ids, role: "owner", createdAt: NOW }, user);
-      expect(await storage.removeMember(ids.organizationId, user.id)).toBe(true);
+      await storage.addMember({ ...ids, role: "owner", createdAt: NOW }, user, someChange());
+      expect(await storage.removeMember(ids.organizationId, user.id, someChange())).toBe(true);
       expect(await storage.getMembership(ids.organizationId, user.id)).toBeUndefined();
       expect(await storage.getMembership(ids.organizationId, ids.userId)).toBeDefined();
       expect(await storage.getUser(user.id)).toEqual(user);
-      expect(await storage.removeMember(ids.organizationId, user.id)).toBe(false);
+      expect(await storage.removeMember(ids.organizationId, user.id, someChange())).toBe(false);
     });
 
     it("M6: the last owner can't be removed, whoever else is there", async () => {
@@ -585,18 +749,18 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       const { storage } = subject;
       const ids = await someMember(storage, "owner");
       const admin = someUser();
-      await storage.addMember({ ...ids, role: "admin", createdAt: NOW }, admin);
-      await expectKind(storage.removeMember(ids.organizationId, ids.userId), "failed_precondition");
+      await storage.addMember({ ...ids, role: "admin", createdAt: NOW }, admin, someChange());
+      await expectKind(storage.removeMember(ids.organizationId, ids.userId, someChange()), "failed_precondition");
       expect(await storage.getMembership(ids.organizationId, ids.userId)).toBeDefined();
-      expect(await storage.removeMember(ids.organizationId, admin.id)).toBe(true);
-      await expectKind(storage.removeMember(ids.organizationId, ids.userId), "failed_precondition");
+      expect(await storage.removeMember(ids.organizationId, admin.id, someChange())).toBe(true);
+      await expectKind(storage.removeMember(ids.organizationId, ids.userId, someChange()), "failed_precondition");
     });
 
     it("M7: lists members, the oldest first, then by user id", async () => {
       await using subject = await openSubject();
       const { storage } = subject;
       const organization = someOrganization();
-      await storage.createOrganization(organization);
+      await storage.createOrganization(organization, someChange());
       await someMember(storage);
       for (const [id, milliseconds] of [
         ["b", 1],
@@ -606,7 +770,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
         ["e", -1],
       ] as const) {
         const membership = { organizationId: organization.id, role: "member", createdAt: after(milliseconds) } as const;
-        await storage.addMember(membership, someUser({ id, createdAt: after(-milliseconds) }));
+        await storage.addMember(membership, someUser({ id, createdAt: after(-milliseconds) }), someChange());
       }
       const expected = ["e", "d", "a", "b", "c"];
       for (const limit of [1, 2, 5, 9]) {
@@ -643,9 +807,10 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
         ["c", 2],
       ] as const;
       for (const [organizationId, milliseconds] of memberships) {
-        await storage.createOrganization(someOrganization({ id: organizationId }));
+        await storage.createOrganization(someOrganization({ id: organizationId }), someChange());
         await storage.putMembership(
           someMembership({ organizationId, userId: user.id, createdAt: after(milliseconds) }),
+          someChange(),
         );
       }
       const listed = await storage.listMembershipsOfUser(user.id);
@@ -657,13 +822,13 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       const { storage } = subject;
       const { organizationId } = await someMember(storage);
       const stored = someToken({ organizationId });
-      const token = await storage.createToken(stored);
+      const token = await storage.createToken(stored, someChange());
       const sameId = someToken({ organizationId, id: token.id });
       const sameFingerprint = { ...someToken({ organizationId }), fingerprint: stored.fingerprint };
       const orphan = someToken({ organizationId: randomUUID() });
-      await expectKind(storage.createToken(sameId), "already_exists");
-      await expectKind(storage.createToken(sameFingerprint), "already_exists");
-      await expectKind(storage.createToken(orphan), "failed_precondition");
+      await expectKind(storage.createToken(sameId, someChange()), "already_exists");
+      await expectKind(storage.createToken(sameFingerprint, someChange()), "already_exists");
+      await expectKind(storage.createToken(orphan, someChange()), "failed_precondition");
       expect(await storage.listTokens(everyToken(organizationId))).toEqual([token]);
       expect(await storage.getToken(orphan.token.id)).toBeUndefined();
     });
@@ -672,14 +837,14 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       await using subject = await openSubject();
       const { storage } = subject;
       const organization = someOrganization({ profile: "plane" });
-      await storage.createOrganization(organization);
+      await storage.createOrganization(organization, someChange());
       const stray = someToken({ organizationId: organization.id, profile: "watchplane" });
-      const { message } = await expectKind(storage.createToken(stray), "failed_precondition");
+      const { message } = await expectKind(storage.createToken(stray, someChange()), "failed_precondition");
       expect(message).toBe("Its organization has another profile.");
       expect(await storage.getToken(stray.token.id)).toBeUndefined();
       for (const profile of ["plane", SERVICE_PROFILE_ID]) {
         const fitting = someToken({ organizationId: organization.id, profile });
-        expect(await storage.createToken(fitting)).toMatchObject(fitting.token);
+        expect(await storage.createToken(fitting, someChange())).toMatchObject(fitting.token);
       }
     });
 
@@ -688,13 +853,13 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       const { storage } = subject;
       const { organizationId } = await someMember(storage);
       const batch = () =>
-        Promise.all(Array.from({ length: 50 }, () => storage.createToken(someToken({ organizationId }))));
+        Promise.all(Array.from({ length: 50 }, () => storage.createToken(someToken({ organizationId }), someChange())));
       const first = (await batch()).map(({ revision }) => revision);
       const second = (await batch()).map(({ revision }) => revision);
       expect(new Set([...first, ...second]).size).toBe(100);
       expect(Math.min(...second)).toBeGreaterThan(Math.max(...first));
       const reopened = await subject.reopen();
-      const { revision } = await reopened.createToken(someToken({ organizationId }));
+      const { revision } = await reopened.createToken(someToken({ organizationId }), someChange());
       expect(revision).toBeGreaterThan(Math.max(...second));
     });
 
@@ -702,8 +867,8 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       await using subject = await openSubject();
       const { storage } = subject;
       const { organizationId } = await someMember(storage);
-      const one = await storage.createToken(someToken({ organizationId }));
-      const two = await storage.createToken(someToken({ organizationId }));
+      const one = await storage.createToken(someToken({ organizationId }), someChange());
+      const two = await storage.createToken(someToken({ organizationId }), someChange());
       expect(await storage.getToken(one.id)).toEqual(one);
       expect(await storage.getToken(two.id)).toEqual(two);
     });
@@ -712,11 +877,11 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       await using subject = await openSubject();
       const { storage } = subject;
       const organization = someOrganization();
-      await storage.createOrganization(organization);
+      await storage.createOrganization(organization, someChange());
       const stored = someToken({ organizationId: organization.id });
       const { fingerprint } = stored;
-      const token = await storage.createToken(stored);
-      await storage.createToken(someToken({ organizationId: organization.id }));
+      const token = await storage.createToken(stored, someChange());
+      await storage.createToken(someToken({ organizationId: organization.id }), someChange());
       expect(await storage.findTokenByFingerprint(fingerprint)).toEqual({ token, organization });
 
       const almost = [
@@ -735,7 +900,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       const { organizationId } = await someMember(storage);
       const buffer = Buffer.concat([someFingerprint(), someFingerprint(), someFingerprint()]);
       const { token } = someToken({ organizationId });
-      await storage.createToken({ token, fingerprint: buffer.subarray(32, 64) });
+      await storage.createToken({ token, fingerprint: buffer.subarray(32, 64) }, someChange());
       expect((await storage.findTokenByFingerprint(buffer.subarray(32, 64)))?.token.id).toBe(token.id);
       expect(await storage.findTokenByFingerprint(buffer.subarray(0, 32))).toBeUndefined();
     });
@@ -762,13 +927,16 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
         limit: fc.integer({ min: 1, max: 25 }),
       });
       const neighbour = await someMember(storage);
-      await storage.createToken(someToken({ organizationId: neighbour.organizationId }));
+      await storage.createToken(someToken({ organizationId: neighbour.organizationId }), someChange());
       await fc.assert(
         fc.asyncProperty(tokens, fc.array(queries, { maxLength: 10 }), fc.nat(), async (rows, all, place) => {
           const { organizationId } = await someMember(storage);
           const stored = await Promise.all(
             rows.map((row) =>
-              storage.createToken(someToken({ organizationId, ...row, revokedBy: row.revokedAt && "usr_someone" })),
+              storage.createToken(
+                someToken({ organizationId, ...row, revokedBy: row.revokedAt && "usr_someone" }),
+                someChange(),
+              ),
             ),
           );
           for (const query of all) {
@@ -795,13 +963,13 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       await using subject = await openSubject();
       const { storage } = subject;
       const { organizationId } = await someMember(storage);
-      const token = await storage.createToken(someToken({ organizationId }));
-      const neighbour = await storage.createToken(someToken({ organizationId }));
+      const token = await storage.createToken(someToken({ organizationId }), someChange());
+      const neighbour = await storage.createToken(someToken({ organizationId }), someChange());
 
-      const revoked = await storage.revokeToken(token.id, after(1), "usr_one");
+      const revoked = await storage.revokeToken(token.id, changeBy("usr_one", after(1)));
       expect(revoked).toEqual({ ...token, revokedAt: after(1), revokedBy: "usr_one", revision: revoked?.revision });
       expect(revoked?.revision).toBeGreaterThan(neighbour.revision);
-      expect(await storage.revokeToken(token.id, after(2), "usr_two")).toEqual(revoked);
+      expect(await storage.revokeToken(token.id, changeBy("usr_two", after(2)))).toEqual(revoked);
       expect(await storage.getToken(token.id)).toEqual(revoked);
       expect(await storage.getToken(neighbour.id)).toEqual(neighbour);
     });
@@ -810,10 +978,10 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       await using subject = await openSubject();
       const { storage } = subject;
       const { organizationId } = await someMember(storage);
-      const token = await storage.createToken(someToken({ organizationId }));
+      const token = await storage.createToken(someToken({ organizationId }), someChange());
       const authors = Array.from({ length: 16 }, (_, index) => `usr_${index}`);
       const answers = await Promise.all(
-        authors.map((author, index) => storage.revokeToken(token.id, after(index), author)),
+        authors.map((author, index) => storage.revokeToken(token.id, changeBy(author, after(index)))),
       );
       const stored = await storage.getToken(token.id);
       expect(stored?.revokedBy).toSatisfy((author: string) => authors.includes(author));
@@ -822,7 +990,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
 
     it("T6: answers nothing for an unknown token", async () => {
       await using subject = await openSubject();
-      expect(await subject.storage.revokeToken(randomUUID(), NOW, "usr_one")).toBeUndefined();
+      expect(await subject.storage.revokeToken(randomUUID(), changeBy("usr_one", NOW))).toBeUndefined();
     });
 
     it("T7: a last use never moves back", async () => {
@@ -834,8 +1002,8 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       await using subject = await openSubject();
       const { storage } = subject;
       const { organizationId } = await someMember(storage);
-      const token = await storage.createToken(someToken({ organizationId }));
-      const unused = await storage.createToken(someToken({ organizationId }));
+      const token = await storage.createToken(someToken({ organizationId }), someChange());
+      const unused = await storage.createToken(someToken({ organizationId }), someChange());
       await storage.recordUses([
         { tokenId: randomUUID(), usedAt: after(9) },
         { tokenId: token.id, usedAt: after(3) },
@@ -957,27 +1125,35 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       expect(await storage.readWindow(last.tokenId, last.windowStart)).toBe(1);
     });
 
-    it("I1: a record and its change are stored together, or neither is", async () => {
+    it("I1: a record, its change and the event are stored together, or none is", async () => {
       await using subject = await openSubject();
       const { storage } = subject;
       const { organizationId } = await someMember(storage);
       const stored = someToken({ organizationId });
       const record = someRecord();
-      const token = await storage.createToken(stored, record);
+      const token = await storage.createToken(stored, someChange(), record);
       {
         await using _blocked = await subject.blockWrites();
         const [refused, refusedRecord] = [someToken({ organizationId }), someRecord()];
-        await expectKind(storage.createToken(refused, refusedRecord), "unavailable");
+        await expectKind(storage.createToken(refused, someChange(), refusedRecord), "unavailable");
+        expect(await storage.findRecordedCall(refusedRecord.keyHash, NOW)).toBeUndefined();
+      }
+      {
+        await subject.failEvents("doomed");
+        const [refused, refusedRecord] = [someToken({ organizationId }), someRecord()];
+        const doomed = someChange({ requestId: "doomed" });
+        await expectKind(storage.createToken(refused, doomed, refusedRecord), "unavailable");
         expect(await storage.findRecordedCall(refusedRecord.keyHash, NOW)).toBeUndefined();
       }
       const reopened = await subject.reopen();
       expect(await reopened.listTokens(everyToken(organizationId))).toEqual([token]);
+      expect(await reopened.listEvents(everyEvent({ actions: ["token.issued"] }))).toHaveLength(1);
       expect((await reopened.findRecordedCall(record.keyHash, NOW))?.requestHash).toEqual(record.requestHash);
     });
 
-    it("I1: after the process was killed there is a record for each change, and none more", async () => {
+    it("I1: after the process was killed there is a record and an event for each change, and none more", async () => {
       await using subject = await openSubject();
-      const { id } = await subject.storage.createOrganization(someOrganization());
+      const { id } = await subject.storage.createOrganization(someOrganization(), someChange());
       await subject.storage.close();
       await using recording = startRecordingProcess(subject.location, id);
       await recording.acknowledged(50);
@@ -989,6 +1165,10 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       for (const { name } of tokens)
         expect(await storage.findRecordedCall(Buffer.from(name, "hex"), NOW)).toBeDefined();
       expect(await storage.sweepRecordedCalls(after(60_000), 100_000)).toBe(tokens.length);
+      const events = await storage.listEvents(everyEvent({ actions: ["token.issued"] }));
+      expect(events.map(({ revision }) => revision)).toEqual(
+        tokens.map(({ revision }) => revision).toSorted((a, b) => a - b),
+      );
     });
 
     it("I2: of several with one key at once exactly one changes something", async () => {
@@ -1003,23 +1183,27 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       const ids = await someMember(storage, "owner");
       const { organizationId, userId } = ids;
       const organization = await storage.getOrganization(organizationId);
-      await storage.setPlan(organizationId, "free", record);
-      const token = await storage.createToken(someToken({ organizationId, profile: SERVICE_PROFILE_ID }));
+      await storage.setPlan(organizationId, "free", someChange(), record);
+      const token = await storage.createToken(someToken({ organizationId, profile: SERVICE_PROFILE_ID }), someChange());
       const member = await storage.listMembers(organizationId, undefined, 10);
+      const events = await storage.listEvents(everyEvent());
       const [created, added] = [someOrganization(), someUser()];
       const twin = { ...someRecord(), keyHash: record.keyHash };
       for (const [name, write] of Object.entries({
         ...recordedWrites(storage, { ...ids, tokenId: token.id, organization: created, user: added }),
         // Each would be refused for another reason too.
         "a taken id": (again: IdempotencyRecord) =>
-          storage.createOrganization(someOrganization({ id: organizationId }), again),
-        "the last owner": (again: IdempotencyRecord) => storage.removeMember(organizationId, userId, again),
-        "somebody unknown": (again: IdempotencyRecord) => storage.removeMember(organizationId, randomUUID(), again),
+          storage.createOrganization(someOrganization({ id: organizationId }), someChange(), again),
+        "the last owner": (again: IdempotencyRecord) =>
+          storage.removeMember(organizationId, userId, someChange(), again),
+        "somebody unknown": (again: IdempotencyRecord) =>
+          storage.removeMember(organizationId, randomUUID(), someChange(), again),
       })) {
         const error = await expectKind(write(twin), "already_exists", name);
         expect(error.reason, name).toBe("idempotency_key_reused");
         expectPublic(error, organizationId);
       }
+      expect(await storage.listEvents(everyEvent())).toEqual(events);
       expect(await storage.getOrganization(organizationId)).toEqual(organization);
       expect(await storage.getOrganization(created.id)).toBeUndefined();
       expect(await storage.getUser(added.id)).toBeUndefined();
@@ -1033,29 +1217,32 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       const { storage } = subject;
       const { organizationId } = await someMember(storage);
       const first = someRecord({ expiresAt: after(100) });
-      await storage.setPlan(organizationId, "pro", first);
+      await storage.setPlan(organizationId, "pro", someChange(), first);
       const early = someRecord({ keyHash: first.keyHash, createdAt: after(99), expiresAt: after(199) });
-      await expectKind(storage.setPlan(organizationId, "free", early), "already_exists");
+      await expectKind(storage.setPlan(organizationId, "free", someChange(), early), "already_exists");
       const next = someRecord({ keyHash: first.keyHash, createdAt: after(100), expiresAt: after(200) });
-      expect(await storage.setPlan(organizationId, "free", next)).toMatchObject({ plan: "free" });
+      expect(await storage.setPlan(organizationId, "free", someChange(), next)).toMatchObject({ plan: "free" });
       expect((await storage.findRecordedCall(first.keyHash, after(100)))?.requestHash).toEqual(next.requestHash);
     });
 
-    it("I3: a write that is refused, or finds nothing to change, stores no record", async () => {
+    it("I3: a write that is refused, or finds nothing to change, stores no record and no event", async () => {
       await using subject = await openSubject();
       const { storage } = subject;
       const { organizationId, userId } = await someMember(storage, "owner");
       const token = someToken({ organizationId });
-      await storage.createToken(token);
+      await storage.createToken(token, someChange());
+      const events = await storage.listEvents(everyEvent());
       const refused: Record<string, (record: IdempotencyRecord) => Promise<unknown>> = {
         "a taken organization": (record) =>
-          storage.createOrganization(someOrganization({ id: organizationId }), record),
-        "a taken token": (record) => storage.createToken(token, record),
-        "an organization with tokens": (record) => storage.setProfile(organizationId, "plane", "pro", record),
-        "the last owner's role": (record) => storage.setMemberRole(organizationId, userId, "member", record),
-        "the last owner": (record) => storage.removeMember(organizationId, userId, record),
+          storage.createOrganization(someOrganization({ id: organizationId }), someChange(), record),
+        "a taken token": (record) => storage.createToken(token, someChange(), record),
+        "an organization with tokens": (record) =>
+          storage.setProfile(organizationId, "plane", "pro", someChange(), record),
+        "the last owner's role": (record) =>
+          storage.setMemberRole(organizationId, userId, "member", someChange(), record),
+        "the last owner": (record) => storage.removeMember(organizationId, userId, someChange(), record),
         "a member already": (record) =>
-          storage.addMember(someMembership({ organizationId, userId }), someUser({ id: userId }), record),
+          storage.addMember(someMembership({ organizationId, userId }), someUser({ id: userId }), someChange(), record),
       };
       for (const [name, write] of Object.entries(refused)) {
         const record = someRecord();
@@ -1063,25 +1250,26 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
         expect(await storage.findRecordedCall(record.keyHash, NOW), name).toBeUndefined();
       }
       const pointless: Record<string, (record: IdempotencyRecord) => Promise<unknown>> = {
-        setPlan: (record) => storage.setPlan(randomUUID(), "pro", record),
-        setProfile: (record) => storage.setProfile(randomUUID(), "plane", "pro", record),
-        setMemberRole: (record) => storage.setMemberRole(organizationId, randomUUID(), "owner", record),
-        removeMember: (record) => storage.removeMember(organizationId, randomUUID(), record),
-        revokeToken: (record) => storage.revokeToken(randomUUID(), NOW, "usr_someone", record),
+        setPlan: (record) => storage.setPlan(randomUUID(), "pro", someChange(), record),
+        setProfile: (record) => storage.setProfile(randomUUID(), "plane", "pro", someChange(), record),
+        setMemberRole: (record) => storage.setMemberRole(organizationId, randomUUID(), "owner", someChange(), record),
+        removeMember: (record) => storage.removeMember(organizationId, randomUUID(), someChange(), record),
+        revokeToken: (record) => storage.revokeToken(randomUUID(), someChange(), record),
       };
       for (const [name, write] of Object.entries(pointless)) {
         const record = someRecord();
         expect(await write(record), name).toBe(name === "removeMember" ? false : undefined);
         expect(await storage.findRecordedCall(record.keyHash, NOW), name).toBeUndefined();
       }
+      expect(await storage.listEvents(everyEvent())).toEqual(events);
     });
 
     it("I4: reads the record with this exact hash, while its time isn't over", async () => {
       await using subject = await openSubject();
       const { storage } = subject;
       const [one, other] = [someRecord({ expiresAt: after(100) }), someRecord()];
-      await storage.createOrganization(someOrganization(), one);
-      await storage.createOrganization(someOrganization(), other);
+      await storage.createOrganization(someOrganization(), someChange(), one);
+      await storage.createOrganization(someOrganization(), someChange(), other);
       expect((await storage.findRecordedCall(one.keyHash, after(99)))?.requestHash).toEqual(one.requestHash);
       expect((await storage.findRecordedCall(other.keyHash, after(100)))?.requestHash).toEqual(other.requestHash);
       expect(await storage.findRecordedCall(one.keyHash, after(100))).toBeUndefined();
@@ -1095,7 +1283,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       await using subject = await openSubject();
       const { storage } = subject;
       const ids = await someMember(storage, "owner");
-      const token = await storage.createToken(someToken({ ...ids, profile: SERVICE_PROFILE_ID }));
+      const token = await storage.createToken(someToken({ ...ids, profile: SERVICE_PROFILE_ID }), someChange());
       const confidential = { secret: "wp_0123", at: NOW, nothing: undefined };
       const answers = new Map<IdempotencyRecord, unknown>();
       const organization = someOrganization();
@@ -1106,7 +1294,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
         answers.set(record, await write(record));
       }
       expect(answers.size).toBe(8);
-      await storage.setPlan(ids.organizationId, "another");
+      await storage.setPlan(ids.organizationId, "another", someChange());
       for (const [{ keyHash, sealing }, result] of answers) {
         const { sealedAnswer = new Uint8Array(0) } = (await storage.findRecordedCall(keyHash, NOW)) ?? {};
         expect(openAnswer(sealing.key, sealedAnswer)).toStrictEqual({ result, confidential });
@@ -1120,7 +1308,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       await using subject = await openSubject();
       const { storage } = subject;
       const records = [0, 10, 20, 30, 40].map((end) => someRecord({ createdAt: after(-50), expiresAt: after(end) }));
-      for (const record of records) await storage.createOrganization(someOrganization(), record);
+      for (const record of records) await storage.createOrganization(someOrganization(), someChange(), record);
       const kept = async () => {
         const found = await Promise.all(records.map(({ keyHash }) => storage.findRecordedCall(keyHash, after(-1))));
         return found.map((one) => one !== undefined);
@@ -1139,13 +1327,13 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       const ids = await someMember(storage);
       const session = someSession(ids);
       const first = someFingerprint();
-      await storage.createSession(session, first);
+      await storage.createSession(session, first, someChange());
       expect(await storage.getSession(session.id)).toEqual(session);
-      const rotated = await storage.rotateRefreshToken({ presented: first, next: someFingerprint(), now: NOW });
+      const rotated = await storage.rotateRefreshToken({ presented: first, next: someFingerprint() }, someChange());
       expect(rotated).toEqual({ kind: "rotated", session });
 
       const orphan = someSession({ ...ids, userId: randomUUID() });
-      await expectKind(storage.createSession(orphan, someFingerprint()), "failed_precondition");
+      await expectKind(storage.createSession(orphan, someFingerprint(), someChange()), "failed_precondition");
       expect(await storage.getSession(orphan.id)).toBeUndefined();
     });
 
@@ -1154,8 +1342,8 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       const { storage } = subject;
       const ids = await someMember(storage);
       const [one, two] = [someSession(ids), someSession({ ...ids, expiresAt: after(5) })];
-      await storage.createSession(one, someFingerprint());
-      await storage.createSession(two, someFingerprint());
+      await storage.createSession(one, someFingerprint(), someChange());
+      await storage.createSession(two, someFingerprint(), someChange());
       expect(await storage.getSession(one.id)).toEqual(one);
       expect(await storage.getSession(two.id)).toEqual(two);
     });
@@ -1167,10 +1355,13 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       const chain = Array.from({ length: 5 }, someFingerprint);
       const [first] = chain;
       if (first === undefined) throw new Error("the sample is too small");
-      await storage.createSession(session, first);
+      await storage.createSession(session, first, someChange());
       for (const [index, next] of chain.slice(1).entries()) {
         const presented = chain[index] ?? first;
-        expect(await storage.rotateRefreshToken({ presented, next, now: NOW })).toEqual({ kind: "rotated", session });
+        expect(await storage.rotateRefreshToken({ presented, next }, someChange())).toEqual({
+          kind: "rotated",
+          session,
+        });
       }
       expect(await storage.getSession(session.id)).toEqual(session);
     });
@@ -1181,9 +1372,9 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       const ids = await someMember(storage);
       const session = someSession({ ...ids, expiresAt: after(10) });
       const presented = someFingerprint();
-      await storage.createSession(session, presented);
+      await storage.createSession(session, presented, someChange());
       const rotate = (fingerprint: Uint8Array, now: Date) =>
-        storage.rotateRefreshToken({ presented: fingerprint, next: someFingerprint(), now });
+        storage.rotateRefreshToken({ presented: fingerprint, next: someFingerprint() }, someChange({ at: now }));
 
       expect(await rotate(someFingerprint(), NOW)).toEqual({ kind: "refused" });
       expect(await rotate(presented, after(11))).toEqual({ kind: "refused" });
@@ -1192,7 +1383,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
 
       const ended = someSession({ ...ids, endedAt: after(1) });
       const ofEnded = someFingerprint();
-      await storage.createSession(ended, ofEnded);
+      await storage.createSession(ended, ofEnded, someChange());
       expect(await rotate(ofEnded, after(2))).toEqual({ kind: "refused" });
     });
 
@@ -1207,19 +1398,33 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       const ids = await someMember(storage);
       const [session, other] = [someSession(ids), someSession(ids)];
       const [used, next, ofOther] = [someFingerprint(), someFingerprint(), someFingerprint()];
-      await storage.createSession(session, used);
-      await storage.createSession(other, ofOther);
-      await storage.rotateRefreshToken({ presented: used, next, now: NOW });
+      await storage.createSession(session, used, someChange());
+      await storage.createSession(other, ofOther, someChange());
+      await storage.rotateRefreshToken({ presented: used, next }, someChange());
 
-      const reuse = { presented: used, next: someFingerprint(), now: after(7) };
+      const reuse = { presented: used, next: someFingerprint() };
       const ended = { ...session, endedAt: after(7) };
-      expect(await storage.rotateRefreshToken(reuse)).toEqual({ kind: "reused", session: ended });
-      expect(await storage.rotateRefreshToken({ ...reuse, now: after(8) })).toEqual({ kind: "reused", session: ended });
+      expect(await storage.rotateRefreshToken(reuse, someChange({ at: after(7) }))).toEqual({
+        kind: "reused",
+        session: ended,
+      });
+      expect(await storage.rotateRefreshToken(reuse, someChange({ at: after(8) }))).toEqual({
+        kind: "reused",
+        session: ended,
+      });
       expect(await storage.getSession(session.id)).toEqual(ended);
-      const newest = { presented: next, next: someFingerprint(), now: after(8) };
-      expect(await storage.rotateRefreshToken(newest)).toEqual({ kind: "refused" });
-      const untouched = { presented: ofOther, next: someFingerprint(), now: after(8) };
-      expect(await storage.rotateRefreshToken(untouched)).toEqual({ kind: "rotated", session: other });
+      const newest = { presented: next, next: someFingerprint() };
+      expect(await storage.rotateRefreshToken(newest, someChange({ at: after(8) }))).toEqual({ kind: "refused" });
+      const untouched = { presented: ofOther, next: someFingerprint() };
+      expect(await storage.rotateRefreshToken(untouched, someChange({ at: after(8) }))).toEqual({
+        kind: "rotated",
+        session: other,
+      });
+    });
+
+    it("R5: records a refused sign-in where the user belongs, else in the system organization", async () => {
+      await using subject = await openSubject();
+      await checkSignInFailures(subject.storage);
     });
 
     it("K1: keeps the first signing key, and of several at once exactly one", async () => {
@@ -1267,7 +1472,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       const organizations = Array.from({ length: 200 }, () => someOrganization());
       const settled: string[] = [];
       const accepted = organizations.map(async (organization) => {
-        await storage.createOrganization(organization);
+        await storage.createOrganization(organization, someChange());
         settled.push(organization.id);
       });
       await storage.close();
@@ -1321,7 +1526,7 @@ const tokenFields = fc
     metadata: fc.dictionary(text, text, { noNullPrototype: true }),
     enabled: fc.boolean(),
     createdBy: text,
-    userId: optional(text),
+    userId: optional(fc.uuid()),
     createdAt: time,
     expiresAt: optional(time),
     lastUsedAt: optional(time),
@@ -1350,9 +1555,9 @@ async function someMember(
   const organization = someOrganization();
   const user = someUser();
   const ids = { organizationId: organization.id, userId: user.id };
-  await storage.createOrganization(organization);
+  await storage.createOrganization(organization, someChange());
   await storage.createUser(user);
-  await storage.putMembership(someMembership({ ...ids, role }));
+  await storage.putMembership(someMembership({ ...ids, role }), someChange());
   return ids;
 }
 
@@ -1385,6 +1590,8 @@ function reads(storage: Storage): Record<string, () => Promise<unknown>> {
     readWindow: () => storage.readWindow(randomUUID(), NOW),
     findRecordedCall: () => storage.findRecordedCall(someFingerprint(), NOW),
     getSession: () => storage.getSession(randomUUID()),
+    listEvents: () => storage.listEvents(everyEvent()),
+    listEventsOfOrganization: () => storage.listEvents(everyEvent({ organizationId: randomUUID() })),
     listSigningKeys: () => storage.listSigningKeys(),
     ping: () => storage.ping(),
   };
@@ -1394,25 +1601,26 @@ function reads(storage: Storage): Record<string, () => Promise<unknown>> {
 function writes(storage: Storage): Record<string, () => Promise<unknown>> {
   const ids = { organizationId: randomUUID(), userId: randomUUID() };
   return {
-    setUp: () => storage.setUp(someSetUp(1)),
-    createOrganization: () => storage.createOrganization(someOrganization()),
+    setUp: () => storage.setUp(someSetUp(1), someChange()),
+    createOrganization: () => storage.createOrganization(someOrganization(), someChange()),
     createUser: () => storage.createUser(someUser()),
-    setPlan: () => storage.setPlan(randomUUID(), "pro"),
-    setProfile: () => storage.setProfile(randomUUID(), "plane", "pro"),
-    putMembership: () => storage.putMembership(someMembership(ids)),
-    addMember: () => storage.addMember(someMembership(ids), someUser()),
-    setMemberRole: () => storage.setMemberRole(randomUUID(), randomUUID(), "owner"),
-    removeMember: () => storage.removeMember(randomUUID(), randomUUID()),
-    createToken: () => storage.createToken(someToken(ids)),
-    revokeToken: () => storage.revokeToken(randomUUID(), NOW, "usr_someone"),
+    setPlan: () => storage.setPlan(randomUUID(), "pro", someChange()),
+    setProfile: () => storage.setProfile(randomUUID(), "plane", "pro", someChange()),
+    putMembership: () => storage.putMembership(someMembership(ids), someChange()),
+    addMember: () => storage.addMember(someMembership(ids), someUser(), someChange()),
+    setMemberRole: () => storage.setMemberRole(randomUUID(), randomUUID(), "owner", someChange()),
+    removeMember: () => storage.removeMember(randomUUID(), randomUUID(), someChange()),
+    createToken: () => storage.createToken(someToken(ids), someChange()),
+    revokeToken: () => storage.revokeToken(randomUUID(), someChange()),
     recordUses: () => storage.recordUses([]),
     takeLease: () => storage.takeLease(someLeaseRequest()),
     returnLeases: () => storage.returnLeases([]),
     sweepWindows: () => storage.sweepWindows(NOW, 1),
     sweepRecordedCalls: () => storage.sweepRecordedCalls(NOW, 1),
-    createSession: () => storage.createSession(someSession(ids), someFingerprint()),
+    createSession: () => storage.createSession(someSession(ids), someFingerprint(), someChange()),
     rotateRefreshToken: () =>
-      storage.rotateRefreshToken({ presented: someFingerprint(), next: someFingerprint(), now: NOW }),
+      storage.rotateRefreshToken({ presented: someFingerprint(), next: someFingerprint() }, someChange()),
+    recordSignInFailure: () => storage.recordSignInFailure(undefined, "unknown_address", someChange()),
     ensureSigningKey: () => storage.ensureSigningKey(someSigningKey()),
   };
 }
@@ -1434,15 +1642,19 @@ function recordedWrites(
 ): Record<string, (record: IdempotencyRecord) => Promise<unknown>> {
   const membership = { organizationId, role: "admin", createdAt: after(1) } as const;
   return {
-    createOrganization: (record) => storage.createOrganization(organization, record),
-    setPlan: (record) => storage.setPlan(organizationId, "pro", record),
-    setProfile: (record) => storage.setProfile(organizationId, "plane", "pro", record),
-    addMember: (record) => storage.addMember(membership, user, record),
-    setMemberRole: (record) => storage.setMemberRole(organizationId, user.id, "member", record),
-    removeMember: (record) => storage.removeMember(organizationId, user.id, record),
+    createOrganization: (record) => storage.createOrganization(organization, someChange(), record),
+    setPlan: (record) => storage.setPlan(organizationId, "pro", someChange(), record),
+    setProfile: (record) => storage.setProfile(organizationId, "plane", "pro", someChange(), record),
+    addMember: (record) => storage.addMember(membership, user, someChange(), record),
+    setMemberRole: (record) => storage.setMemberRole(organizationId, user.id, "member", someChange(), record),
+    removeMember: (record) => storage.removeMember(organizationId, user.id, someChange(), record),
     createToken: (record) =>
-      storage.createToken(someToken({ organizationId, profile: SERVICE_PROFILE_ID, expiresAt: after(5) }), record),
-    revokeToken: (record) => storage.revokeToken(tokenId, after(2), "usr_someone", record),
+      storage.createToken(
+        someToken({ organizationId, profile: SERVICE_PROFILE_ID, expiresAt: after(5) }),
+        someChange(),
+        record,
+      ),
+    revokeToken: (record) => storage.revokeToken(tokenId, someChange({ at: after(2) }), record),
   };
 }
 

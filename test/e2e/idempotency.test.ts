@@ -16,6 +16,7 @@ import { parseRootKey } from "../../src/domain/root-key.ts";
 import { createSealer } from "../../src/security/sealer.ts";
 import { identityOf } from "../../src/usecases/idempotency.ts";
 import { faults } from "../contract/broken-storages.ts";
+import { everyEvent } from "../contract/samples.ts";
 import {
   type Answer,
   DAY,
@@ -88,6 +89,16 @@ describe.each(RPC_SURFACES)("a repeated call through %s", (name) => {
     }
     const states = [TokenState.ACTIVE, TokenState.REVOKED];
     expect((await call(TokenService.method.list, { organizationId, states })).tokens).toHaveLength(1);
+  });
+
+  it("leaves exactly one event, however often it is sent", async () => {
+    const organizationId = await test.addOrganization();
+    const { token } = await repeat(issue, { organizationId, name: "once" }, { organizationId, name: "other" });
+    const events = await test.app.deployment.storage.listEvents(
+      everyEvent({ organizationId: fromPublicId("org", organizationId) ?? "", actions: ["token.issued"] }),
+    );
+    expect(events).toMatchObject([{ target: token?.id, targetName: "once", actor: { kind: "service" } }]);
+    expect(BigInt(events[0]?.revision ?? 0)).toBe(token?.revision);
   });
 
   it("revokes one token, and refuses the key for another one", async () => {

@@ -7,7 +7,7 @@ import type { Storage } from "../../src/domain/storage.ts";
 import { loadProfiles } from "../../src/profiles/load-profiles.ts";
 import { mintToken } from "../../src/usecases/issue-token.ts";
 import { expectOk, openSurface, RPC_SURFACES, type RpcSurface } from "../helpers/surfaces.ts";
-import { startTestApp, type TestApp } from "../helpers/test-app.ts";
+import { bySystem, startTestApp, type TestApp } from "../helpers/test-app.ts";
 
 const profiles = loadProfiles(undefined);
 
@@ -172,7 +172,7 @@ describe.each(RPC_SURFACES)("IntrospectionService through %s", (name) => {
       createdBy: "x",
       userId: undefined,
     });
-    await deployment.storage.createToken({ ...newToken, token: { ...newToken.token, enabled: false } });
+    await deployment.storage.createToken({ ...newToken, token: { ...newToken.token, enabled: false } }, bySystem());
     expect(expectOk(await surface.introspect(backend, { token: secret }))).toMatchObject({
       ...INACTIVE,
       reason: Reason.DISABLED,

@@ -16,7 +16,7 @@ import type { Environment } from "../../src/config.ts";
 import { fromPublicId } from "../../src/domain/ids.ts";
 import type { Role as RoleName } from "../../src/domain/roles.ts";
 import { mintToken } from "../../src/usecases/issue-token.ts";
-import { startTestApp, type TestApp } from "./test-app.ts";
+import { bySystem, startTestApp, type TestApp } from "./test-app.ts";
 
 export const PRODUCTS = ["watchplane", "watchmantower", "walwarden", "plane"] as const;
 export type Product = (typeof PRODUCTS)[number];
@@ -254,7 +254,7 @@ export class Tenant {
     };
     const by = { createdBy: "nobody", userId: undefined };
     const { secret, newToken } = mintToken(deployment, profile, this.uuid, wishes, by);
-    await deployment.storage.createToken({ ...newToken, token: { ...newToken.token, enabled: false } });
+    await deployment.storage.createToken({ ...newToken, token: { ...newToken.token, enabled: false } }, bySystem());
     return secret;
   }
 

@@ -50,9 +50,46 @@ export async function openSqliteSubject(): Promise<StorageSubject & { readonly p
       for (const table of tables) other.exec(`ALTER TABLE ${table} RENAME TO lost_${table}`);
       other.close();
     },
+    async failEvents(requestId) {
+      const other = new Database(path);
+      other.exec(`
+        CREATE TRIGGER fail_events BEFORE INSERT ON events WHEN new.request_id = '${requestId}'
+        BEGIN SELECT RAISE(ABORT, 'injected'); END
+      `);
+      other.close();
+    },
+    async editEvents() {
+      using other = disposable(new Database(path));
+      const done: string[] = [];
+      for (const statement of EVENT_EDITS) {
+        try {
+          if (other.connection.prepare(statement).run().changes > 0) done.push(statement);
+        } catch {
+          // Refused, as it must be.
+        }
+      }
+      return done;
+    },
     async [Symbol.asyncDispose]() {
       await storage.close();
       await directory[Symbol.asyncDispose]();
     },
   };
+}
+
+/** Each of them would change stored events. */
+const EVENT_EDITS = [
+  "UPDATE events SET address = ''",
+  "UPDATE events SET revision = revision + 1000",
+  "DELETE FROM events",
+  "DELETE FROM events WHERE revision = (SELECT max(revision) FROM events)",
+  "INSERT OR REPLACE INTO events SELECT * FROM events WHERE sequence = 1",
+  `INSERT OR REPLACE INTO events
+   SELECT revision + 1000, organization_id, sequence, at, actor_kind, actor_id, address, action, target, target_name,
+     scopes, details, request_id, previous_hash, hash
+   FROM events WHERE sequence = 1`,
+];
+
+function disposable(connection: Database.Database) {
+  return { connection, [Symbol.dispose]: () => void connection.close() };
 }

@@ -7,6 +7,7 @@ import { TokenService } from "../../gen/latchkey/v1/token_pb.ts";
 import { type App, type FirstCredentials, openDeployment, type Surroundings, startApp } from "../../src/app.ts";
 import { createClient } from "../../src/client/index.ts";
 import { type Config, type Environment, loadConfig } from "../../src/config.ts";
+import { type Change, SYSTEM_ACTOR } from "../../src/domain/audit.ts";
 import type { Organization, User } from "../../src/domain/entities.ts";
 import { fromPublicId, toPublicId, uuidV7 } from "../../src/domain/ids.ts";
 import type { Role } from "../../src/domain/roles.ts";
@@ -84,7 +85,8 @@ export async function startTestApp({ env = {}, surroundings = {} }: TestAppOptio
       };
       await storage.createUser(user);
       const organization = fromPublicId("org", organizationId) ?? "";
-      await storage.putMembership({ organizationId: organization, userId: user.id, role, createdAt: new Date() });
+      const membership = { organizationId: organization, userId: user.id, role, createdAt: new Date() };
+      await storage.putMembership(membership, bySystem());
       return { userId: toPublicId("usr", user.id), email: user.email, password: memberPassword };
     },
     async addOrganization(profile = "watchplane") {
@@ -95,7 +97,7 @@ export async function startTestApp({ env = {}, surroundings = {} }: TestAppOptio
         plan: profiles.get(profile)?.plans[0]?.name ?? "",
         createdAt: new Date(),
       };
-      await storage.createOrganization(organization);
+      await storage.createOrganization(organization, bySystem());
       return toPublicId("org", organization.id);
     },
     async signIn({ email, password }) {
@@ -126,4 +128,9 @@ export async function startTestApp({ env = {}, surroundings = {} }: TestAppOptio
       await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** A change that came by no call. */
+export function bySystem(): Change {
+  return { at: new Date(), actor: SYSTEM_ACTOR, address: "", requestId: "" };
 }

@@ -6,7 +6,7 @@ import type { Caller } from "../../src/domain/caller.ts";
 import type { Storage } from "../../src/domain/storage.ts";
 import { identityOf } from "../../src/usecases/idempotency.ts";
 import { RecordedCallsSweeper } from "../../src/usecases/recorded-calls-sweeper.ts";
-import { after, NOW, someOrganization, someRecord } from "../contract/samples.ts";
+import { after, NOW, someChange, someOrganization, someRecord } from "../contract/samples.ts";
 import { openSqliteSubject, silentLogger } from "../helpers/sqlite.ts";
 
 interface Identity {
@@ -57,7 +57,7 @@ describe("the sweeper of recorded calls", () => {
     const kept = someRecord({ expiresAt: after(1) });
     await Promise.all(
       [...gone, kept].map((record) =>
-        storage.createOrganization(someOrganization(), { ...record, createdAt: after(-5) }),
+        storage.createOrganization(someOrganization(), someChange(), { ...record, createdAt: after(-5) }),
       ),
     );
     const batches: number[] = [];
@@ -73,7 +73,8 @@ describe("the sweeper of recorded calls", () => {
     const warnings: string[] = [];
     const logger = { ...silentLogger, warn: (_: object, message: string) => void warnings.push(message) };
     const sweeper = new RecordedCallsSweeper(subject.storage, () => NOW.getTime(), logger);
-    await subject.storage.createOrganization(someOrganization(), someRecord({ expiresAt: NOW, createdAt: after(-1) }));
+    const record = someRecord({ expiresAt: NOW, createdAt: after(-1) });
+    await subject.storage.createOrganization(someOrganization(), someChange(), record);
     {
       await using _blocked = await subject.blockWrites();
       await sweeper.sweep();

@@ -8,7 +8,7 @@ import { userMessage } from "../messages.ts";
 export const login =
   (deps: SignInDeps): Handlers<typeof AuthService>["login"] =>
   async (request, call) => {
-    const { accessToken, refreshToken, accessTokenExpiresAt, user } = await signIn(deps, call.caller, request);
+    const { accessToken, refreshToken, accessTokenExpiresAt, user } = await signIn(deps, call, request);
     return {
       accessToken,
       refreshToken,

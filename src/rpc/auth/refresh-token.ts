@@ -7,6 +7,6 @@ import type { Handlers } from "../handlers.ts";
 export const refreshToken =
   (deps: RefreshSessionDeps): Handlers<typeof AuthService>["refreshToken"] =>
   async (request, call) => {
-    const { accessTokenExpiresAt, ...pair } = await refreshSession(deps, call.caller, request);
+    const { accessTokenExpiresAt, ...pair } = await refreshSession(deps, call, request);
     return { ...pair, accessTokenExpiresAt: timestampFromDate(accessTokenExpiresAt) };
   };

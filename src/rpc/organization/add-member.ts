@@ -8,7 +8,7 @@ import { memberMessage, roleOf } from "../messages.ts";
 export const addMember =
   (deps: useCase.AddMemberDeps): Handlers<typeof OrganizationService>["addMember"] =>
   async (request, call) => {
-    const { member, initialPassword } = await useCase.addMember(deps, call.caller, {
+    const { member, initialPassword } = await useCase.addMember(deps, call, {
       ...request,
       role: roleOf(request.role),
       attempt: attemptOf(OrganizationService.method.addMember, request),

@@ -9,6 +9,6 @@ export const create =
   (deps: CreateOrganizationDeps): Handlers<typeof OrganizationService>["create"] =>
   async (request, call) => {
     const attempt = attemptOf(OrganizationService.method.create, request);
-    const organization = await createOrganization(deps, call.caller, { ...request, attempt });
+    const organization = await createOrganization(deps, call, { ...request, attempt });
     return { organization: organizationMessage(organization) };
   };

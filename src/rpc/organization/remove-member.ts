@@ -9,6 +9,6 @@ export const removeMember =
   (deps: IdempotencyDeps): Handlers<typeof OrganizationService>["removeMember"] =>
   async (request, call) => {
     const attempt = attemptOf(OrganizationService.method.removeMember, request);
-    await useCase.removeMember(deps, call.caller, { ...request, attempt });
+    await useCase.removeMember(deps, call, { ...request, attempt });
     return {};
   };

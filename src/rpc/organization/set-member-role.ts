@@ -11,6 +11,6 @@ export const setMemberRole =
   async (request, call) => {
     const attempt = attemptOf(OrganizationService.method.setMemberRole, request);
     const input = { ...request, role: roleOf(request.role), attempt };
-    const member = await useCase.setMemberRole(deps, call.caller, input);
+    const member = await useCase.setMemberRole(deps, call, input);
     return { member: memberMessage(member) };
   };

@@ -9,6 +9,6 @@ export const setPlan =
   (deps: useCase.SetPlanDeps): Handlers<typeof OrganizationService>["setPlan"] =>
   async (request, call) => {
     const attempt = attemptOf(OrganizationService.method.setPlan, request);
-    const organization = await useCase.setPlan(deps, call.caller, { ...request, attempt });
+    const organization = await useCase.setPlan(deps, call, { ...request, attempt });
     return { organization: organizationMessage(organization) };
   };

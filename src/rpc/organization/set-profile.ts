@@ -9,6 +9,6 @@ export const setProfile =
   (deps: useCase.SetProfileDeps): Handlers<typeof OrganizationService>["setProfile"] =>
   async (request, call) => {
     const attempt = attemptOf(OrganizationService.method.setProfile, request);
-    const organization = await useCase.setProfile(deps, call.caller, { ...request, attempt });
+    const organization = await useCase.setProfile(deps, call, { ...request, attempt });
     return { organization: organizationMessage(organization) };
   };

@@ -8,7 +8,7 @@ import { optionalDate, tokenMessage } from "../messages.ts";
 export const issue =
   (deps: IssueTokenDeps): Handlers<typeof TokenService>["issue"] =>
   async (request, call) => {
-    const { token, secret } = await issueToken(deps, call.caller, {
+    const { token, secret } = await issueToken(deps, call, {
       ...request,
       expiresAt: optionalDate(request.expiresAt),
       attempt: attemptOf(TokenService.method.issue, request),

@@ -9,6 +9,6 @@ export const revoke =
   (deps: RevokeTokenDeps): Handlers<typeof TokenService>["revoke"] =>
   async (request, call) => {
     const attempt = attemptOf(TokenService.method.revoke, request);
-    const token = await revokeToken(deps, call.caller, { ...request, attempt });
+    const token = await revokeToken(deps, call, { ...request, attempt });
     return { token: tokenMessage(token, deps.clock()) };
   };

@@ -1,9 +1,32 @@
 /** The writes. Each runs on the writer thread, inside a transaction, and throws to undo what it did. */
 import type Database from "better-sqlite3";
+import {
+  type AuditEvent,
+  type ChainHead,
+  type Change,
+  EMPTY_CHAIN,
+  nextEvent,
+  type Occurrence,
+} from "../../domain/audit.ts";
 import type { Member, Membership, Organization, Session, SigningKey, Token, User } from "../../domain/entities.ts";
 import { AppError } from "../../domain/errors.ts";
 import { type IdempotencyRecord, idempotencyKeyReused, sealAnswer } from "../../domain/idempotency.ts";
-import type { Id } from "../../domain/ids.ts";
+import { type Id, SYSTEM_ORGANIZATION_ID } from "../../domain/ids.ts";
+import {
+  deploymentSetUp,
+  memberAdded,
+  memberRemoved,
+  memberRoleSet,
+  organizationCreated,
+  planSet,
+  profileSet,
+  type SignInFailure,
+  sessionEndedByReuse,
+  signedIn,
+  signInFailed,
+  tokenIssued,
+  tokenRevoked,
+} from "../../domain/occurrences.ts";
 import { SERVICE_PROFILE_ID } from "../../domain/profile.ts";
 import type { Role } from "../../domain/roles.ts";
 import type {
@@ -17,6 +40,8 @@ import type {
   TokenUse,
 } from "../../domain/storage.ts";
 import {
+  type EventRow,
+  eventRow,
   MEMBER_COLUMNS,
   type MemberRow,
   type MembershipRow,
@@ -32,16 +57,31 @@ import {
   type TokenRow,
   tokenRow,
   toMember,
+  toMembership,
   toMillis,
   toOrganization,
   toSession,
   toSigningKey,
   toToken,
+  toUser,
   type UserRow,
   userRow,
 } from "./rows.ts";
 
-interface PlanChange {
+/** What is written, and what its event says of whoever writes it. */
+interface Changing {
+  readonly change: Change;
+}
+
+interface FirstContents extends Changing {
+  readonly contents: SetUp;
+}
+
+interface NewOrganization extends Changing {
+  readonly organization: Organization;
+}
+
+interface PlanChange extends Changing {
   readonly id: Id;
   readonly plan: string;
 }
@@ -50,7 +90,11 @@ interface ProfileChange extends PlanChange {
   readonly profile: string;
 }
 
-interface NewMember {
+interface StoredMembership extends Changing {
+  readonly membership: Membership;
+}
+
+interface NewMember extends Changing {
   readonly membership: Omit<Membership, "userId">;
   readonly user: User;
 }
@@ -60,8 +104,14 @@ interface MemberKey {
   readonly userId: Id;
 }
 
-interface RoleChange extends MemberKey {
+interface RoleChange extends MemberKey, Changing {
   readonly role: Role;
+}
+
+interface MemberRemoval extends MemberKey, Changing {}
+
+interface TokenCreation extends Changing {
+  readonly newToken: NewToken;
 }
 
 interface WindowSweep {
@@ -74,15 +124,22 @@ interface RecordSweep {
   readonly limit: number;
 }
 
-interface Revocation {
+interface Revocation extends Changing {
   readonly id: Id;
-  readonly revokedAt: Date;
-  readonly revokedBy: string;
 }
 
-interface NewSession {
+interface NewSession extends Changing {
   readonly session: Session;
   readonly refreshFingerprint: Uint8Array;
+}
+
+interface Rotation extends Changing {
+  readonly rotation: RefreshTokenRotation;
+}
+
+interface RefusedSignIn extends Changing {
+  readonly userId: Id | undefined;
+  readonly reason: SignInFailure;
 }
 
 type Writes = ReturnType<typeof prepareWrites>;
@@ -103,14 +160,12 @@ export function prepareWrites(connection: Database.Database) {
       VALUES (@id, @name, @profile, @plan, @created_at)
     `),
 
-    getProfile: connection.prepare<[id: string], string>("SELECT profile FROM organizations WHERE id = ?").pluck(),
+    getOrganization: connection.prepare<[id: string], OrganizationRow>("SELECT * FROM organizations WHERE id = ?"),
 
-    setPlan: connection.prepare<PlanChange, OrganizationRow>(
-      "UPDATE organizations SET plan = @plan WHERE id = @id RETURNING *",
-    ),
+    setPlan: connection.prepare<Omit<PlanChange, "change">>("UPDATE organizations SET plan = @plan WHERE id = @id"),
 
-    setProfile: connection.prepare<ProfileChange, OrganizationRow>(
-      "UPDATE organizations SET profile = @profile, plan = @plan WHERE id = @id RETURNING *",
+    setProfile: connection.prepare<Omit<ProfileChange, "change">>(
+      "UPDATE organizations SET profile = @profile, plan = @plan WHERE id = @id",
     ),
 
     hasTokens: connection
@@ -124,7 +179,15 @@ export function prepareWrites(connection: Database.Database) {
       VALUES (@id, @email, @password_hash, @first_name, @last_name, @display_name, @avatar_url, @created_at)
     `),
 
-    findUserId: connection.prepare<[email: string], string>("SELECT id FROM users WHERE email = ?").pluck(),
+    getUser: connection.prepare<[id: string], UserRow>("SELECT * FROM users WHERE id = ?"),
+
+    findUserByEmail: connection.prepare<[email: string], UserRow>("SELECT * FROM users WHERE email = ?"),
+
+    listOrganizationsOfUser: connection
+      .prepare<[userId: string], string>(
+        "SELECT organization_id FROM memberships WHERE user_id = ? ORDER BY created_at, organization_id",
+      )
+      .pluck(),
 
     putMembership: connection.prepare<MembershipRow>(`
       INSERT INTO memberships (organization_id, user_id, role, created_at)
@@ -152,7 +215,7 @@ export function prepareWrites(connection: Database.Database) {
       `)
       .pluck(),
 
-    setRole: connection.prepare<RoleChange>(
+    setRole: connection.prepare<Omit<RoleChange, "change">>(
       "UPDATE memberships SET role = @role WHERE organization_id = @organizationId AND user_id = @userId",
     ),
 
@@ -161,6 +224,21 @@ export function prepareWrites(connection: Database.Database) {
     ),
 
     nextRevision: connection.prepare<[], number>("UPDATE revision SET value = value + 1 RETURNING value").pluck(),
+
+    getChainHead: connection.prepare<[organizationId: string], ChainHead>(
+      "SELECT sequence, revision, hash FROM events WHERE organization_id = ? ORDER BY sequence DESC LIMIT 1",
+    ),
+
+    insertEvent: connection.prepare<EventRow>(`
+      INSERT INTO events (
+        revision, organization_id, sequence, at, actor_kind, actor_id, address, action, target, target_name, scopes,
+        details, request_id, previous_hash, hash
+      )
+      VALUES (
+        @revision, @organization_id, @sequence, @at, @actor_kind, @actor_id, @address, @action, @target, @target_name,
+        @scopes, @details, @request_id, @previous_hash, @hash
+      )
+    `),
 
     insertToken: connection.prepare<TokenRow & { fingerprint: Uint8Array }>(`
       INSERT INTO tokens (fingerprint, ${tokenColumns})
@@ -257,84 +335,111 @@ export function prepareWrites(connection: Database.Database) {
 }
 
 const commands = {
-  setUp(writes: Writes, { organizations, users, memberships, tokens }: SetUp): boolean {
+  setUp(writes: Writes, { contents, change }: FirstContents): boolean {
     if (writes.isEmpty.get() === 0) return false;
-    for (const organization of organizations) commands.createOrganization(writes, organization);
+    const { organizations, users, memberships, tokens } = contents;
+    record(writes, change, deploymentSetUp());
+    for (const organization of organizations) commands.createOrganization(writes, { organization, change });
     for (const user of users) commands.createUser(writes, user);
-    for (const membership of memberships) commands.putMembership(writes, membership);
-    for (const token of tokens) commands.createToken(writes, token);
+    for (const membership of memberships) commands.putMembership(writes, { membership, change });
+    for (const newToken of tokens) commands.createToken(writes, { newToken, change });
     return true;
   },
 
-  createOrganization(writes: Writes, organization: Organization): Organization {
+  createOrganization(writes: Writes, { organization, change }: NewOrganization): Organization {
     writes.insertOrganization.run(organizationRow(organization));
+    record(writes, change, organizationCreated(organization));
     return organization;
   },
 
-  setPlan(writes: Writes, change: PlanChange): Organization | undefined {
-    const row = writes.setPlan.get(change);
-    return row && toOrganization(row);
+  setPlan(writes: Writes, { id, plan, change }: PlanChange): Organization | undefined {
+    const before = findOrganization(writes, id);
+    if (before === undefined || before.plan === plan) return before;
+    const after = { ...before, plan };
+    writes.setPlan.run({ id, plan });
+    record(writes, change, planSet(before, after));
+    return after;
   },
 
-  setProfile(writes: Writes, change: ProfileChange): Organization | undefined {
-    const profile = writes.getProfile.get(change.id);
-    if (profile === undefined) return undefined;
-    if (writes.hasTokens.get(change.id, profile) === 1) {
+  setProfile(writes: Writes, { id, profile, plan, change }: ProfileChange): Organization | undefined {
+    const before = findOrganization(writes, id);
+    if (before === undefined) return undefined;
+    if (writes.hasTokens.get(id, before.profile) === 1) {
       throw new AppError("failed_precondition", "An organization that has tokens keeps its profile.");
     }
-    const row = writes.setProfile.get(change);
-    return row && toOrganization(row);
+    if (before.profile === profile && before.plan === plan) return before;
+    const after = { ...before, profile, plan };
+    writes.setProfile.run({ id, profile, plan });
+    record(writes, change, profileSet(before, after));
+    return after;
   },
 
   createUser(writes: Writes, user: User): void {
     writes.insertUser.run(userRow(user));
   },
 
-  putMembership(writes: Writes, membership: Membership): void {
+  putMembership(writes: Writes, { membership, change }: StoredMembership): void {
+    const before = writes.getMember.get(membership);
     writes.putMembership.run(membershipRow(membership));
+    const { user } = storedMember(writes, membership);
+    if (before === undefined) record(writes, change, memberAdded(membership, user));
+    else recordRole(writes, change, before, membership.role);
   },
 
-  addMember(writes: Writes, { membership, user }: NewMember): Member {
-    const existingId = writes.findUserId.get(user.email);
-    if (existingId === undefined) writes.insertUser.run(userRow(user));
-    const userId = existingId ?? user.id;
+  addMember(writes: Writes, { membership, user, change }: NewMember): Member {
+    const existing = writes.findUserByEmail.get(user.email);
+    if (existing === undefined) writes.insertUser.run(userRow(user));
+    const userId = existing?.id ?? user.id;
     writes.insertMembership.run(membershipRow({ ...membership, userId }));
-    return storedMember(writes, { organizationId: membership.organizationId, userId });
+    const member = storedMember(writes, { organizationId: membership.organizationId, userId });
+    record(writes, change, memberAdded(member.membership, member.user));
+    return member;
   },
 
-  setMemberRole(writes: Writes, { organizationId, userId, role }: RoleChange): Member | undefined {
+  setMemberRole(writes: Writes, { organizationId, userId, role, change }: RoleChange): Member | undefined {
     const key = { organizationId, userId };
     const before = writes.getMember.get(key);
     if (before === undefined) return undefined;
     if (role !== "owner") keepAnOwner(writes, before);
     writes.setRole.run({ ...key, role });
+    recordRole(writes, change, before, role);
     return storedMember(writes, key);
   },
 
-  removeMember(writes: Writes, key: MemberKey): boolean {
+  removeMember(writes: Writes, { organizationId, userId, change }: MemberRemoval): boolean {
+    const key = { organizationId, userId };
     const before = writes.getMember.get(key);
     if (before === undefined) return false;
     keepAnOwner(writes, before);
     writes.deleteMembership.run(key);
+    const { membership, user } = toMember(before);
+    record(writes, change, memberRemoved(membership, user));
     return true;
   },
 
-  createToken(writes: Writes, { token, fingerprint }: NewToken): Token {
-    const profile = writes.getProfile.get(token.organizationId);
+  createToken(writes: Writes, { newToken, change }: TokenCreation): Token {
+    const { token, fingerprint } = newToken;
+    const organization = findOrganization(writes, token.organizationId);
     // An organization that doesn't exist is left to the foreign key.
-    if (profile !== undefined && profile !== token.profile && token.profile !== SERVICE_PROFILE_ID) {
+    if (organization && organization.profile !== token.profile && token.profile !== SERVICE_PROFILE_ID) {
       throw new AppError("failed_precondition", "Its organization has another profile.");
     }
-    const stored = { ...token, revision: nextRevision(writes) };
+    const { revision } = record(writes, change, tokenIssued(token));
+    const stored = { ...token, revision };
     writes.insertToken.run({ ...tokenRow(stored), fingerprint });
     return stored;
   },
 
-  revokeToken(writes: Writes, { id, revokedAt, revokedBy }: Revocation): Token | undefined {
+  revokeToken(writes: Writes, { id, change }: Revocation): Token | undefined {
     const before = writes.getToken.get(id);
     if (before === undefined || before.revoked_at !== null) return before && toToken(before);
-    const revision = nextRevision(writes);
-    const after = writes.revokeToken.get({ id, revokedAt: toMillis(revokedAt), revokedBy, revision });
+    const { revision } = record(writes, change, tokenRevoked(toToken(before)));
+    const after = writes.revokeToken.get({
+      id,
+      revokedAt: toMillis(change.at),
+      revokedBy: change.actor.id,
+      revision,
+    });
     return after && toToken(after);
   },
 
@@ -366,24 +471,36 @@ const commands = {
     return writes.sweepRecordedCalls.run({ now: toMillis(now), limit }).changes;
   },
 
-  createSession(writes: Writes, { session, refreshFingerprint }: NewSession): void {
+  createSession(writes: Writes, { session, refreshFingerprint, change }: NewSession): void {
     writes.insertSession.run(sessionRow(session));
     writes.insertRefreshToken.run(refreshFingerprint, session.id);
+    // A user who doesn't exist was refused by the foreign key.
+    record(writes, change, signedIn(session, getUser(writes, session.userId)));
   },
 
-  rotateRefreshToken(writes: Writes, { presented, next, now }: RefreshTokenRotation): RefreshTokenOutcome {
+  rotateRefreshToken(writes: Writes, { rotation, change }: Rotation): RefreshTokenOutcome {
+    const { presented, next } = rotation;
     const found = writes.findRefreshToken.get(presented);
     if (found === undefined) return { kind: "refused" };
-    const nowMs = toMillis(now);
+    const nowMs = toMillis(change.at);
     // A used one comes first: whoever presents it has a copy, also when the session is over already.
     if (found.used_at !== null) {
-      const ended = writes.endSession.get({ id: found.id, endedAt: nowMs });
-      return { kind: "reused", session: toSession(ended ?? found) };
+      const session = toSession(writes.endSession.get({ id: found.id, endedAt: nowMs }) ?? found);
+      if (found.ended_at === null) record(writes, change, sessionEndedByReuse(session, getUser(writes, found.user_id)));
+      return { kind: "reused", session };
     }
     if (found.ended_at !== null || found.expires_at <= nowMs) return { kind: "refused" };
     writes.useRefreshToken.run(nowMs, presented);
     writes.insertRefreshToken.run(next, found.id);
     return { kind: "rotated", session: toSession(found) };
+  },
+
+  recordSignInFailure(writes: Writes, { userId, reason, change }: RefusedSignIn): void {
+    const row = userId === undefined ? undefined : writes.getUser.get(userId);
+    const organizations = row === undefined ? [] : writes.listOrganizationsOfUser.all(row.id);
+    for (const organizationId of organizations.length > 0 ? organizations : [SYSTEM_ORGANIZATION_ID]) {
+      record(writes, change, signInFailed(organizationId, row && toUser(row), reason));
+    }
   },
 
   ensureSigningKey(writes: Writes, key: SigningKey): readonly SigningKey[] {
@@ -403,18 +520,29 @@ export function runCommand(writes: Writes, name: CommandName, input: unknown): u
 }
 
 /** Runs one command by its name, and stores what it answered; throws when that was done before. */
-export function runOnce(writes: Writes, name: CommandName, input: unknown, record: IdempotencyRecord): unknown {
-  const { keyHash, requestHash, createdAt, expiresAt } = record;
+export function runOnce(writes: Writes, name: CommandName, input: unknown, call: IdempotencyRecord): unknown {
+  const { keyHash, requestHash, createdAt, expiresAt } = call;
   if (writes.hasRecordedCall.get({ keyHash, now: toMillis(createdAt) }) === 1) throw idempotencyKeyReused();
   const result = runCommand(writes, name, input);
   if (result === undefined || result === false) return result;
   writes.putRecordedCall.run({
     key_hash: keyHash,
     request_hash: requestHash,
-    sealed_answer: sealAnswer(record, result),
+    sealed_answer: sealAnswer(call, result),
     expires_at: toMillis(expiresAt),
   });
   return result;
+}
+
+function findOrganization(writes: Writes, id: Id): Organization | undefined {
+  const row = writes.getOrganization.get(id);
+  return row && toOrganization(row);
+}
+
+function getUser(writes: Writes, id: Id): User {
+  const row = writes.getUser.get(id);
+  if (row === undefined) throw new Error("a user who is referred to is missing");
+  return toUser(row);
 }
 
 function storedMember(writes: Writes, key: MemberKey): Member {
@@ -428,6 +556,21 @@ function keepAnOwner(writes: Writes, { organization_id, user_id, role }: Members
   if (role !== "owner") return;
   if (writes.hasOtherOwner.get({ organizationId: organization_id, userId: user_id }) === 1) return;
   throw new AppError("failed_precondition", "An organization keeps at least one owner.");
+}
+
+/** Adds the event of a change to its organization's chain, in the transaction of the change. */
+function record(writes: Writes, change: Change, occurrence: Occurrence): AuditEvent {
+  const head = writes.getChainHead.get(occurrence.organizationId) ?? EMPTY_CHAIN;
+  const event = nextEvent(head, nextRevision(writes), change, occurrence);
+  writes.insertEvent.run(eventRow(event));
+  return event;
+}
+
+/** A role that stays as it is was not changed. */
+function recordRole(writes: Writes, change: Change, before: MemberRow, role: Role): void {
+  if (before.role === role) return;
+  const { user } = toMember(before);
+  record(writes, change, memberRoleSet(toMembership(before), role, user));
 }
 
 function nextRevision(writes: Writes): number {

@@ -6,6 +6,7 @@ import { type ConnectionOptions, openBareConnection, openWriteConnection } from 
 import { initialSchema } from "./migrations/0001-initial-schema.ts";
 import { membersAndRateWindows } from "./migrations/0002-members-and-rate-windows.ts";
 import { recordedCalls } from "./migrations/0003-recorded-calls.ts";
+import { events } from "./migrations/0004-events.ts";
 
 export interface Migration {
   readonly name: string;
@@ -13,7 +14,7 @@ export interface Migration {
 }
 
 /** Version 1 is the first. */
-const MIGRATIONS: readonly Migration[] = [initialSchema, membersAndRateWindows, recordedCalls];
+const MIGRATIONS: readonly Migration[] = [initialSchema, membersAndRateWindows, recordedCalls, events];
 
 /** "LTCH": marks a SQLite file as Latchkey's. */
 const APPLICATION_ID = 0x4c_54_43_48;

@@ -1,6 +1,7 @@
 /** The reads, as statements that are prepared once on a connection that can't write. */
 import type Database from "better-sqlite3";
 import {
+  type EventRow,
   MEMBER_COLUMNS,
   type MemberRow,
   type MembershipRow,
@@ -37,6 +38,18 @@ interface ListTokensParameters {
   readonly disabled: number;
   readonly expired: number;
   readonly revoked: number;
+  readonly limit: number;
+}
+
+interface ListEventsParameters {
+  readonly organizationId: string | null;
+  /** As a JSON array. */
+  readonly actions: string | null;
+  readonly actor: string | null;
+  readonly target: string | null;
+  readonly from: number | null;
+  readonly until: number | null;
+  readonly after: number;
   readonly limit: number;
 }
 
@@ -107,6 +120,12 @@ export function prepareReads(connection: Database.Database) {
       LIMIT @limit
     `),
 
+    listEvents: connection.prepare<ListEventsParameters, EventRow>(listEvents("@organizationId IS NULL")),
+
+    listEventsOfOrganization: connection.prepare<ListEventsParameters, EventRow>(
+      listEvents("organization_id = @organizationId"),
+    ),
+
     readWindow: connection
       .prepare<[tokenId: string, windowStart: number], number>(
         "SELECT taken FROM rate_windows WHERE token_id = ? AND window_start = ?",
@@ -123,4 +142,21 @@ export function prepareReads(connection: Database.Database) {
 
     probe: connection.prepare<[], number>("SELECT value FROM revision").pluck(),
   };
+}
+
+// Two statements, for no index serves both an organization's events and everybody's.
+function listEvents(ofWhom: string): string {
+  return `
+    SELECT *
+    FROM events
+    WHERE ${ofWhom}
+      AND revision > @after
+      AND (@actions IS NULL OR action IN (SELECT value FROM json_each(@actions)))
+      AND (@actor IS NULL OR actor_id = @actor)
+      AND (@target IS NULL OR target = @target)
+      AND (@from IS NULL OR at >= @from)
+      AND (@until IS NULL OR at < @until)
+    ORDER BY revision
+    LIMIT @limit
+  `;
 }

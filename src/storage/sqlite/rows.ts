@@ -1,4 +1,5 @@
 /** Rows of the database to entities of the domain, and back. */
+import type { Action, ActorKind, AuditEvent } from "../../domain/audit.ts";
 import type { TokenRecord } from "../../domain/decision.ts";
 import type { Member, Membership, Organization, Session, SigningKey, Token, User } from "../../domain/entities.ts";
 import type { RecordedCall } from "../../domain/idempotency.ts";
@@ -84,6 +85,24 @@ export interface SigningKeyRow {
   readonly id: string;
   readonly sealed_private_key: Uint8Array;
   readonly created_at: number;
+}
+
+export interface EventRow {
+  readonly revision: number;
+  readonly organization_id: string;
+  readonly sequence: number;
+  readonly at: number;
+  readonly actor_kind: string;
+  readonly actor_id: string;
+  readonly address: string;
+  readonly action: string;
+  readonly target: string;
+  readonly target_name: string;
+  readonly scopes: string;
+  readonly details: string;
+  readonly request_id: string;
+  readonly previous_hash: Uint8Array;
+  readonly hash: Uint8Array;
 }
 
 /** Every column of a token but its fingerprint, which never leaves the store. */
@@ -298,6 +317,46 @@ export function signingKeyRow(key: SigningKey): SigningKeyRow {
   };
 }
 
+/** Never throws: an event that somebody edited comes back as one whose hash is wrong. */
+export function toEvent(row: EventRow): AuditEvent {
+  return {
+    revision: row.revision,
+    organizationId: row.organization_id,
+    sequence: row.sequence,
+    at: new Date(row.at),
+    actor: { kind: row.actor_kind as ActorKind, id: row.actor_id },
+    address: row.address,
+    action: row.action as Action,
+    target: row.target,
+    targetName: row.target_name,
+    scopes: isOwnJson(row.scopes, Array.isArray) ? toTexts(row.scopes) : [row.scopes],
+    details: isOwnJson(row.details, isObject) ? toMetadata(row.details) : { edited: row.details },
+    requestId: row.request_id,
+    previousHash: new Uint8Array(row.previous_hash),
+    hash: new Uint8Array(row.hash),
+  };
+}
+
+export function eventRow(event: AuditEvent): EventRow {
+  return {
+    revision: event.revision,
+    organization_id: event.organizationId,
+    sequence: event.sequence,
+    at: toMillis(event.at),
+    actor_kind: event.actor.kind,
+    actor_id: event.actor.id,
+    address: event.address,
+    action: event.action,
+    target: event.target,
+    target_name: event.targetName,
+    scopes: JSON.stringify(event.scopes),
+    details: JSON.stringify(event.details),
+    request_id: event.requestId,
+    previous_hash: event.previousHash,
+    hash: event.hash,
+  };
+}
+
 /** Throws on an invalid Date: SQLite would store NULL for it, and a token without expiry never expires. */
 export function toMillis(time: Date): number {
   const millis = time.getTime();
@@ -320,4 +379,18 @@ function toTexts(json: string): readonly string[] {
 
 function toMetadata(json: string): Readonly<Record<string, string>> {
   return json === "{}" ? NO_METADATA : (JSON.parse(json) as Readonly<Record<string, string>>);
+}
+
+/** Whether this is the very text that was written for such a value: the same value has other texts too. */
+function isOwnJson(text: string, isValue: (value: unknown) => boolean): boolean {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isValue(value) && JSON.stringify(value) === text;
+  } catch {
+    return false;
+  }
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

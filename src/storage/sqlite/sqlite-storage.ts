@@ -1,12 +1,15 @@
 /** The storage port on one SQLite file: reads on the calling thread, writes through the writer thread. */
+import type { AuditEvent, Change } from "../../domain/audit.ts";
 import type { TokenRecord } from "../../domain/decision.ts";
 import type { Member, Membership, Organization, Session, SigningKey, Token, User } from "../../domain/entities.ts";
 import { AppError } from "../../domain/errors.ts";
 import type { IdempotencyRecord, RecordedCall } from "../../domain/idempotency.ts";
 import type { Id } from "../../domain/ids.ts";
 import type { Logger } from "../../domain/logger.ts";
+import type { SignInFailure } from "../../domain/occurrences.ts";
 import type { Role } from "../../domain/roles.ts";
 import type {
+  EventQuery,
   Lease,
   LeaseRequest,
   LeaseReturn,
@@ -27,6 +30,7 @@ import { lockDatabase } from "./lock.ts";
 import { migrate } from "./migrations.ts";
 import { prepareReads, type Reads } from "./reads.ts";
 import {
+  toEvent,
   toMember,
   toMembership,
   toMillis,
@@ -95,16 +99,16 @@ class SqliteStorage implements Storage {
     this.#resources = resources;
   }
 
-  setUp(contents: SetUp): Promise<boolean> {
-    return this.#write("setUp", { ...contents, tokens: contents.tokens.map(compactToken) });
+  setUp(contents: SetUp, change: Change): Promise<boolean> {
+    return this.#write("setUp", { contents: { ...contents, tokens: contents.tokens.map(compactToken) }, change });
   }
 
   async isEmpty(): Promise<boolean> {
     return this.#read(({ isEmpty }) => isEmpty.get() === 1);
   }
 
-  createOrganization(organization: Organization, record?: IdempotencyRecord): Promise<Organization> {
-    return this.#write("createOrganization", organization, record);
+  createOrganization(organization: Organization, change: Change, record?: IdempotencyRecord): Promise<Organization> {
+    return this.#write("createOrganization", { organization, change }, record);
   }
 
   async getOrganization(id: Id): Promise<Organization | undefined> {
@@ -120,12 +124,18 @@ class SqliteStorage implements Storage {
     return this.#read(({ listOrganizations }) => listOrganizations.all(parameters).map(toOrganization));
   }
 
-  setPlan(id: Id, plan: string, record?: IdempotencyRecord): Promise<Organization | undefined> {
-    return this.#write("setPlan", { id, plan }, record);
+  setPlan(id: Id, plan: string, change: Change, record?: IdempotencyRecord): Promise<Organization | undefined> {
+    return this.#write("setPlan", { id, plan, change }, record);
   }
 
-  setProfile(id: Id, profile: string, plan: string, record?: IdempotencyRecord): Promise<Organization | undefined> {
-    return this.#write("setProfile", { id, profile, plan }, record);
+  setProfile(
+    id: Id,
+    profile: string,
+    plan: string,
+    change: Change,
+    record?: IdempotencyRecord,
+  ): Promise<Organization | undefined> {
+    return this.#write("setProfile", { id, profile, plan, change }, record);
   }
 
   createUser(user: User): Promise<void> {
@@ -140,20 +150,31 @@ class SqliteStorage implements Storage {
     return this.#read(({ findUserByEmail }) => map(findUserByEmail.get(email), toUser));
   }
 
-  putMembership(membership: Membership): Promise<void> {
-    return this.#write("putMembership", membership);
+  putMembership(membership: Membership, change: Change): Promise<void> {
+    return this.#write("putMembership", { membership, change });
   }
 
-  addMember(membership: Omit<Membership, "userId">, user: User, record?: IdempotencyRecord): Promise<Member> {
-    return this.#write("addMember", { membership, user }, record);
+  addMember(
+    membership: Omit<Membership, "userId">,
+    user: User,
+    change: Change,
+    record?: IdempotencyRecord,
+  ): Promise<Member> {
+    return this.#write("addMember", { membership, user, change }, record);
   }
 
-  setMemberRole(organizationId: Id, userId: Id, role: Role, record?: IdempotencyRecord): Promise<Member | undefined> {
-    return this.#write("setMemberRole", { organizationId, userId, role }, record);
+  setMemberRole(
+    organizationId: Id,
+    userId: Id,
+    role: Role,
+    change: Change,
+    record?: IdempotencyRecord,
+  ): Promise<Member | undefined> {
+    return this.#write("setMemberRole", { organizationId, userId, role, change }, record);
   }
 
-  removeMember(organizationId: Id, userId: Id, record?: IdempotencyRecord): Promise<boolean> {
-    return this.#write("removeMember", { organizationId, userId }, record);
+  removeMember(organizationId: Id, userId: Id, change: Change, record?: IdempotencyRecord): Promise<boolean> {
+    return this.#write("removeMember", { organizationId, userId, change }, record);
   }
 
   async listMembers(organizationId: Id, after: Position | undefined, limit: number): Promise<readonly Member[]> {
@@ -174,8 +195,8 @@ class SqliteStorage implements Storage {
     return this.#read(({ listMembershipsOfUser }) => listMembershipsOfUser.all(userId).map(toMembership));
   }
 
-  createToken(token: NewToken, record?: IdempotencyRecord): Promise<Token> {
-    return this.#write("createToken", compactToken(token), record);
+  createToken(token: NewToken, change: Change, record?: IdempotencyRecord): Promise<Token> {
+    return this.#write("createToken", { newToken: compactToken(token), change }, record);
   }
 
   async getToken(id: Id): Promise<Token | undefined> {
@@ -206,8 +227,8 @@ class SqliteStorage implements Storage {
     );
   }
 
-  revokeToken(id: Id, revokedAt: Date, revokedBy: string, record?: IdempotencyRecord): Promise<Token | undefined> {
-    return this.#write("revokeToken", { id, revokedAt, revokedBy }, record);
+  revokeToken(id: Id, change: Change, record?: IdempotencyRecord): Promise<Token | undefined> {
+    return this.#write("revokeToken", { id, change }, record);
   }
 
   recordUses(uses: readonly TokenUse[]): Promise<void> {
@@ -238,16 +259,39 @@ class SqliteStorage implements Storage {
     return this.#write("sweepRecordedCalls", { now, limit });
   }
 
-  createSession(session: Session, refreshFingerprint: Uint8Array): Promise<void> {
-    return this.#write("createSession", { session, refreshFingerprint: compact(refreshFingerprint) });
+  createSession(session: Session, refreshFingerprint: Uint8Array, change: Change): Promise<void> {
+    return this.#write("createSession", { session, refreshFingerprint: compact(refreshFingerprint), change });
   }
 
   async getSession(id: Id): Promise<Session | undefined> {
     return this.#read(({ getSession }) => map(getSession.get(id), toSession));
   }
 
-  rotateRefreshToken({ presented, next, now }: RefreshTokenRotation): Promise<RefreshTokenOutcome> {
-    return this.#write("rotateRefreshToken", { presented: compact(presented), next: compact(next), now });
+  rotateRefreshToken({ presented, next }: RefreshTokenRotation, change: Change): Promise<RefreshTokenOutcome> {
+    const rotation = { presented: compact(presented), next: compact(next) };
+    return this.#write("rotateRefreshToken", { rotation, change });
+  }
+
+  recordSignInFailure(userId: Id | undefined, reason: SignInFailure, change: Change): Promise<void> {
+    return this.#write("recordSignInFailure", { userId, reason, change });
+  }
+
+  async listEvents(query: EventQuery): Promise<readonly AuditEvent[]> {
+    const { organizationId, actions, actor, target, from, until, after, limit } = query;
+    const parameters = {
+      organizationId: organizationId ?? null,
+      actions: actions === undefined ? null : JSON.stringify(actions),
+      actor: actor ?? null,
+      target: target ?? null,
+      from: from === undefined ? null : toMillis(from),
+      until: until === undefined ? null : toMillis(until),
+      after,
+      limit,
+    };
+    return this.#read((reads) => {
+      const list = organizationId === undefined ? reads.listEvents : reads.listEventsOfOrganization;
+      return list.all(parameters).map(toEvent);
+    });
   }
 
   ensureSigningKey(key: SigningKey): Promise<readonly SigningKey[]> {

@@ -1,0 +1,109 @@
+/** What each change says of itself in the audit log, the same on every engine. */
+import type { Action, Occurrence } from "./audit.ts";
+import type { Membership, Organization, Session, Token, User } from "./entities.ts";
+import { type Id, SYSTEM_ORGANIZATION_ID, toPublicId } from "./ids.ts";
+import type { Role } from "./roles.ts";
+
+/** Why somebody who tried to sign in was refused. */
+export type SignInFailure = "unknown_address" | "wrong_password" | "not_a_member";
+
+type PersonKnown = Pick<User, "id" | "email">;
+
+/** The deployment's own chain is that of the organization that holds the service keys. */
+export function deploymentSetUp(): Occurrence {
+  const target = toPublicId("org", SYSTEM_ORGANIZATION_ID);
+  return occurrence(SYSTEM_ORGANIZATION_ID, "deployment.set_up", { target });
+}
+
+export function organizationCreated({ id, name, profile, plan }: Organization): Occurrence {
+  const details = { profile, plan };
+  return occurrence(id, "organization.created", { target: toPublicId("org", id), targetName: name, details });
+}
+
+export function planSet(before: Organization, after: Organization): Occurrence {
+  const details = { plan_before: before.plan, plan: after.plan };
+  return occurrence(after.id, "organization.plan_set", {
+    target: toPublicId("org", after.id),
+    targetName: after.name,
+    details,
+  });
+}
+
+export function profileSet(before: Organization, after: Organization): Occurrence {
+  return occurrence(after.id, "organization.profile_set", {
+    target: toPublicId("org", after.id),
+    targetName: after.name,
+    details: {
+      profile_before: before.profile,
+      profile: after.profile,
+      plan_before: before.plan,
+      plan: after.plan,
+    },
+  });
+}
+
+export function memberAdded({ organizationId, role }: Membership, user: PersonKnown): Occurrence {
+  return occurrence(organizationId, "member.added", { ...person(user), details: { role } });
+}
+
+export function memberRoleSet(before: Membership, role: Role, user: PersonKnown): Occurrence {
+  const details = { role_before: before.role, role };
+  return occurrence(before.organizationId, "member.role_set", { ...person(user), details });
+}
+
+export function memberRemoved({ organizationId, role }: Membership, user: PersonKnown): Occurrence {
+  return occurrence(organizationId, "member.removed", { ...person(user), details: { role } });
+}
+
+export function tokenIssued(token: Omit<Token, "revision">): Occurrence {
+  const { profile, type, permission, userId, expiresAt } = token;
+  return ofToken(token, "token.issued", {
+    profile,
+    type,
+    permission,
+    user: userId === undefined ? "" : toPublicId("usr", userId),
+    expires_at: expiresAt?.toISOString() ?? "",
+    ip_allowlist: token.ipAllowlist.join(" "),
+  });
+}
+
+export function tokenRevoked(token: Token): Occurrence {
+  return ofToken(token, "token.revoked", { profile: token.profile, type: token.type });
+}
+
+export function signedIn({ id, organizationId }: Session, user: PersonKnown): Occurrence {
+  return occurrence(organizationId, "user.signed_in", { ...person(user), details: { session: id } });
+}
+
+/** @param user undefined for an address that nobody has: whatever was typed there may be a password. */
+export function signInFailed(organizationId: Id, user: PersonKnown | undefined, reason: SignInFailure): Occurrence {
+  return occurrence(organizationId, "user.sign_in_failed", { ...(user && person(user)), details: { reason } });
+}
+
+/** A refresh token was used twice, so its session was ended. */
+export function sessionEndedByReuse({ id, organizationId }: Session, user: PersonKnown): Occurrence {
+  const details = { session: id, reason: "refresh_token_reused" };
+  return occurrence(organizationId, "session.ended", { ...person(user), details });
+}
+
+function ofToken(
+  { id, organizationId, name, scopes }: Omit<Token, "revision">,
+  action: Action,
+  details: Readonly<Record<string, string>>,
+): Occurrence {
+  return occurrence(organizationId, action, { target: toPublicId("tok", id), targetName: name, scopes, details });
+}
+
+function person({ id, email }: PersonKnown): Pick<Occurrence, "target" | "targetName"> {
+  return { target: toPublicId("usr", id), targetName: email };
+}
+
+/** Leaves out the details that have no value. */
+function occurrence(
+  organizationId: Id,
+  action: Action,
+  { target = "", targetName = "", scopes = [], details = {} }: Partial<Occurrence>,
+): Occurrence {
+  const known = Object.fromEntries(Object.entries(details).filter(([, value]) => value !== ""));
+  return { organizationId, action, target, targetName, scopes, details: known };
+}

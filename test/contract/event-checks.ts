@@ -1,0 +1,316 @@
+/** What must hold of the audit log. Each throws when it doesn't. */
+import { randomUUID } from "node:crypto";
+import { expect } from "vitest";
+import { type AuditEvent, type ChainHead, type Change, EMPTY_CHAIN, findFault } from "../../src/domain/audit.ts";
+import { AppError } from "../../src/domain/errors.ts";
+import { SYSTEM_ORGANIZATION_ID, toPublicId } from "../../src/domain/ids.ts";
+import type { Storage } from "../../src/domain/storage.ts";
+import {
+  after,
+  changeBy,
+  everyEvent,
+  everyToken,
+  NOW,
+  someChange,
+  someFingerprint,
+  someOrganization,
+  someSession,
+  someToken,
+  someUser,
+} from "./samples.ts";
+import type { StorageSubject } from "./storage-contract.ts";
+
+/** E1. The storage is empty or not; nothing else writes. */
+export async function checkEachChangeHasItsEvent(storage: Storage): Promise<void> {
+  const change = changeBy("usr_author", after(5));
+  const organization = someOrganization({ name: "Acme", plan: "free" });
+  const { id: organizationId } = organization;
+  const ofOrganization = { target: toPublicId("org", organizationId), targetName: "Acme" };
+  /** Runs a write and answers what its events say beside who, when and where. */
+  const eventsOf = async (write: () => Promise<unknown>): Promise<unknown[]> => {
+    const last = (await storage.listEvents(everyEvent())).at(-1)?.revision ?? 0;
+    await write();
+    const events = await storage.listEvents(everyEvent({ after: last }));
+    return events.map((event) => {
+      expect(event).toMatchObject(change);
+      const { action, target, targetName, scopes, details } = event;
+      return { action, of: event.organizationId, target, targetName, scopes, details };
+    });
+  };
+  const event = (action: string, fields: object) => ({
+    action,
+    of: organizationId,
+    ...ofOrganization,
+    scopes: [],
+    details: {},
+    ...fields,
+  });
+
+  expect(await eventsOf(() => storage.createOrganization(organization, change))).toEqual([
+    event("organization.created", { details: { profile: "watchplane", plan: "free" } }),
+  ]);
+  expect(await eventsOf(() => storage.setPlan(organizationId, "pro", change))).toEqual([
+    event("organization.plan_set", { details: { plan_before: "free", plan: "pro" } }),
+  ]);
+  expect(await eventsOf(() => storage.setPlan(organizationId, "pro", change))).toEqual([]);
+  expect(await eventsOf(() => storage.setPlan(randomUUID(), "pro", change))).toEqual([]);
+  const profileDetails = { profile_before: "watchplane", profile: "plane", plan_before: "pro", plan: "free" };
+  expect(await eventsOf(() => storage.setProfile(organizationId, "plane", "free", change))).toEqual([
+    event("organization.profile_set", { details: profileDetails }),
+  ]);
+  expect(await eventsOf(() => storage.setProfile(organizationId, "plane", "free", change))).toEqual([]);
+
+  const [owner, user] = [someUser(), someUser()];
+  const ofUser = { target: toPublicId("usr", user.id), targetName: user.email };
+  const membership = { organizationId, createdAt: NOW };
+  await storage.addMember({ ...membership, role: "owner" }, owner, change);
+  expect(await eventsOf(() => storage.createUser(someUser()))).toEqual([]);
+  expect(await eventsOf(() => storage.addMember({ ...membership, role: "member" }, user, change))).toEqual([
+    event("member.added", { ...ofUser, details: { role: "member" } }),
+  ]);
+  for (const again of [0, 1]) {
+    const roleSet = event("member.role_set", { ...ofUser, details: { role_before: "member", role: "admin" } });
+    expect(await eventsOf(() => storage.setMemberRole(organizationId, user.id, "admin", change))).toEqual(
+      again === 0 ? [roleSet] : [],
+    );
+  }
+  const put = { ...membership, userId: user.id, role: "member" } as const;
+  expect(await eventsOf(() => storage.putMembership(put, change))).toEqual([
+    event("member.role_set", { ...ofUser, details: { role_before: "admin", role: "member" } }),
+  ]);
+  expect(await eventsOf(() => storage.putMembership(put, change))).toEqual([]);
+
+  const session = someSession({ organizationId, userId: user.id });
+  const [first, second, third] = [someFingerprint(), someFingerprint(), someFingerprint()];
+  expect(await eventsOf(() => storage.createSession(session, first, change))).toEqual([
+    event("user.signed_in", { ...ofUser, details: { session: session.id } }),
+  ]);
+  expect(await eventsOf(() => storage.rotateRefreshToken({ presented: first, next: second }, change))).toEqual([]);
+  for (const again of [0, 1]) {
+    const details = { session: session.id, reason: "refresh_token_reused" };
+    expect(await eventsOf(() => storage.rotateRefreshToken({ presented: first, next: third }, change))).toEqual(
+      again === 0 ? [event("session.ended", { ...ofUser, details })] : [],
+    );
+  }
+
+  const newToken = someToken({
+    organizationId,
+    profile: "plane",
+    type: "bot",
+    permission: "read",
+    scopes: ["a", "b"],
+    ipAllowlist: ["192.0.2.1", "2001:db8::/32"],
+    metadata: { note: "not for the log" },
+    userId: user.id,
+    expiresAt: after(1_000),
+  });
+  const ofToken = { target: toPublicId("tok", newToken.token.id), targetName: "deploy", scopes: ["a", "b"] };
+  const details = {
+    profile: "plane",
+    type: "bot",
+    permission: "read",
+    user: ofUser.target,
+    expires_at: after(1_000).toISOString(),
+    ip_allowlist: "192.0.2.1 2001:db8::/32",
+  };
+  expect(await eventsOf(() => storage.createToken(newToken, change))).toEqual([
+    event("token.issued", { ...ofToken, details }),
+  ]);
+  expect(await eventsOf(() => storage.createToken(newToken, change).catch(() => {}))).toEqual([]);
+  expect(await eventsOf(() => storage.recordUses([{ tokenId: newToken.token.id, usedAt: NOW }]))).toEqual([]);
+  expect(await eventsOf(() => storage.revokeToken(newToken.token.id, change))).toEqual([
+    event("token.revoked", { ...ofToken, details: { profile: "plane", type: "bot" } }),
+  ]);
+  expect(await eventsOf(() => storage.revokeToken(newToken.token.id, change))).toEqual([]);
+
+  const last = () => storage.removeMember(organizationId, owner.id, change).catch(() => {});
+  expect(await eventsOf(last)).toEqual([]);
+  expect(await eventsOf(() => storage.removeMember(organizationId, user.id, change))).toEqual([
+    event("member.removed", { ...ofUser, details: { role: "member" } }),
+  ]);
+  expect(await eventsOf(() => storage.removeMember(organizationId, user.id, change))).toEqual([]);
+}
+
+/** E1. Of every three changes at once the event of one can't be stored, a thousand times. */
+export async function checkNoChangeWithoutEvent({ storage, failEvents }: StorageSubject): Promise<void> {
+  const change = someChange();
+  const organization = someOrganization();
+  const { id: organizationId } = organization;
+  const [owner, member] = [someUser(), someUser()];
+  const token = someToken({ organizationId });
+  const presented = someFingerprint();
+  const session = someSession({ organizationId, userId: owner.id });
+  const empty = someOrganization();
+  await storage.createOrganization(organization, change);
+  await storage.createOrganization(empty, change);
+  for (const [user, role] of [
+    [owner, "owner"],
+    [member, "member"],
+  ] as const) {
+    await storage.addMember({ organizationId, role, createdAt: NOW }, user, change);
+  }
+  await storage.createToken(token, change);
+  await storage.createSession(session, presented, change);
+  await storage.rotateRefreshToken({ presented, next: someFingerprint() }, change);
+
+  const fresh = {
+    organizations: [] as string[],
+    users: [] as string[],
+    tokens: [] as string[],
+    sessions: [] as string[],
+  };
+  const note = <T extends { readonly id: string }>(kind: keyof typeof fresh, made: T): T => {
+    fresh[kind].push(made.id);
+    return made;
+  };
+  const snapshot = async () => ({
+    organizations: await storage.listOrganizations(undefined, 10_000),
+    members: await storage.listMembers(organizationId, undefined, 10_000),
+    tokens: await storage.listTokens(everyToken(organizationId, { limit: 10_000 })),
+    session: await storage.getSession(session.id),
+    events: await storage.listEvents(everyEvent()),
+    made: await Promise.all([
+      ...fresh.organizations.map((id) => storage.getOrganization(id)),
+      ...fresh.users.map((id) => storage.getUser(id)),
+      ...fresh.tokens.map((id) => storage.getToken(id)),
+      ...fresh.sessions.map((id) => storage.getSession(id)),
+    ]),
+  });
+  const before = await snapshot();
+  await failEvents("doomed");
+  const doomed = someChange({ requestId: "doomed" });
+  const writes: readonly (() => Promise<unknown>)[] = [
+    () => storage.createOrganization(note("organizations", someOrganization()), doomed),
+    () => storage.setPlan(organizationId, "pro", doomed),
+    () => storage.setProfile(empty.id, "plane", "pro", doomed),
+    () => storage.addMember({ organizationId, role: "admin", createdAt: NOW }, note("users", someUser()), doomed),
+    () => storage.setMemberRole(organizationId, member.id, "owner", doomed),
+    () => storage.putMembership({ organizationId, userId: member.id, role: "admin", createdAt: NOW }, doomed),
+    () => storage.removeMember(organizationId, member.id, doomed),
+    () => {
+      const created = someToken({ organizationId });
+      note("tokens", created.token);
+      return storage.createToken(created, doomed);
+    },
+    () => storage.revokeToken(token.token.id, doomed),
+    () => {
+      const another = note("sessions", someSession({ organizationId, userId: owner.id }));
+      return storage.createSession(another, someFingerprint(), doomed);
+    },
+    () => storage.rotateRefreshToken({ presented, next: someFingerprint() }, doomed),
+    () => storage.recordSignInFailure(owner.id, "wrong_password", doomed),
+  ];
+  const good: string[] = [];
+  const kinds = new Set<string>();
+  const settle = async (write: () => Promise<unknown>): Promise<void> => {
+    const outcome = await write().then(
+      () => "done",
+      (error: unknown) => (error instanceof AppError ? error.kind : String(error)),
+    );
+    kinds.add(outcome);
+  };
+  for (let injected = 0; injected < 1_000; ) {
+    const all: Promise<unknown>[] = [];
+    for (let place = 0; place < 50; place++, injected++) {
+      all.push(settle(writes[injected % writes.length] ?? (() => Promise.resolve())));
+      if (place % 25 === 0) {
+        const neighbour = someOrganization();
+        good.push(neighbour.id);
+        all.push(storage.createOrganization(neighbour, change));
+      }
+    }
+    await Promise.all(all);
+  }
+  expect([...kinds]).toEqual(["unavailable"]);
+
+  const { organizations, events, made, ...rest } = await snapshot();
+  expect(rest).toEqual({ members: before.members, tokens: before.tokens, session: before.session });
+  expect(made.filter((entity) => entity !== undefined)).toEqual([]);
+  const isGood = ({ id }: { readonly id: string }) => good.includes(id);
+  expect(organizations.filter((one) => !isGood(one))).toEqual(before.organizations);
+  expect(organizations.filter(isGood)).toHaveLength(good.length);
+  expect(events.length).toBe(before.events.length + good.length);
+  checkChains(events);
+}
+
+/** E2 and E3. Eight writers at once, in chains that all of them write to. */
+export async function checkConcurrentChains(storage: Storage, changesPerWriter: number): Promise<void> {
+  const organizations = [someOrganization(), someOrganization()];
+  for (const organization of organizations) await storage.createOrganization(organization, someChange());
+  const before = (await storage.listEvents(everyEvent())).length;
+  const revisions = new Map<string, number>();
+  const writer = async (number: number): Promise<void> => {
+    for (let done = 0; done < changesPerWriter; done++) {
+      const organizationId = organizations[(number + done) % 2]?.id ?? "";
+      if (done % 2 === 0) {
+        const created = someToken({ organizationId });
+        const { id, revision } = await storage.createToken(created, someChange());
+        revisions.set(`token.issued ${toPublicId("tok", id)}`, revision);
+        if (done % 4 === 0) continue;
+        const revoked = await storage.revokeToken(id, someChange());
+        revisions.set(`token.revoked ${toPublicId("tok", id)}`, revoked?.revision ?? 0);
+        done++;
+      } else {
+        await storage.setPlan(organizationId, `plan ${number} ${done}`, someChange());
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: 8 }, (_, number) => writer(number)));
+
+  const events: AuditEvent[] = [];
+  for (;;) {
+    const page = await storage.listEvents(everyEvent({ after: events.at(-1)?.revision ?? 0, limit: 1_000 }));
+    if (page.length === 0) break;
+    events.push(...page);
+  }
+  expect(events.length).toBeGreaterThanOrEqual(before + 8 * Math.floor(changesPerWriter * 0.9));
+  checkChains(events);
+  const ofTokens = events.filter(({ action }) => action.startsWith("token."));
+  const written = new Map(ofTokens.map(({ action, target, revision }) => [`${action} ${target}`, revision]));
+  for (const [key, revision] of revisions) expect(written.get(key)).toBe(revision);
+}
+
+/** Throws unless these, in the order of the log, are whole chains with strictly increasing revisions. */
+export function checkChains(events: readonly AuditEvent[]): void {
+  const heads = new Map<string, ChainHead>();
+  let revision = 0;
+  for (const event of events) {
+    expect(event.revision).toBeGreaterThan(revision);
+    revision = event.revision;
+    const fault = findFault(heads.get(event.organizationId) ?? EMPTY_CHAIN, event);
+    if (fault !== undefined) throw new Error(`expected a whole chain, and found ${fault} at ${event.sequence}`);
+    heads.set(event.organizationId, event);
+  }
+}
+
+/** R5. The storage is empty or not. */
+export async function checkSignInFailures(storage: Storage): Promise<void> {
+  const change: Change = { ...someChange(), actor: { kind: "anonymous", id: "anonymous" } };
+  const [one, two, other] = [someOrganization(), someOrganization(), someOrganization()];
+  const [user, loner] = [someUser(), someUser()];
+  for (const organization of [one, two, other]) await storage.createOrganization(organization, change);
+  for (const { id: organizationId } of [one, two]) {
+    await storage.addMember({ organizationId, role: "owner", createdAt: NOW }, user, change);
+  }
+  await storage.createUser(loner);
+  const last = (await storage.listEvents(everyEvent())).at(-1)?.revision ?? 0;
+  await storage.recordSignInFailure(user.id, "wrong_password", change);
+  await storage.recordSignInFailure(loner.id, "not_a_member", change);
+  await storage.recordSignInFailure(undefined, "unknown_address", change);
+  await storage.recordSignInFailure(randomUUID(), "unknown_address", change);
+
+  const events = await storage.listEvents(everyEvent({ after: last }));
+  const known = { target: toPublicId("usr", user.id), targetName: user.email, details: { reason: "wrong_password" } };
+  const unknown = { target: "", targetName: "", details: { reason: "unknown_address" } };
+  const lonely = { target: toPublicId("usr", loner.id), targetName: loner.email, details: { reason: "not_a_member" } };
+  for (const event of events) expect(event).toMatchObject({ ...change, action: "user.sign_in_failed" });
+  const [first, second, ...rest] = events;
+  expect(new Set([first?.organizationId, second?.organizationId])).toEqual(new Set([one.id, two.id]));
+  for (const event of [first, second]) expect(event).toMatchObject(known);
+  const ofSystem = { organizationId: SYSTEM_ORGANIZATION_ID };
+  expect(rest).toMatchObject([
+    { ...ofSystem, ...lonely },
+    { ...ofSystem, ...unknown },
+    { ...ofSystem, ...unknown },
+  ]);
+}
