@@ -97,6 +97,7 @@ export async function openDeployment(
   };
 }
 
+export { openAuditLog } from "./storage/sqlite/audit-log.ts";
 export type { FirstCredentials };
 
 export interface App extends AsyncDisposable {

@@ -31,6 +31,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "say who belongs to an organization, and what they may do",
     load: async () => (await import("./members.ts")).members,
   },
+  audit: {
+    summary: "show, export and verify the audit log",
+    load: async () => (await import("./audit.ts")).audit,
+  },
 };
 
 /** Exit codes: 0 done, 1 failed, 2 misused, 3 the token isn't good (`introspect`). */

@@ -113,6 +113,52 @@ export function findFault(head: ChainHead, event: AuditEvent): ChainFault | unde
   return isEncodable(event) && isSame(event.hash, hashEvent(event)) ? undefined : "hash";
 }
 
+/** Where a chain is broken first. */
+export interface BrokenLink {
+  readonly organizationId: Id;
+  /** The sequence that should be there. */
+  readonly sequence: number;
+  /** The revision that is there. */
+  readonly revision: number;
+  readonly fault: ChainFault;
+}
+
+/** Verifies chains, as many as there are, from events in the order of their revisions. */
+export class ChainVerifier {
+  readonly #heads = new Map<Id, ChainHead>();
+  #count = 0;
+  #broken: BrokenLink | undefined;
+
+  /** Takes the next event, and answers whether all is well so far. After a fault it takes no more. */
+  add(event: AuditEvent): boolean {
+    if (this.#broken !== undefined) return false;
+    const { organizationId, revision } = event;
+    const head = this.#heads.get(organizationId) ?? EMPTY_CHAIN;
+    const fault = findFault(head, event);
+    if (fault !== undefined) {
+      this.#broken = { organizationId, sequence: head.sequence + 1, revision, fault };
+      return false;
+    }
+    this.#heads.set(organizationId, event);
+    this.#count++;
+    return true;
+  }
+
+  /** Events that are good. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** The last good event of each chain. */
+  get heads(): ReadonlyMap<Id, ChainHead> {
+    return this.#heads;
+  }
+
+  get broken(): BrokenLink | undefined {
+    return this.#broken;
+  }
+}
+
 export function hashEvent(event: Omit<AuditEvent, "hash">): Uint8Array {
   return hash("sha256", encodeEvent(event), "buffer");
 }

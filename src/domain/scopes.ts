@@ -7,6 +7,7 @@ export const SERVICE_SCOPES = [
   "auth",
   "organizations:read",
   "organizations:write",
+  "audit:read",
 ] as const;
 
 export type ServiceScope = (typeof SERVICE_SCOPES)[number];

@@ -89,8 +89,8 @@ export interface EventQuery {
   readonly from: Date | undefined;
   /** Only events before this moment. */
   readonly until: Date | undefined;
-  /** Only events with a higher revision; 0 starts at the first. */
-  readonly after: number;
+  /** Only events with a higher revision; undefined starts at the first. */
+  readonly after: number | undefined;
   /** At least 1. */
   readonly limit: number;
 }

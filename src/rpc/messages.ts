@@ -1,6 +1,7 @@
 /** Domain values as protobuf messages, and back. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { type Timestamp, timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import type { EventSchema } from "../../gen/latchkey/v1/audit_pb.ts";
 import type { UserSchema } from "../../gen/latchkey/v1/auth_pb.ts";
 import {
   type MemberSchema,
@@ -8,6 +9,7 @@ import {
   Role as ProtoRole,
 } from "../../gen/latchkey/v1/organization_pb.ts";
 import { TokenState as ProtoTokenState, type TokenSchema } from "../../gen/latchkey/v1/token_pb.ts";
+import type { AuditEvent } from "../domain/audit.ts";
 import {
   type Member,
   type Organization,
@@ -85,6 +87,25 @@ export function memberMessage({ membership, user }: Member): MessageInitShape<ty
     user: userMessage(user),
     role: PROTO_ROLE[membership.role],
     joinedAt: timestampFromDate(membership.createdAt),
+  };
+}
+
+export function eventMessage(event: AuditEvent): MessageInitShape<typeof EventSchema> {
+  return {
+    revision: BigInt(event.revision),
+    organizationId: toPublicId("org", event.organizationId),
+    sequence: BigInt(event.sequence),
+    time: timestampFromDate(event.at),
+    actor: event.actor,
+    address: event.address,
+    action: event.action,
+    target: event.target,
+    targetName: event.targetName,
+    scopes: [...event.scopes],
+    details: { ...event.details },
+    requestId: event.requestId,
+    previousHash: new Uint8Array(event.previousHash),
+    hash: new Uint8Array(event.hash),
   };
 }
 

@@ -1,4 +1,5 @@
 /** Every service of the API with its handlers: one implementation behind all transports. */
+import { AuditService } from "../../gen/latchkey/v1/audit_pb.ts";
 import { AuthService, UserService } from "../../gen/latchkey/v1/auth_pb.ts";
 import { IntrospectionService } from "../../gen/latchkey/v1/introspection_pb.ts";
 import { OrganizationService } from "../../gen/latchkey/v1/organization_pb.ts";
@@ -8,6 +9,8 @@ import type { CreateOrganizationDeps } from "../usecases/create-organization.ts"
 import type { IssueTokenDeps } from "../usecases/issue-token.ts";
 import type { RefreshSessionDeps } from "../usecases/refresh-session.ts";
 import type { SignInDeps } from "../usecases/sign-in.ts";
+import { listEvents } from "./audit/list-events.ts";
+import { verifyChain } from "./audit/verify-chain.ts";
 import { login } from "./auth/login.ts";
 import { refreshToken } from "./auth/refresh-token.ts";
 import { type ServiceEntry, serviceEntry } from "./handlers.ts";
@@ -61,6 +64,7 @@ export function createServices(deps: ServiceDeps): readonly ServiceEntry[] {
       setMemberRole: setMemberRole(deps),
       removeMember: removeMember(deps),
     }),
+    serviceEntry(AuditService, "nobody", { listEvents: listEvents(deps), verifyChain: verifyChain(deps) }),
     serviceEntry(UserService, "nobody", { getMe: getMe(deps) }),
     serviceEntry(AuthService, "public", { login: login(deps), refreshToken: refreshToken(deps) }),
   ];

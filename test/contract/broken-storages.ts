@@ -1,5 +1,6 @@
 /** Storages that break one clause each, to show that the contract's tests would notice. */
 import { setImmediate } from "node:timers/promises";
+import type { Change } from "../../src/domain/audit.ts";
 import type { SigningKey, Token } from "../../src/domain/entities.ts";
 import { AppError } from "../../src/domain/errors.ts";
 import { idempotencyKeyReused } from "../../src/domain/idempotency.ts";
@@ -183,6 +184,27 @@ export const faults = {
         const outcome = await storage.rotateRefreshToken(rotation, change);
         used.add(key);
         return outcome.kind === "reused" && !wasUsed ? { ...outcome, kind: "rotated" } : outcome;
+      },
+    });
+  },
+
+  /** E1: makes the change first, and records it later. */
+  changesBeforeRecording(storage: Storage): Storage {
+    const later = (change: Change): Change => ({ ...change, requestId: "recorded later" });
+    return override(storage, {
+      async createOrganization(organization, change) {
+        await storage.createOrganization(organization, later(change));
+        if (change.requestId === "doomed") throw new AppError("unavailable", "The event can't be stored.");
+      },
+    });
+  },
+
+  /** E2: two events that are written at once get the same number. */
+  numbersEventsWithoutLock(storage: Storage): Storage {
+    return override(storage, {
+      async listEvents(query) {
+        const events = await storage.listEvents(query);
+        return events.map((event) => (event.sequence % 10 === 0 ? { ...event, sequence: event.sequence - 1 } : event));
       },
     });
   },

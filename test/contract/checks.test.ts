@@ -17,6 +17,7 @@ import {
   checkSetUpIsWhole,
 } from "./checks.ts";
 import { checkLeasesSurvive, expectStored, startWritingProcess } from "./durability.ts";
+import { checkConcurrentChains, checkEachChangeHasItsEvent, checkNoChangeWithoutEvent } from "./event-checks.ts";
 
 const caught: readonly [string, (storage: Storage) => Storage, (storage: Storage) => Promise<void>][] = [
   ["S2: stale reads", faults.readsStale, checkReadsSeeWrites],
@@ -29,6 +30,12 @@ const caught: readonly [string, (storage: Storage) => Storage, (storage: Storage
   ["T5: pages by offset", faults.pagesByOffset, checkPaging],
   ["T7: the last write wins", faults.keepsLatestWrite, checkLastUse],
   ["R4: a rotation that looks first", faults.rotatesWithoutLock, checkOneRotationWins],
+  ["E1: an event that is not of its change", faults.changesBeforeRecording, checkEachChangeHasItsEvent],
+  [
+    "E2: numbers that are given twice",
+    faults.numbersEventsWithoutLock,
+    (storage) => checkConcurrentChains(storage, 40),
+  ],
   ["K1: a key that looks first", faults.keepsEverySigningKey, checkOneSigningKey],
 ];
 
@@ -47,6 +54,13 @@ describe("the contract's checks notice", () => {
     await writing.acknowledged(200);
     const acknowledged = await writing.kill();
     await expect(expectStored(await subject.reopen(), acknowledged)).rejects.toThrow("lost after it was acknowledged");
+  });
+
+  it("E1: a change that is made before it is recorded", async () => {
+    await using subject = await openSqliteSubject();
+    const storage = faults.changesBeforeRecording(subject.storage);
+    const broken = { ...subject, storage, failEvents: subject.failEvents };
+    await expect(checkNoChangeWithoutEvent(broken)).rejects.toThrow(/expected/);
   });
 
   it("L1: leases that are granted before they are stored", async () => {

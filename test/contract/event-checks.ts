@@ -28,7 +28,7 @@ export async function checkEachChangeHasItsEvent(storage: Storage): Promise<void
   const ofOrganization = { target: toPublicId("org", organizationId), targetName: "Acme" };
   /** Runs a write and answers what its events say beside who, when and where. */
   const eventsOf = async (write: () => Promise<unknown>): Promise<unknown[]> => {
-    const last = (await storage.listEvents(everyEvent())).at(-1)?.revision ?? 0;
+    const last = (await storage.listEvents(everyEvent())).at(-1)?.revision;
     await write();
     const events = await storage.listEvents(everyEvent({ after: last }));
     return events.map((event) => {
@@ -259,7 +259,7 @@ export async function checkConcurrentChains(storage: Storage, changesPerWriter: 
 
   const events: AuditEvent[] = [];
   for (;;) {
-    const page = await storage.listEvents(everyEvent({ after: events.at(-1)?.revision ?? 0, limit: 1_000 }));
+    const page = await storage.listEvents(everyEvent({ after: events.at(-1)?.revision, limit: 1_000 }));
     if (page.length === 0) break;
     events.push(...page);
   }
@@ -293,7 +293,7 @@ export async function checkSignInFailures(storage: Storage): Promise<void> {
     await storage.addMember({ organizationId, role: "owner", createdAt: NOW }, user, change);
   }
   await storage.createUser(loner);
-  const last = (await storage.listEvents(everyEvent())).at(-1)?.revision ?? 0;
+  const last = (await storage.listEvents(everyEvent())).at(-1)?.revision;
   await storage.recordSignInFailure(user.id, "wrong_password", change);
   await storage.recordSignInFailure(loner.id, "not_a_member", change);
   await storage.recordSignInFailure(undefined, "unknown_address", change);

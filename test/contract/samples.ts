@@ -112,5 +112,5 @@ export function changeBy(id: string, at: Date): Change {
 /** All events, or all of an organization. */
 export function everyEvent(fields: Partial<EventQuery> = {}): EventQuery {
   const anything = { actions: undefined, actor: undefined, target: undefined, from: undefined, until: undefined };
-  return { organizationId: undefined, ...anything, after: 0, limit: 100_000, ...fields };
+  return { organizationId: undefined, ...anything, after: undefined, limit: 100_000, ...fields };
 }

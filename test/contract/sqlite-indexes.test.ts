@@ -54,7 +54,7 @@ describe("the SQLite engine's indexes", () => {
     const { listEvents, listEventsOfOrganization } = prepareReads(database.connection);
     const { getChainHead } = prepareWrites(database.connection);
     const nothing = { actions: null, actor: null, target: null, from: null, until: null };
-    const query = { organizationId: "", ...nothing, after: 0, limit: 1 };
+    const query = { organizationId: "", ...nothing, start: 0, limit: 1 };
     expect(database.plan(listEvents, query)).toContain("SEARCH events USING INTEGER PRIMARY KEY (rowid>?)");
     const ofOrganization = database.plan(listEventsOfOrganization, query);
     expect(ofOrganization).toContain("events_by_revision (organization_id=? AND revision>?)");

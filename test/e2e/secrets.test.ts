@@ -22,7 +22,9 @@ it("keeps secrets out of the database, its WAL, the log at its most verbose, and
   });
   let leaked: string | undefined;
   const { serviceKey, adminEmail, adminPassword } = test.credentials;
-  const canaries: string[] = [serviceKey, adminPassword];
+  // People type their password where the address belongs, and the audit log keeps failed sign-ins for good.
+  const misplaced = "typed-in-the-wrong-field";
+  const canaries: string[] = [serviceKey, adminPassword, misplaced];
   const answers: Outcome<unknown>[] = [];
   const keep = <T>(outcome: Outcome<T>): Outcome<T> => {
     answers.push(outcome);
@@ -50,6 +52,7 @@ it("keeps secrets out of the database, its WAL, the log at its most verbose, and
     keep(await surface.issue(admin, { name: secret, scopes: [secret] }));
     keep(await surface.refresh(name === "grpc" ? { bearer: serviceKey } : {}, session.refreshToken));
     keep(await surface.login(name === "grpc" ? { bearer: serviceKey } : {}, adminEmail, `${adminPassword}x`));
+    keep(await surface.login(name === "grpc" ? { bearer: serviceKey } : {}, `${misplaced}@acme.example`, "x"));
     if ("introspect" in surface) {
       const rpc = surface as RpcSurface;
       keep(await rpc.introspect({ bearer: serviceKey }, { token: secret }));
@@ -68,6 +71,14 @@ it("keeps secrets out of the database, its WAL, the log at its most verbose, and
   expect(files).toContain("latchkey.db-wal");
   const places = new Map<string, string>();
   for (const file of files) places.set(file, await readFile(join(test.config.dataDir, file), "latin1"));
+  const anything = { actions: undefined, actor: undefined, target: undefined, from: undefined, until: undefined };
+  const events = await test.app.deployment.storage.listEvents({
+    organizationId: undefined,
+    ...anything,
+    after: undefined,
+    limit: 10_000,
+  });
+  places.set("the audit log", JSON.stringify(events));
   places.set("the log", test.logLines.join(""));
   places.set(
     "answers",
@@ -77,6 +88,9 @@ it("keeps secrets out of the database, its WAL, the log at its most verbose, and
   // The search is able to find things: the name is in the database, the methods are in the log.
   expect([...places.values()].some((text) => text.includes("canary"))).toBe(true);
   expect(places.get("the log")).toContain("latchkey.v1.TokenService/Issue");
+  expect(events.map(({ action }) => action)).toEqual(
+    expect.arrayContaining(["token.issued", "token.revoked", "user.signed_in", "user.sign_in_failed", "session.ended"]),
+  );
   const found = canaries.flatMap((canary) =>
     [...places].filter(([, text]) => text.includes(canary)).map(([place]) => `${canary.slice(0, 6)}… in ${place}`),
   );

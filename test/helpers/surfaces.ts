@@ -4,6 +4,7 @@ import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient as createConnectClient, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { status } from "@grpc/grpc-js";
+import { AuditService } from "../../gen/latchkey/v1/audit_pb.ts";
 import { AuthService, UserService } from "../../gen/latchkey/v1/auth_pb.ts";
 import { IntrospectionService } from "../../gen/latchkey/v1/introspection_pb.ts";
 import { OrganizationService } from "../../gen/latchkey/v1/organization_pb.ts";
@@ -153,7 +154,7 @@ function rpcSurface(name: string, invoke: Invoke, close: () => void): RpcSurface
 }
 
 function grpcSurface(address: string): RpcSurface {
-  const services = [TokenService, AuthService, UserService, OrganizationService, IntrospectionService];
+  const services = [TokenService, AuthService, UserService, OrganizationService, AuditService, IntrospectionService];
   const clients = services.map((service) => [service.typeName, createClient(service, { address })] as const);
   const byName = new Map<string, { close(): void }>(clients);
   const invoke: Invoke = async (method, request, credential) => {

@@ -49,7 +49,8 @@ interface ListEventsParameters {
   readonly target: string | null;
   readonly from: number | null;
   readonly until: number | null;
-  readonly after: number;
+  /** Lowest revision. */
+  readonly start: number | bigint;
   readonly limit: number;
 }
 
@@ -150,7 +151,7 @@ function listEvents(ofWhom: string): string {
     SELECT *
     FROM events
     WHERE ${ofWhom}
-      AND revision > @after
+      AND revision >= @start
       AND (@actions IS NULL OR action IN (SELECT value FROM json_each(@actions)))
       AND (@actor IS NULL OR actor_id = @actor)
       AND (@target IS NULL OR target = @target)

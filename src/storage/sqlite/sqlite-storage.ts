@@ -63,6 +63,8 @@ const MAX_READ_BUSY_TIMEOUT_MS = 100;
 const END_OF_TIME_MS = 8_640_000_000_000_001;
 const START_OF_TIME_MS = -END_OF_TIME_MS;
 
+const MIN_INTEGER = -(2n ** 63n);
+
 /**
  * Opens the database, with the newest schema, for this process alone. Throws a StartError when the file
  * can't be served.
@@ -285,7 +287,8 @@ class SqliteStorage implements Storage {
       target: target ?? null,
       from: from === undefined ? null : toMillis(from),
       until: until === undefined ? null : toMillis(until),
-      after,
+      // An edited event may have any number, and must be seen.
+      start: after === undefined ? MIN_INTEGER : after + 1,
       limit,
     };
     return this.#read((reads) => {

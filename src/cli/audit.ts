@@ -1,0 +1,135 @@
+/** `latchkey audit`: shows, exports and verifies the audit log. */
+import { toJson } from "@bufbuild/protobuf";
+import { type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { AuditService, type Event, EventSchema, type ListEventsRequest } from "../../gen/latchkey/v1/audit_pb.ts";
+import { verifyAuditLog } from "./audit-verify.ts";
+import { parseOptions, UsageError } from "./command.ts";
+import { commandGroup } from "./command-group.ts";
+import { CLIENT_OPTIONS, callService } from "./service-call.ts";
+import { configFrom } from "./settings.ts";
+import { formatTime, printTable } from "./table.ts";
+
+const PAGE_SIZE = 500;
+
+export const audit = commandGroup(
+  "audit",
+  {
+    list: {
+      usage:
+        "[ORG] [--action ACTION …] [--actor ID] [--target ID] [--from TIME] [--until TIME] [--limit COUNT] [--json]",
+      summary: "show events, the oldest first",
+      async run(args) {
+        const [organizationId, rest] = optionalArgument(args);
+        const { values } = parseOptions(rest, {
+          ...CLIENT_OPTIONS,
+          action: { type: "string", multiple: true, default: [] },
+          actor: { type: "string", default: "" },
+          target: { type: "string", default: "" },
+          from: { type: "string" },
+          until: { type: "string" },
+          limit: { type: "string", default: "1000" },
+          json: { type: "boolean", default: false },
+        });
+        if (!/^[1-9]\d{0,8}$/.test(values.limit)) throw new UsageError("--limit must be a number, 1 or more");
+        const found: Event[] = [];
+        const request = {
+          organizationId,
+          actions: values.action,
+          actor: values.actor,
+          target: values.target,
+          ...timeOption("from", values.from),
+          ...timeOption("until", values.until),
+        };
+        await eachEvent(values, request, Number(values.limit), (event) => found.push(event));
+        if (values.json) {
+          for (const event of found) console.log(eventLine(event));
+        } else {
+          printTable(
+            ["REVISION", "TIME", "ACTION", "ACTOR", "ADDRESS", "TARGET", "NAME"],
+            found.map(({ revision, time, action, actor, address, target, targetName }) => [
+              String(revision),
+              formatTime(time),
+              action,
+              actor?.id ?? "",
+              address,
+              target,
+              targetName,
+            ]),
+          );
+        }
+        return 0;
+      },
+    },
+    export: {
+      usage: "[ORG]",
+      summary: "print whole chains as JSON Lines, to be kept and verified elsewhere",
+      async run(args) {
+        const [organizationId, rest] = optionalArgument(args);
+        const { values } = parseOptions(rest, CLIENT_OPTIONS);
+        await eachEvent(values, { organizationId }, Number.POSITIVE_INFINITY, (event) => console.log(eventLine(event)));
+        return 0;
+      },
+    },
+    verify: {
+      usage: "[FILE|-] [--data-dir DIRECTORY]",
+      summary: "recompute every hash of an export or a database file; needs no service",
+      async run(args) {
+        const [file, rest] = optionalArgument(args);
+        const { values } = parseOptions(rest, { "data-dir": { type: "string" } });
+        const path = file === "" ? configFrom(values).databasePath : file;
+        const { count, heads, fault } = await verifyAuditLog(path);
+        for (const { organizationId, sequence, hash } of heads) {
+          console.log(`${organizationId}  ${sequence}  ${Buffer.from(hash).toString("hex")}`);
+        }
+        if (fault === undefined) {
+          console.error(`${count} events in ${heads.length} chains: nothing was edited`);
+          return 0;
+        }
+        console.error(`latchkey: ${fault} (the ${count} events before it are good)`);
+        return 1;
+      },
+    },
+  },
+  "ORG is a public id (org_…) or a UUID; without one a service key of all organizations gets all of them.\n" +
+    "verify takes an export, a database file (also of a running service), or - for the standard input; without\n" +
+    "FILE it is the configured database. It prints each chain's last sequence and hash, which are worth keeping\n" +
+    "elsewhere, and exits with 1 at the first fault.",
+);
+
+/** One event as it is exported: every field, also the empty ones. */
+function eventLine(event: Event): string {
+  return JSON.stringify(toJson(EventSchema, event, { alwaysEmitImplicit: true }));
+}
+
+type Filter = Pick<ListEventsRequest, "organizationId"> & Partial<Omit<ListEventsRequest, "$typeName" | "$unknown">>;
+
+async function eachEvent(
+  flags: { readonly addr?: string | undefined; readonly token?: string | undefined },
+  filter: Filter,
+  limit: number,
+  take: (event: Event) => void,
+): Promise<void> {
+  await callService(AuditService, flags, async (client) => {
+    let pageToken = "";
+    let left = limit;
+    do {
+      const page = await client.listEvents({ ...filter, pageSize: Math.min(PAGE_SIZE, left), pageToken });
+      for (const event of page.events) take(event);
+      left -= page.events.length;
+      pageToken = page.nextPageToken;
+    } while (pageToken !== "" && left > 0);
+  });
+}
+
+/** The argument before the options, which may be left out. */
+function optionalArgument(args: readonly string[]): readonly [string, readonly string[]] {
+  const [first = "", ...rest] = args;
+  return first === "-" || (first !== "" && !first.startsWith("-")) ? [first, rest] : ["", args];
+}
+
+function timeOption<Name extends string>(name: Name, text: string | undefined): { [Key in Name]?: Timestamp } {
+  if (text === undefined) return {};
+  const time = new Date(text);
+  if (Number.isNaN(time.getTime())) throw new UsageError(`--${name} must be a time like 2026-11-21T12:00:00Z`);
+  return { [name]: timestampFromDate(time) } as { [Key in Name]: Timestamp };
+}
