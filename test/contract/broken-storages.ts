@@ -193,8 +193,9 @@ export const faults = {
     const later = (change: Change): Change => ({ ...change, requestId: "recorded later" });
     return override(storage, {
       async createOrganization(organization, change) {
-        await storage.createOrganization(organization, later(change));
+        const created = await storage.createOrganization(organization, later(change));
         if (change.requestId === "doomed") throw new AppError("unavailable", "The event can't be stored.");
+        return created;
       },
     });
   },

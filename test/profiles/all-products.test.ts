@@ -292,6 +292,8 @@ describe("organizations of different products", () => {
     ];
     for (const [product, headers] of managers) {
       for (const other of PRODUCTS.filter((one) => one !== product)) {
+        // Uses that are written down meanwhile would show in the list.
+        await service.test.app.usage.flush();
         const before = await tenants[other].list("?page_size=1000");
         const refused = await tenants[product].tryIssue({ organizationId: tenants[other].id }, headers);
         expect(refused.status).toBe(404);
