@@ -7,11 +7,7 @@ import { initialSchema } from "./migrations/0001-initial-schema.ts";
 import { membersAndRateWindows } from "./migrations/0002-members-and-rate-windows.ts";
 import { recordedCalls } from "./migrations/0003-recorded-calls.ts";
 import { events } from "./migrations/0004-events.ts";
-
-export interface Migration {
-  readonly name: string;
-  readonly sql: string;
-}
+import type { Migration } from "./migrations/migration.ts";
 
 /** Version 1 is the first. */
 const MIGRATIONS: readonly Migration[] = [initialSchema, membersAndRateWindows, recordedCalls, events];

@@ -1,5 +1,5 @@
 /** What was answered to calls that may be repeated. */
-import type { Migration } from "../migrations.ts";
+import type { Migration } from "./migration.ts";
 
 export const recordedCalls: Migration = {
   name: "recorded calls",

@@ -1,5 +1,5 @@
 /** The audit log, which only grows. */
-import type { Migration } from "../migrations.ts";
+import type { Migration } from "./migration.ts";
 
 export const events: Migration = {
   name: "events",
