@@ -44,8 +44,6 @@ const DASHBOARD = "the dashboard, with “People: sign-in, dashboard, command li
 const COMMAND_LINE = "a product's own command line, with “People: sign-in, dashboard, command line”";
 const ACCOUNTS = "accounts and their limits, with “People: sign-in, dashboard, command line”";
 const GOOGLE = "sign-in with Google, with “People: sign-in, dashboard, command line”";
-const EVENTS = "the audit chain, with “Nothing lost, nothing forged”";
-const RETRIES = "replays, with “Nothing lost, nothing forged”";
 
 /** Sentences by id: what they say, and for those that are for later the part that brings them. */
 type Entries = Readonly<Record<string, string | readonly [says: string, later: string]>>;
@@ -183,8 +181,8 @@ export const SENTENCES: readonly Sentence[] = [
     "walwarden-13": "A token is issued with an expiry or without one.",
     "walwarden-14": "A token can be revoked at any time.",
     "walwarden-15": "Revoked tokens stay listed.",
-    "walwarden-16": ["Every issue and revoke is in the audit chain, with issuer, token name and scopes.", EVENTS],
-    "walwarden-17": ["The plaintext is never in the audit chain.", EVENTS],
+    "walwarden-16": "Every issue and revoke is in the audit chain, with issuer, token name and scopes.",
+    "walwarden-17": "The plaintext is never in the audit chain.",
     "walwarden-18": ["The page lies at `/o/<your-org>/settings/api-tokens`.", DASHBOARD],
     "walwarden-19": "The list shows name, scopes, creation, last use and whether the token is revoked.",
     "walwarden-20": ["The controls are hidden from people who aren't admins, and on other plans.", DASHBOARD],
@@ -213,7 +211,7 @@ export const SENTENCES: readonly Sentence[] = [
     "walwarden-43": "The example asks for a resource of the product, with `Authorization: Bearer`.",
     "walwarden-44": "One token works for the command line, the SDK and everything else.",
     "walwarden-45": "A mutation needs an `Idempotency-Key`.",
-    "walwarden-46": ["A mutation that is sent again with its key isn't done again.", RETRIES],
+    "walwarden-46": "A mutation that is sent again with its key isn't done again.",
     "walwarden-47": ["The row of a token has Revoke.", DASHBOARD],
     "walwarden-48": "Revoking is idempotent.",
     "walwarden-49": "Revoking takes effect at once.",

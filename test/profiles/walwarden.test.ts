@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { AuditService } from "../../gen/latchkey/v1/audit_pb.ts";
 import { Reason } from "../../gen/latchkey/v1/introspection_pb.ts";
 import { TokenService } from "../../gen/latchkey/v1/token_pb.ts";
 import { createClient } from "../../src/client/index.ts";
@@ -48,6 +49,18 @@ beforeAll(async () => {
 });
 
 afterAll(() => service[Symbol.asyncDispose]());
+
+/** Everything that the log has of an organization, and what its chain proves. */
+async function auditOf({ id: organizationId }: Tenant) {
+  const { grpcAddress: address } = service.test.app;
+  const audit = createClient(AuditService, { address, token: service.test.credentials.serviceKey });
+  try {
+    const { events } = await audit.listEvents({ organizationId, pageSize: 1000 });
+    return { events, chain: await audit.verifyChain({ organizationId }) };
+  } finally {
+    audit.close();
+  }
+}
 
 function refuseTokens(storage: Storage): Storage {
   return new Proxy(storage, {
@@ -273,6 +286,40 @@ describe("the token model", () => {
     ]);
     expect(await ours.list("?states=TOKEN_STATE_ACTIVE")).toMatchObject([{ id: two.id }]);
   });
+
+  it("[walwarden-16] every issue and revoke is in the chain, with who did it, the token's name and its scopes", async () => {
+    const ours = await newTenant();
+    const { id } = await ours.issue({ name: "terraform-ci", scopes: ["databases:read", "backups:trigger"] }, "owner");
+    await ours.revoke(id, "admin");
+    const { events, chain } = await auditOf(ours);
+    const about = { target: id, targetName: "terraform-ci", scopes: ["backups:trigger", "databases:read"] };
+    const ofToken = events.filter(({ target }) => target === id);
+    expect(ofToken).toMatchObject([
+      { action: "token.issued", actor: { kind: "user" }, ...about },
+      { action: "token.revoked", actor: { kind: "user" }, ...about },
+    ]);
+    // The owner issued it, and somebody else revoked it.
+    expect(new Set(ofToken.map(({ actor }) => actor?.id)).size).toBe(2);
+    expect(chain).toMatchObject({ count: BigInt(events.length) });
+    expect(chain.fault).toBeUndefined();
+  });
+
+  it("[walwarden-17] the plaintext is never in the chain", async () => {
+    const ours = await newTenant();
+    const { id, secret } = await ours.issue({ name: "kept out" });
+    await ours.revoke(id);
+    const { events } = await auditOf(ours);
+    const text = JSON.stringify(events, (_, value: unknown) =>
+      typeof value === "bigint"
+        ? String(value)
+        : value instanceof Uint8Array
+          ? Buffer.from(value).toString("latin1")
+          : value,
+    );
+    expect(text).toContain("kept out");
+    expect(text).not.toContain(secret);
+    expect(text).not.toContain(secret.slice("wal_".length));
+  });
 });
 
 describe("the list", () => {
@@ -492,6 +539,21 @@ describe("using and revoking", () => {
     expect(rest.json).toMatchObject({ data: { id } });
     expect(connect.json).toMatchObject({ token: { id } });
     expect(rpc).toMatchObject({ token: { id } });
+  });
+
+  it("[walwarden-46] a mutation that is sent again with its key isn't done again", async () => {
+    const ours = await newTenant();
+    const headers = { ...(await ours.as("admin")), "Idempotency-Key": crypto.randomUUID() };
+    const body = { name: "sent twice", scopes: ["databases:read"] };
+    const first = await ours.call("POST", "/api-tokens", { headers, body });
+    const again = await ours.call("POST", "/api-tokens", { headers, body });
+    expect(first.status).toBe(201);
+    expect([again.status, again.text]).toEqual([201, first.text]);
+    expect(await ours.list()).toHaveLength(1);
+    const other = await ours.call("POST", "/api-tokens", { headers, body: { name: "something else" } });
+    expect(other.status).toBe(409);
+    expect(other.json).toMatchObject({ error: { code: "conflict" } });
+    expect(await ours.list()).toHaveLength(1);
   });
 
   it("[walwarden-45] POST and DELETE without an Idempotency-Key are refused, and change nothing", async () => {
