@@ -137,6 +137,44 @@ describe("access tokens", () => {
     expectOk(await rest.list({ bearer: accessToken }));
   });
 
+  it("are refused when one thing in them is wrong, though the right key signed them", async () => {
+    const secret = "a shared secret of at least 32 characters";
+    await using test = await startTestApp({
+      env: { LATCHKEY_ACCESS_TOKEN_ALGORITHM: "HS256", LATCHKEY_ACCESS_TOKEN_SECRET: secret },
+    });
+    const rest = openSurface(test.app, "rest");
+    const { adminEmail, adminPassword } = test.credentials;
+    const { accessToken } = expectOk(await rest.login({}, adminEmail, adminPassword));
+    const claims = decodeJwt(accessToken);
+    const header = decodeProtectedHeader(accessToken) as { alg: string; typ: string; kid: string };
+    const sign = (head: object, body: object): Promise<string> =>
+      new SignJWT({ ...claims, ...body }).setProtectedHeader({ ...header, ...head }).sign(Buffer.from(secret));
+    // The same by the same means works, so what is changed is what is refused.
+    expectOk(await rest.list({ bearer: await sign({}, {}) }));
+    const { exp = 0 } = claims;
+    for (const [head, body] of [
+      [{ typ: "JWT" }, {}],
+      [{ typ: undefined }, {}],
+      [{ kid: "another" }, {}],
+      [{ alg: "HS512" }, {}],
+      [{}, { iss: "somebody-else" }],
+      [{}, { aud: "something-else" }],
+      [{}, { exp: exp - 7200 }],
+      [{}, { exp: undefined }],
+      [{}, { nbf: exp }],
+      [{}, { sub: "usr_00000000000000000000000000" }],
+      [{}, { org: "org_00000000000000000000000000" }],
+      [{}, { sid: "01890a5d-ac96-774b-bcce-b302099a8057" }],
+      [{}, { sid: undefined }],
+    ] as const) {
+      expect([head, body, await rest.list({ bearer: await sign(head, body) })]).toEqual([
+        head,
+        body,
+        { ok: false, code: "UNAUTHENTICATED", message: "The credential is not valid." },
+      ]);
+    }
+  });
+
   it("lose their power when the person leaves the organization", async () => {
     const members = new Set<string>();
     await using test = await startTestApp({
