@@ -27,6 +27,7 @@ import { authenticate } from "./usecases/authenticate.ts";
 import { RateLimiter } from "./usecases/rate-limiter.ts";
 import { RecordedCallsSweeper } from "./usecases/recorded-calls-sweeper.ts";
 import { type FirstCredentials, type SetUpInput, setUp } from "./usecases/set-up.ts";
+import { TokenCache } from "./usecases/token-cache.ts";
 import { UsageRecorder } from "./usecases/usage-recorder.ts";
 
 /** What the outside world is to the service; tests put their own in its place. */
@@ -100,6 +101,9 @@ export async function openDeployment(
 export { openAuditLog } from "./storage/sqlite/audit-log.ts";
 export type { FirstCredentials };
 
+/** More backends than anybody has, and their customers' scripts on the public port. */
+const CALLER_CACHE = { maxEntries: 5_000, maxBytes: 16 * 1024 * 1024 };
+
 export interface App extends AsyncDisposable {
   readonly deployment: Deployment;
   readonly usage: UsageRecorder;
@@ -137,8 +141,12 @@ export async function startApp(deployment: Deployment): Promise<App> {
   const sweeper = new RecordedCallsSweeper(storage, clock, logger);
   parts.defer(() => sweeper.stop());
 
+  const tokens = new TokenCache(storage, { maxEntries: config.cacheEntries, maxBytes: config.cacheBytes });
+  // Apart, so that no crowd of customers' tokens puts the backends' few keys out.
+  const callers = new TokenCache(storage, CALLER_CACHE);
   const services = createServices({
     ...deployment,
+    tokens,
     defaultProfile: products.fallback,
     accessTokens,
     usage,
@@ -148,7 +156,11 @@ export async function startApp(deployment: Deployment): Promise<App> {
   const reflection = createReflection([...services, health.entry].map(({ service }) => service));
   const pipeline = new Pipeline([...services, health.entry, ...reflection], {
     authenticate: (credential, call) =>
-      authenticate({ storage, profiles, accessTokens, usage, rateLimiter, clock }, credential, call.peer),
+      authenticate(
+        { storage, tokens: callers, profiles, accessTokens, usage, rateLimiter, clock },
+        credential,
+        call.peer,
+      ),
     logger,
   });
 

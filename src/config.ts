@@ -33,6 +33,9 @@ export interface Config {
   readonly accessTokenIssuer: string;
   readonly corsOrigins: readonly string[];
   readonly trustedProxies: readonly string[];
+  /** Tokens that are kept in memory at most. */
+  readonly cacheEntries: number;
+  readonly cacheBytes: number;
   readonly logLevel: string;
   readonly logFormat: LogFormat;
 }
@@ -126,6 +129,16 @@ export const SETTINGS = {
     default: "",
     description: "Addresses and CIDR blocks whose `X-Forwarded-For` counts, separated by commas",
   },
+  cacheEntries: {
+    env: "LATCHKEY_CACHE_ENTRIES",
+    default: "100000",
+    description: "Tokens kept in memory at most; 0 reads the database each time",
+  },
+  cacheMegabytes: {
+    env: "LATCHKEY_CACHE_MB",
+    default: "128",
+    description: "What they may take of memory, about, in MB",
+  },
   logLevel: {
     env: "LATCHKEY_LOG_LEVEL",
     default: "info",
@@ -204,6 +217,12 @@ export function loadConfig(env: Environment, flags: Environment): Config {
     );
     return value;
   };
+  const wholeNumber = (name: SettingName, from: number, to: number): number => {
+    const value = raw(name);
+    const holds = /^\d{1,9}$/.test(value) && Number(value) >= from && Number(value) <= to;
+    check(name, holds, `must be a whole number from ${from} to ${to}, not ${value}`);
+    return Number(value);
+  };
   const list = (name: SettingName): readonly string[] =>
     raw(name)
       .split(",")
@@ -236,6 +255,8 @@ export function loadConfig(env: Environment, flags: Environment): Config {
     accessTokenIssuer: raw("accessTokenIssuer"),
     corsOrigins: list("corsOrigins"),
     trustedProxies: list("trustedProxies"),
+    cacheEntries: wholeNumber("cacheEntries", 0, 10_000_000),
+    cacheBytes: wholeNumber("cacheMegabytes", 1, 65_536) * 1024 * 1024,
     logLevel: oneOf("logLevel", ["debug", "info", "warn", "error", "silent"]),
     logFormat: oneOf<LogFormat>("logFormat", ["auto", "json", "pretty"]),
   };

@@ -5,3 +5,8 @@ import { hash } from "node:crypto";
 export function fingerprint(secret: string): Uint8Array {
   return hash("sha256", secret, "buffer");
 }
+
+/** The same in base64: a key in a map, and made several times as fast as bytes are. */
+export function fingerprintKey(secret: string): string {
+  return hash("sha256", secret, "base64");
+}

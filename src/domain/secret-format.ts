@@ -22,6 +22,8 @@ const DIGITS: Readonly<Record<Alphabet, string>> = {
   base62: "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
 };
 
+const ONLY_DIGITS: Readonly<Record<Alphabet, RegExp>> = { hex: /^[0-9a-f]*$/, base62: /^[0-9A-Za-z]*$/ };
+
 /** Characters that hold 32 bits: 16⁸ = 2³², and 62⁶ > 2³². */
 const CHECKSUM_LENGTH: Readonly<Record<Alphabet, number>> = { hex: 8, base62: 6 };
 
@@ -39,10 +41,7 @@ export function generateSecret(format: SecretFormat, entropy: Entropy): string {
 /** Whether the text has the format's shape and a matching checksum. Looks nothing up. */
 export function isWellFormed(format: SecretFormat, text: string): boolean {
   if (text.length !== secretLength(format) || !text.startsWith(format.prefix)) return false;
-  const digits = DIGITS[format.alphabet];
-  for (let place = format.prefix.length; place < text.length; place++) {
-    if (!digits.includes(text.charAt(place))) return false;
-  }
+  if (!ONLY_DIGITS[format.alphabet].test(text.slice(format.prefix.length))) return false;
   const bodyLength = text.length - CHECKSUM_LENGTH[format.alphabet];
   return checksum(format.alphabet, text.slice(0, bodyLength)) === text.slice(bodyLength);
 }

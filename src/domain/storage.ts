@@ -315,6 +315,18 @@ export interface Storage {
   /** - E5. Reads the events that match, by ascending revision, at most `limit`. */
   listEvents(query: EventQuery): Promise<readonly AuditEvent[]>;
 
+  /** - E6. Reads the revision of the newest event; 0 when there is none. */
+  latestRevision(): Promise<number>;
+
+  /**
+   * What caches go by, at the price of reading a variable.
+   *
+   * - F1. Once a write has resolved that made an event, in whatever thread of this process, this is another
+   *   number than any that was read before that write began.
+   * - F2. It is undefined where the engine can't be sure of that.
+   */
+  changeCount(): number | undefined;
+
   /**
    * - K1. Stores a signing key if there is none, and answers the keys that are stored, the oldest first.
    *   Of several at once exactly one is kept.

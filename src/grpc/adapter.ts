@@ -1,9 +1,11 @@
 /** Puts the pipeline's services on grpc-js. Everything that it registers comes from the descriptors. */
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { ServerInterceptingCall, type ServerOptions, type ServiceDefinition } from "@grpc/grpc-js";
-import type { ServiceEntry, StreamHandler, UnaryHandler } from "../rpc/handlers.ts";
-import type { Pipeline } from "../rpc/pipeline.ts";
-import { Exchange, type Route } from "./exchange.ts";
+import type { ServiceEntry, StreamHandler } from "../rpc/handlers.ts";
+import { DialogueExchange } from "./dialogue-exchange.ts";
+import type { Exchange, ExchangeDeps } from "./exchange.ts";
+import { StreamExchange } from "./stream-exchange.ts";
+import { UnaryExchange } from "./unary-exchange.ts";
 
 type ServerInterceptor = NonNullable<ServerOptions["interceptors"]>[number];
 
@@ -30,33 +32,38 @@ export function serviceDefinition(service: DescService): ServiceDefinition {
   );
 }
 
+type Transport = ConstructorParameters<typeof Exchange>[2];
+
 /**
  * The interceptor that answers every call to the pipeline's services.
  *
  * @param open holds the calls that aren't finished
  * @throws Error for a method without a handler, or of a kind that handlers have no shape for.
  */
-export function pipelineInterceptor(pipeline: Pipeline, open: Set<Exchange>): ServerInterceptor {
+export function pipelineInterceptor(deps: ExchangeDeps): ServerInterceptor {
   const routes = new Map(
-    pipeline.services.flatMap((entry) =>
-      entry.service.methods.map((method) => [pathOf(method), routeTo(entry, method)] as const),
+    deps.pipeline.services.flatMap((entry) =>
+      entry.service.methods.map((method) => [pathOf(method), exchangeOf(deps, entry, method)] as const),
     ),
   );
-  return ({ path }, transport) => {
-    const route = routes.get(path);
-    return route ? new Exchange(pipeline, route, transport, open) : new ServerInterceptingCall(transport);
-  };
+  return ({ path }, transport) => routes.get(path)?.(transport) ?? new ServerInterceptingCall(transport);
 }
 
-function routeTo({ handlers }: ServiceEntry, method: DescMethod): Route {
-  const handler = handlers[method.localName];
+/** Makes the exchange of a call to the method. */
+function exchangeOf(deps: ExchangeDeps, entry: ServiceEntry, method: DescMethod): (transport: Transport) => Exchange {
+  const handler = entry.handlers[method.localName];
+  const isEncoded = entry.encoded?.[method.localName] !== undefined;
+  if (method.methodKind === "bidi_streaming" && isEncoded) {
+    return (transport) => new DialogueExchange(deps, method, transport);
+  }
   if (handler === undefined) throw new Error(`${pathOf(method)} has no handler`);
   switch (method.methodKind) {
     case "unary":
-      return { kind: method.methodKind, method, handler: handler as UnaryHandler<DescMethod> };
-    case "server_streaming":
+      return (transport) => new UnaryExchange(deps, method, transport);
     case "bidi_streaming":
-      return { kind: method.methodKind, method, handler: handler as StreamHandler<DescMethod> };
+      return (transport) => new StreamExchange(deps, method, transport, handler as StreamHandler<DescMethod>);
+    case "server_streaming":
+      return (transport) => new StreamExchange(deps, method, transport, handler as StreamHandler<DescMethod>);
     case "client_streaming":
       throw new Error(`${pathOf(method)}: client streaming is not supported`);
   }

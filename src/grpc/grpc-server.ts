@@ -4,7 +4,7 @@ import { type AddressInfo, createServer, type Server as Listener, type Socket } 
 import { logVerbosity, Server, ServerCredentials, type ServerOptions, setLogVerbosity } from "@grpc/grpc-js";
 import type { Logger } from "../domain/logger.ts";
 import { StartError } from "../domain/start-error.ts";
-import { MAX_REQUEST_BYTES } from "../rpc/limits.ts";
+import { MAX_REQUEST_BYTES, MAX_TIMEOUT_MS } from "../rpc/limits.ts";
 import type { Pipeline } from "../rpc/pipeline.ts";
 import { pipelineInterceptor, serviceDefinition } from "./adapter.ts";
 import type { Exchange } from "./exchange.ts";
@@ -51,6 +51,8 @@ const LIMITS: ServerOptions = {
   "grpc.enable_channelz": 0,
 };
 
+const ARRIVAL_CHECK_MS = 1_000;
+
 const DEFAULT_SHUTDOWN_GRACE_MS = 10_000;
 
 /**
@@ -65,7 +67,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   capTimeoutHeaders();
 
   const calls = new Set<Exchange>();
-  const server = new Server({ ...LIMITS, interceptors: [pipelineInterceptor(pipeline, calls)] });
+  const server = new Server({ ...LIMITS, interceptors: [pipelineInterceptor({ pipeline, open: calls })] });
   // No implementations: the interceptor answers.
   for (const { service } of pipeline.services) server.addService(serviceDefinition(service), {});
 
@@ -83,6 +85,15 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   const address = await listen(listener, options.address);
   listener.on("error", (err) => logger.error({ err }, "gRPC listener failed"));
 
+  // One look at all calls now and then is cheaper than a timer for each.
+  const arrivals = setInterval(() => {
+    const expired = performance.now() - MAX_TIMEOUT_MS;
+    for (const call of calls) {
+      if (call.startedAtMs > expired) return;
+      call.expire();
+    }
+  }, ARRIVAL_CHECK_MS).unref();
+
   const shutDown = async (): Promise<void> => {
     const closed = new Promise<void>((resolve) => {
       listener.close(() => resolve());
@@ -93,6 +104,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
       for (const socket of sockets) socket.destroy();
     }, shutdownGraceMs);
     await closed;
+    clearInterval(arrivals);
     clearTimeout(force);
     // Every connection is gone; grpc-js would tell these a moment later.
     for (const call of calls) call.onCancel();

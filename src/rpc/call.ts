@@ -25,6 +25,7 @@ export interface Call extends IncomingCall {
   readonly startedAtMs: number;
   /** Anonymous until the pipeline has authenticated the call. */
   caller: Caller;
+  isFinished: boolean;
 }
 
 /** What the transport knows once the request is in. */

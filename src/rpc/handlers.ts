@@ -16,8 +16,20 @@ export type StreamHandler<M extends DescMethod> = (
 
 export type Handler<M extends DescMethod> = M["methodKind"] extends "unary" ? UnaryHandler<M> : StreamHandler<M>;
 
-/** One handler for every method of a service. */
-export type Handlers<S extends DescService> = { readonly [Name in keyof S["method"]]: Handler<S["method"][Name]> };
+type BidiNames<S extends DescService> = {
+  [Name in keyof S["method"]]: S["method"][Name]["methodKind"] extends "bidi_streaming" ? Name : never;
+}[keyof S["method"]];
+
+/** One handler for every method of a service. A bidirectional one may be a dialogue of encoded messages instead. */
+export type Handlers<S extends DescService> = {
+  readonly [Name in Exclude<keyof S["method"], BidiNames<S>>]: Handler<S["method"][Name]>;
+} & { readonly [Name in BidiNames<S>]?: Handler<S["method"][Name]> };
+
+/**
+ * A method's implementation on encoded messages, which answers as its handler would, at a lower price: at once
+ * and without a promise where it can. Of a bidirectional method it answers each message by itself.
+ */
+export type EncodedHandler = (request: Buffer, call: Call) => Buffer | Promise<Buffer>;
 
 /**
  * Who may call without a credential: nobody, callers of the public listener (because the call is how
@@ -30,9 +42,21 @@ export interface ServiceEntry {
   readonly service: DescService;
   readonly openTo: OpenTo;
   readonly handlers: Readonly<Record<string, UnaryHandler<DescMethod> | StreamHandler<DescMethod>>>;
+  /** For transports that have the messages as protobuf bytes. */
+  readonly encoded?: Readonly<Record<string, EncodedHandler>>;
 }
 
 /** Ties handlers to their service with their types checked, and forgets the types. */
-export function serviceEntry<S extends DescService>(service: S, openTo: OpenTo, handlers: Handlers<S>): ServiceEntry {
-  return { service, openTo, handlers: handlers as ServiceEntry["handlers"] };
+export function serviceEntry<S extends DescService>(
+  service: S,
+  openTo: OpenTo,
+  handlers: Handlers<S>,
+  encoded: { readonly [Name in keyof S["method"]]?: EncodedHandler } = {},
+): ServiceEntry {
+  return {
+    service,
+    openTo,
+    handlers: handlers as ServiceEntry["handlers"],
+    encoded: encoded as Record<string, EncodedHandler>,
+  };
 }

@@ -3,49 +3,54 @@
  * the error → log. Transports translate and decide nothing.
  */
 import { randomUUID } from "node:crypto";
-import { create, type DescMethod, type Message } from "@bufbuild/protobuf";
+import { create, type DescMethod, type Message, toBinary } from "@bufbuild/protobuf";
 import { type Caller, callerId } from "../domain/caller.ts";
 import { AppError, missingCredential } from "../domain/errors.ts";
 import type { Logger } from "../domain/logger.ts";
 import type { Credential } from "../usecases/authenticate.ts";
-import type { Call, CallControl, IncomingCall } from "./call.ts";
+import type { Call, CallControl, IncomingCall, Protocol, Surface } from "./call.ts";
 import { readCredential } from "./credentials.ts";
-import type { OpenTo, ServiceEntry, StreamHandler, UnaryHandler } from "./handlers.ts";
+import type { EncodedHandler, OpenTo, ServiceEntry, StreamHandler, UnaryHandler } from "./handlers.ts";
 import { MAX_TIMEOUT_MS } from "./limits.ts";
-import { STATUS, type Status } from "./status.ts";
+import { decodeRequest } from "./messages-in.ts";
+import { OK, STATUS, type Status } from "./status.ts";
 import { validate } from "./validation.ts";
 
 const REQUEST_ID = /^[\w.:-]{1,128}$/;
 
 export interface PipelineDeps {
   /** Says who sent a credential; rejects with `unauthenticated` when it doesn't work. */
-  readonly authenticate: (credential: Credential, call: Call) => Promise<Caller>;
+  readonly authenticate: (credential: Credential, call: Call) => Caller | Promise<Caller>;
   readonly logger: Logger;
+}
+
+interface Implementation {
+  readonly openTo: OpenTo;
+  readonly handler: ServiceEntry["handlers"][string] | undefined;
+  readonly encoded: EncodedHandler | undefined;
 }
 
 export class Pipeline {
   readonly services: readonly ServiceEntry[];
   readonly #deps: PipelineDeps;
-  readonly #openTo: ReadonlyMap<DescMethod, OpenTo>;
-  readonly #finished = new WeakSet<Call>();
+  readonly #implementations: ReadonlyMap<DescMethod, Implementation>;
 
   constructor(services: readonly ServiceEntry[], deps: PipelineDeps) {
     this.services = services;
     this.#deps = deps;
-    this.#openTo = new Map(
-      services.flatMap(({ service, openTo }) => service.methods.map((method) => [method, openTo] as const)),
+    this.#implementations = new Map(
+      services.flatMap(({ service, openTo, handlers, encoded = {} }) =>
+        service.methods.map((method) => {
+          const { localName } = method;
+          return [method, { openTo, handler: handlers[localName], encoded: encoded[localName] }] as const;
+        }),
+      ),
     );
   }
 
   /** First step: takes a call in. Every call that is opened is finished once. */
   open(incoming: IncomingCall): Call {
-    return {
-      ...incoming,
-      header: (name) => incoming.header(name),
-      requestId: requestIdOf(incoming.header("x-request-id")),
-      startedAtMs: performance.now(),
-      caller: { kind: "anonymous" },
-    };
+    return new OpenCall(incoming);
   }
 
   /**
@@ -53,12 +58,38 @@ export class Pipeline {
    *
    * @throws AppError of kind `unauthenticated`, or `unavailable` when that can't be found out.
    */
-  async authenticate(call: Call): Promise<void> {
-    const openTo = this.#openTo.get(call.method) ?? "nobody";
-    if (openTo === "anybody" || (openTo === "public" && call.surface === "public")) return;
+  authenticate(call: Call): Promise<void> | undefined {
+    const { openTo } = this.#implementation(call.method);
+    if (openTo === "anybody" || (openTo === "public" && call.surface === "public")) return undefined;
     const credential = readCredential(call);
     if (credential === undefined) throw missingCredential();
-    call.caller = await this.#deps.authenticate(credential, call);
+    const caller = this.#deps.authenticate(credential, call);
+    if (caller instanceof Promise) {
+      return caller.then((known) => {
+        call.caller = known;
+      });
+    }
+    call.caller = caller;
+    return undefined;
+  }
+
+  /**
+   * Third step on encoded messages, for a method whose answers are single messages. At once, without a
+   * promise, where the method has a way to do that.
+   *
+   * The deadline of an encoded handler is the transport's to watch.
+   *
+   * @throws anything, or rejects with it; `toError` says what of it may leave.
+   */
+  answer(call: Call, request: Buffer, control: () => CallControl): Buffer | Promise<Buffer> {
+    const { method } = call;
+    const { encoded, handler } = this.#implementation(method);
+    if (encoded === undefined) {
+      return this.unary(call, handler as UnaryHandler<DescMethod>, decodeRequest(method, request), control()).then(
+        (response) => toBuffer(toBinary(method.output, response)),
+      );
+    }
+    return encoded(request, call);
   }
 
   /**
@@ -68,27 +99,40 @@ export class Pipeline {
    */
   async unary(call: Call, handler: UnaryHandler<DescMethod>, request: Message, control: CallControl): Promise<Message> {
     validate(call.method.input, request);
-    const response = await withinDeadline(handler(request as never, call), control, (late) => {
+    return create(call.method.output, await this.#inTime(call, handler(request as never, call), control));
+  }
+
+  #inTime<T>(call: Call, work: Promise<T>, control: CallControl): Promise<T> {
+    return withinDeadline(work, control, (late) => {
       // Nobody waits for it any more, but somebody should know.
       this.toError(call, late);
     });
-    return create(call.method.output, response);
   }
 
-  /** Third step of a streaming call. Each request is validated as it comes. */
+  #implementation(method: DescMethod): Implementation {
+    const known = this.#implementations.get(method);
+    if (known === undefined) throw new Error(`${methodName(method)} is not one of this pipeline's`);
+    return known;
+  }
+
+  /** Third step of a streaming call. Each request is checked as it comes, the caller included. */
   async *stream(
     call: Call,
     handler: StreamHandler<DescMethod>,
     requests: AsyncIterable<Message>,
     control: CallControl,
   ): AsyncGenerator<Message> {
-    const validated = async function* (): AsyncGenerator<Message> {
+    // A stream may live longer than its caller's credential.
+    const checked = async function* (this: Pipeline): AsyncGenerator<Message> {
+      let isFirst = true;
       for await (const request of requests) {
+        if (!isFirst) await this.authenticate(call);
+        isFirst = false;
         validate(call.method.input, request);
         yield request;
       }
     };
-    for await (const response of handler(validated() as never, call, control.signal)) {
+    for await (const response of handler(checked.call(this) as never, call, control.signal)) {
       yield create(call.method.output, response);
     }
   }
@@ -112,9 +156,10 @@ export class Pipeline {
 
   /** Last step: one line in the log. Finishing twice is finishing once. */
   finish(call: Call, outcome: AppError | Status): void {
-    if (this.#finished.has(call)) return;
-    this.#finished.add(call);
+    if (call.isFinished) return;
+    call.isFinished = true;
     const status = outcome instanceof AppError ? STATUS[outcome.kind] : outcome;
+    if (status === OK && this.#implementation(call.method).encoded !== undefined) return;
     this.#deps.logger.info(
       {
         method: methodName(call.method),
@@ -130,10 +175,43 @@ export class Pipeline {
   }
 }
 
+class OpenCall implements Call {
+  readonly method: DescMethod;
+  readonly surface: Surface;
+  readonly protocol: Protocol;
+  readonly peer: string;
+  readonly startedAtMs = performance.now();
+  caller: Caller = ANONYMOUS;
+  isFinished = false;
+  readonly #incoming: IncomingCall;
+  #requestId: string | undefined;
+
+  constructor(incoming: IncomingCall) {
+    this.method = incoming.method;
+    this.surface = incoming.surface;
+    this.protocol = incoming.protocol;
+    this.peer = incoming.peer;
+    this.#incoming = incoming;
+  }
+
+  header(name: string): string | undefined {
+    return this.#incoming.header(name);
+  }
+
+  get requestId(): string {
+    return (this.#requestId ??= requestIdOf(this.header("x-request-id")));
+  }
+}
+
+const ANONYMOUS: Caller = { kind: "anonymous" };
+
 /** The id that the caller gave its request, where it is one that a log can take, or a new one. */
 export function requestIdOf(sent: string | undefined): string {
   return sent !== undefined && REQUEST_ID.test(sent) ? sent : randomUUID();
 }
+
+const toBuffer = ({ buffer, byteOffset, byteLength }: Uint8Array): Buffer =>
+  Buffer.from(buffer, byteOffset, byteLength);
 
 const methodName = (method: DescMethod): string => `${method.parent.typeName}/${method.name}`;
 

@@ -15,6 +15,12 @@ import { login } from "./auth/login.ts";
 import { refreshToken } from "./auth/refresh-token.ts";
 import { type ServiceEntry, serviceEntry } from "./handlers.ts";
 import { batchIntrospect } from "./introspection/batch-introspect.ts";
+import {
+  AnswerEncoder,
+  encodedBatchIntrospect,
+  encodedIntrospect,
+  encodedIntrospectStream,
+} from "./introspection/encoded.ts";
 import { introspect } from "./introspection/introspect.ts";
 import type { JudgementDeps } from "./introspection/judgement.ts";
 import { addMember } from "./organization/add-member.ts";
@@ -41,6 +47,7 @@ export type ServiceDeps = IssueTokenDeps &
   AddMemberDeps;
 
 export function createServices(deps: ServiceDeps): readonly ServiceEntry[] {
+  const answers = new AnswerEncoder(deps);
   return [
     serviceEntry(TokenService, "nobody", {
       issue: issue(deps),
@@ -49,10 +56,19 @@ export function createServices(deps: ServiceDeps): readonly ServiceEntry[] {
       list: listTokens(deps),
       revoke: revoke(deps),
     }),
-    serviceEntry(IntrospectionService, "nobody", {
-      introspect: introspect(deps),
-      batchIntrospect: batchIntrospect(deps),
-    }),
+    serviceEntry(
+      IntrospectionService,
+      "nobody",
+      {
+        introspect: introspect(deps),
+        batchIntrospect: batchIntrospect(deps),
+      },
+      {
+        introspect: encodedIntrospect(deps, answers),
+        batchIntrospect: encodedBatchIntrospect(deps, answers),
+        introspectStream: encodedIntrospectStream(deps, answers),
+      },
+    ),
     serviceEntry(OrganizationService, "nobody", {
       create: createOrganization(deps),
       get: getOrganization(deps),

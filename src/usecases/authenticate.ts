@@ -2,18 +2,21 @@
 import type { AccessTokens } from "../domain/access-tokens.ts";
 import type { Caller } from "../domain/caller.ts";
 import type { Clock } from "../domain/clock.ts";
-import { decide } from "../domain/decision.ts";
+import { decide, type TokenRecord } from "../domain/decision.ts";
 import { addressNotAllowed, invalidCredential, rateLimited } from "../domain/errors.ts";
-import { fingerprint } from "../domain/fingerprint.ts";
+import { fingerprintKey } from "../domain/fingerprint.ts";
+import type { Id } from "../domain/ids.ts";
 import {
   type CredentialHeader,
   type Profile,
   type Profiles,
+  type RateLimit,
   rateLimitOf,
   SERVICE_PROFILE_ID,
 } from "../domain/profile.ts";
 import type { Storage } from "../domain/storage.ts";
-import type { RateLimiter } from "./rate-limiter.ts";
+import type { RateLimiter, RateVerdict } from "./rate-limiter.ts";
+import type { TokenCache } from "./token-cache.ts";
 import type { UsageRecorder } from "./usage-recorder.ts";
 
 /** A credential as it was sent. */
@@ -24,6 +27,7 @@ export interface Credential {
 
 export interface AuthenticateDeps {
   readonly storage: Storage;
+  readonly tokens: TokenCache;
   readonly profiles: Profiles;
   readonly accessTokens: AccessTokens;
   readonly usage: UsageRecorder;
@@ -41,35 +45,50 @@ export interface AuthenticateDeps {
  *   `permission_denied` for a token that works, but not from this address; `rate_limited` for one over
  *   its limit.
  */
-export async function authenticate(deps: AuthenticateDeps, credential: Credential, clientIp: string): Promise<Caller> {
-  const profile = deps.profiles.ofSecret(credential.value);
-  if (profile) return authenticateToken(deps, credential, profile, clientIp);
-  if (credential.header === "authorization") return authenticateUser(deps, credential.value);
-  throw invalidCredential();
+export function authenticate(
+  deps: AuthenticateDeps,
+  credential: Credential,
+  clientIp: string,
+): Caller | Promise<Caller> {
+  const { header, value } = credential;
+  const profile = deps.profiles.ofSecret(value);
+  if (profile === undefined) {
+    if (header === "authorization") return authenticateUser(deps, value);
+    throw invalidCredential();
+  }
+  if (!profile.credentialHeaders.includes(header)) throw invalidCredential();
+  const found = deps.tokens.find(fingerprintKey(value));
+  return found instanceof Promise
+    ? found.then((record) => admit(deps, profile, record, clientIp))
+    : admit(deps, profile, found, clientIp);
 }
 
-async function authenticateToken(
-  { storage, usage, rateLimiter, clock }: AuthenticateDeps,
-  { header, value }: Credential,
+function admit(
+  { usage, rateLimiter, clock }: AuthenticateDeps,
   profile: Profile,
+  record: TokenRecord | undefined,
   clientIp: string,
-): Promise<Caller> {
-  if (!profile.credentialHeaders.includes(header)) throw invalidCredential();
-  const record = await storage.findTokenByFingerprint(fingerprint(value));
+): Caller | Promise<Caller> {
   if (record === undefined) throw invalidCredential();
   const decision = decide(record, profile, { requiredScopes: [], clientIp }, clock());
   if (!decision.active) throw invalidCredential();
   const { token, organization } = decision.record;
   const limit = rateLimitOf(profile, token.type, organization.plan);
-  if (!decision.allowed) {
-    // No scope was asked for, so it is the address.
-    throw addressNotAllowed(limit && (await rateLimiter.peek(token.id, limit, 1)).status);
-  }
+  // No scope was asked for, so it is the address.
+  if (!decision.allowed) return refuseAddress(rateLimiter, token.id, limit);
   usage.record(token.id);
   if (profile.id === SERVICE_PROFILE_ID) return { kind: "service", token };
-  const verdict = limit === undefined ? undefined : await rateLimiter.admit(token.id, limit, 1);
-  if (verdict?.admitted === false) throw rateLimited(verdict.status);
-  return { kind: "token", token, rateStatus: verdict?.status };
+  if (limit === undefined) return { kind: "token", token, rateStatus: undefined };
+  const counted = ({ admitted, status }: RateVerdict): Caller => {
+    if (!admitted) throw rateLimited(status);
+    return { kind: "token", token, rateStatus: status };
+  };
+  const verdict = rateLimiter.admit(token.id, limit, 1);
+  return verdict instanceof Promise ? verdict.then(counted) : counted(verdict);
+}
+
+async function refuseAddress(rateLimiter: RateLimiter, tokenId: Id, limit: RateLimit | undefined): Promise<never> {
+  throw addressNotAllowed(limit && (await rateLimiter.peek(tokenId, limit, 1)).status);
 }
 
 async function authenticateUser({ storage, accessTokens, clock }: AuthenticateDeps, value: string): Promise<Caller> {

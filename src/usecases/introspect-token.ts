@@ -1,17 +1,17 @@
 /** Answers whether a token is valid and what it may do. */
 import { type Caller, callerOrganization } from "../domain/caller.ts";
 import type { Clock } from "../domain/clock.ts";
-import { type Decision, type DecisionRequest, decide } from "../domain/decision.ts";
-import { fingerprint } from "../domain/fingerprint.ts";
+import { type Decision, type DecisionRequest, decide, type TokenRecord } from "../domain/decision.ts";
+import { fingerprintKey } from "../domain/fingerprint.ts";
 import { type Profile, type Profiles, rateLimitOf, SERVICE_PROFILE_ID } from "../domain/profile.ts";
 import type { RateStatus } from "../domain/rate-window.ts";
-import type { Storage } from "../domain/storage.ts";
 import { requireServiceScope } from "./authorization.ts";
-import type { RateLimiter } from "./rate-limiter.ts";
+import type { RateLimiter, RateVerdict } from "./rate-limiter.ts";
+import type { TokenCache } from "./token-cache.ts";
 import type { UsageRecorder } from "./usage-recorder.ts";
 
 export interface IntrospectTokenDeps {
-  readonly storage: Storage;
+  readonly tokens: TokenCache;
   readonly profiles: Profiles;
   readonly usage: UsageRecorder;
   readonly rateLimiter: RateLimiter;
@@ -43,31 +43,48 @@ export interface Judgement {
  * @throws AppError: `permission_denied` without the scope `introspect`, `unavailable` when the store
  *   can't be read. It never guesses.
  */
-export async function introspectToken(
-  { storage, profiles, usage, rateLimiter, clock }: IntrospectTokenDeps,
+export function introspectToken(
+  deps: IntrospectTokenDeps,
   caller: Caller,
-  { secret, cost, dryRun, ...request }: IntrospectTokenInput,
-): Promise<Judgement> {
+  input: IntrospectTokenInput,
+): Judgement | Promise<Judgement> {
   requireServiceScope(caller, "introspect");
+  const { profiles, tokens } = deps;
+  const { secret } = input;
   const profile = profiles.ofSecret(secret);
   if (profile === undefined) return refusal("malformed", profiles.ofPrefix(secret));
   if (profile.id === SERVICE_PROFILE_ID) return refusal("unknown", undefined);
-  const record = await storage.findTokenByFingerprint(fingerprint(secret));
-  const own = callerOrganization(caller);
+  const found = tokens.find(fingerprintKey(secret));
+  return found instanceof Promise
+    ? found.then((record) => judge(deps, caller, profile, record, input))
+    : judge(deps, caller, profile, found, input);
+}
+
+function judge(
+  { usage, rateLimiter, clock }: IntrospectTokenDeps,
+  caller: Caller,
+  profile: Profile,
+  record: TokenRecord | undefined,
+  input: IntrospectTokenInput,
+): Judgement | Promise<Judgement> {
+  const own = caller.kind === "anonymous" ? undefined : callerOrganization(caller);
   if (record === undefined || (own !== undefined && own !== record.token.organizationId)) {
     return refusal("unknown", profile);
   }
   const { token, organization } = record;
-  const decision = decide(record, profile, request, clock());
-  if (decision.active && !dryRun) usage.record(token.id);
-  const limit = decision.active ? rateLimitOf(profile, token.type, organization.plan) : undefined;
+  const { cost, dryRun } = input;
+  const decision = decide(record, profile, input, clock());
+  if (!decision.active) return { decision, profile, rateStatus: undefined };
+  if (!dryRun) usage.record(token.id);
+  const limit = rateLimitOf(profile, token.type, organization.plan);
   if (limit === undefined) return { decision, profile, rateStatus: undefined };
-  const spends = decision.active && decision.allowed && !dryRun;
-  const { admitted, status } = await (spends
-    ? rateLimiter.admit(token.id, limit, cost)
-    : rateLimiter.peek(token.id, limit, cost));
-  if (admitted || !decision.active || !decision.allowed) return { decision, profile, rateStatus: status };
-  return { decision: { active: true, allowed: false, reason: "rate_limited", record }, profile, rateStatus: status };
+  const spends = decision.allowed && !dryRun;
+  const counted = ({ admitted, status }: RateVerdict): Judgement =>
+    admitted || !decision.allowed
+      ? { decision, profile, rateStatus: status }
+      : { decision: { active: true, allowed: false, reason: "rate_limited", record }, profile, rateStatus: status };
+  const verdict = spends ? rateLimiter.admit(token.id, limit, cost) : rateLimiter.peek(token.id, limit, cost);
+  return verdict instanceof Promise ? verdict.then(counted) : counted(verdict);
 }
 
 function refusal(reason: "malformed" | "unknown", profile: Profile | undefined): Judgement {

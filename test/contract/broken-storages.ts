@@ -43,6 +43,20 @@ export const faults = {
     });
   },
 
+  /** F1: counts a change only some time after its write has resolved. */
+  countsLate(storage: Storage): Storage {
+    let known = storage.changeCount();
+    return override(storage, {
+      changeCount() {
+        const late = known;
+        setTimeout(() => {
+          known = storage.changeCount();
+        }, 0);
+        return late;
+      },
+    });
+  },
+
   /** S3: stores the parts of a write one after the other. */
   setsUpInSteps(storage: Storage): Storage {
     return override(storage, {

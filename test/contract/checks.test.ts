@@ -17,7 +17,12 @@ import {
   checkSetUpIsWhole,
 } from "./checks.ts";
 import { checkLeasesSurvive, expectStored, startWritingProcess } from "./durability.ts";
-import { checkConcurrentChains, checkEachChangeHasItsEvent, checkNoChangeWithoutEvent } from "./event-checks.ts";
+import {
+  checkChangesAreCounted,
+  checkConcurrentChains,
+  checkEachChangeHasItsEvent,
+  checkNoChangeWithoutEvent,
+} from "./event-checks.ts";
 
 const caught: readonly [string, (storage: Storage) => Storage, (storage: Storage) => Promise<void>][] = [
   ["S2: stale reads", faults.readsStale, checkReadsSeeWrites],
@@ -36,6 +41,7 @@ const caught: readonly [string, (storage: Storage) => Storage, (storage: Storage
     faults.numbersEventsWithoutLock,
     (storage) => checkConcurrentChains(storage, 40),
   ],
+  ["F1: a count that comes late", faults.countsLate, checkChangesAreCounted],
   ["K1: a key that looks first", faults.keepsEverySigningKey, checkOneSigningKey],
 ];
 

@@ -314,3 +314,23 @@ export async function checkSignInFailures(storage: Storage): Promise<void> {
     { ...ofSystem, ...unknown },
   ]);
 }
+
+/** F1. Nothing else writes. */
+export async function checkChangesAreCounted(storage: Storage): Promise<void> {
+  const organization = someOrganization();
+  const { token, fingerprint } = someToken({ organizationId: organization.id });
+  const writes = [
+    () => storage.createOrganization(organization, someChange()),
+    () => storage.createToken({ token, fingerprint }, someChange()),
+    () => storage.setPlan(organization.id, "another", someChange()),
+    () => storage.revokeToken(token.id, someChange()),
+    () => Promise.all(Array.from({ length: 20 }, () => storage.createOrganization(someOrganization(), someChange()))),
+  ];
+  const seen = new Set([storage.changeCount()]);
+  for (const write of writes) {
+    await write();
+    const count = storage.changeCount();
+    expect(seen).not.toContain(count);
+    seen.add(count);
+  }
+}

@@ -27,6 +27,7 @@ import {
 import { checkLeasesSurvive, expectStored, startRecordingProcess, startWritingProcess } from "./durability.ts";
 import {
   checkChains,
+  checkChangesAreCounted,
   checkConcurrentChains,
   checkEachChangeHasItsEvent,
   checkNoChangeWithoutEvent,
@@ -444,6 +445,27 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
         }),
         { numRuns: 300 },
       );
+    });
+
+    it("E6: reads the newest event's revision, and 0 where there is none", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      expect(await storage.latestRevision()).toBe(0);
+      await storage.createOrganization(someOrganization(), someChange());
+      await storage.createOrganization(someOrganization(), someChange());
+      expect(await storage.latestRevision()).toBe((await storage.listEvents(everyEvent())).at(-1)?.revision);
+    });
+
+    it("F1: counts changes, so that the count before a write is never seen after it", async () => {
+      await using subject = await openSubject();
+      await checkChangesAreCounted(subject.storage);
+    });
+
+    it("F2: says nothing of changes once it can't be sure", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      await storage.close();
+      expect(storage.changeCount()).toBeUndefined();
     });
 
     it("SU1: of several at once exactly one sets up", async () => {

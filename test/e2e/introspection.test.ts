@@ -81,14 +81,15 @@ describe.each(RPC_SURFACES)("IntrospectionService through %s", (name) => {
       otherPrefix,
       secret.toUpperCase(),
     ];
-    // The look-up of the caller's own key is the only one.
+    // From here on the caller's own key is in memory.
+    await surface.introspect(backend, { token: secret });
     for (const token of [...noise, `wp_${"a".repeat(1024 * 1024)}`]) {
       const before = lookUps;
       expect(expectOk(await surface.introspect(backend, { token }))).toMatchObject({
         ...INACTIVE,
         reason: Reason.MALFORMED,
       });
-      expect(lookUps - before).toBe(1);
+      expect(lookUps - before).toBe(0);
     }
   });
 
@@ -226,7 +227,7 @@ describe.each(RPC_SURFACES)("IntrospectionService through %s", (name) => {
         code: "INVALID_ARGUMENT",
         message,
       });
-      expect(lookUps - before).toBe(1);
+      expect(lookUps - before).toBe(0);
     }
   });
 });

@@ -54,7 +54,23 @@ function staleCache(storage: Storage): Storage {
   });
 }
 
+/** A store that tells the service's own cache of no change. */
+function silentStore(storage: Storage): Storage {
+  return new Proxy(storage, {
+    get(target, property, receiver) {
+      if (property !== "changeCount") return (Reflect.get(target, property, receiver) as () => unknown).bind(target);
+      return () => 0;
+    },
+  });
+}
+
 describe("an acknowledged revoke", () => {
+  it("would be seen to be stale by this test if the cache heard of no change", async () => {
+    const { active, asked } = await countStaleAnswers({ surroundings: { aroundStorage: silentStore } });
+    expect(asked).toBe(INTROSPECTIONS);
+    expect(active).toBeGreaterThan(0);
+  });
+
   it("would be seen to be stale by this test if a cache kept the token", async () => {
     const { active, asked } = await countStaleAnswers({ surroundings: { aroundStorage: staleCache } });
     expect(asked).toBe(INTROSPECTIONS);

@@ -92,11 +92,12 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
       revoke: unimplemented,
       ...options.token,
     }),
-    serviceEntry(IntrospectionService, "nobody", {
-      introspect: unimplemented,
-      batchIntrospect: unimplemented,
-      ...options.introspection,
-    }),
+    serviceEntry(
+      IntrospectionService,
+      "nobody",
+      { introspect: unimplemented, batchIntrospect: unimplemented, ...options.introspection },
+      { introspectStream: unimplemented },
+    ),
     ...(options.services ?? []),
   ];
   const server = await startGrpcServer({

@@ -330,7 +330,7 @@ describe("time", () => {
     ["a request that never arrives", {}],
     ["a credential that can't be checked", { authenticate: never }],
   ])("runs out for %s", async (_, options) => {
-    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "performance"] });
     await using server = await startTestServer(options);
     const { trailer } = await rawCall(server.address, {
       path: ISSUE,
@@ -468,7 +468,9 @@ describe("services that can't be served are refused at the start", () => {
       authenticate,
       logger,
     });
-    expect(() => pipelineInterceptor(pipeline, new Set())).toThrow("/latchkey.v1.TokenService/Issue has no handler");
+    expect(() => pipelineInterceptor({ pipeline, open: new Set() })).toThrow(
+      "/latchkey.v1.TokenService/Issue has no handler",
+    );
   });
 
   it("with a client-streaming method", () => {
@@ -486,6 +488,8 @@ describe("services that can't be served are refused at the start", () => {
     const service = createFileRegistry(file, () => undefined).getService("Files") as DescService;
     const handlers = { upload: async () => ({}) };
     const pipeline = new Pipeline([{ service, openTo: "nobody", handlers }], { authenticate, logger });
-    expect(() => pipelineInterceptor(pipeline, new Set())).toThrow("/Files/Upload: client streaming is not supported");
+    expect(() => pipelineInterceptor({ pipeline, open: new Set() })).toThrow(
+      "/Files/Upload: client streaming is not supported",
+    );
   });
 });

@@ -13,7 +13,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file latchkey/v1/introspection.proto.
  */
 export const file_latchkey_v1_introspection: GenFile = /*@__PURE__*/
-  fileDesc("Ch9sYXRjaGtleS92MS9pbnRyb3NwZWN0aW9uLnByb3RvEgtsYXRjaGtleS52MSKeAQoRSW50cm9zcGVjdFJlcXVlc3QSFQoFdG9rZW4YASABKAlCBrpIA9gBAxIpCg9yZXF1aXJlZF9zY29wZXMYAiADKAlCELpIDZIBChBkIgZyBBABGEASHQoJY2xpZW50X2lwGAMgASgJQgq6SAfYAQFyAnABEg8KB2RyeV9ydW4YBCABKAgSFwoEY29zdBgFIAEoDUIJukgGKgQYwIQ9IqkDChJJbnRyb3NwZWN0UmVzcG9uc2USEwoGYWN0aXZlGAEgASgISACIAQESFAoHYWxsb3dlZBgCIAEoCEgBiAEBEiMKBnJlYXNvbhgDIAEoDjITLmxhdGNoa2V5LnYxLlJlYXNvbhIQCgh0b2tlbl9pZBgEIAEoCRIXCg9vcmdhbml6YXRpb25faWQYBSABKAkSDwoHdXNlcl9pZBgGIAEoCRIPCgdwcm9maWxlGAcgASgJEgwKBHR5cGUYCCABKAkSDAoEbmFtZRgJIAEoCRISCgpwZXJtaXNzaW9uGAogASgJEg4KBnNjb3BlcxgLIAMoCRIMCgRwbGFuGAwgASgJEi4KCmV4cGlyZXNfYXQYDSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCHJldmlzaW9uGA4gASgDEioKCnJhdGVfbGltaXQYDyABKAsyFi5sYXRjaGtleS52MS5SYXRlTGltaXQSIwoGZGVuaWFsGBAgASgLMhMubGF0Y2hrZXkudjEuRGVuaWFsQgkKB19hY3RpdmVCCgoIX2FsbG93ZWQiPAoJUmF0ZUxpbWl0Eg0KBWxpbWl0GAEgASgDEhEKCXJlbWFpbmluZxgCIAEoAxINCgVyZXNldBgDIAEoAyKJAQoGRGVuaWFsEg4KBnN0YXR1cxgBIAEoBRIxCgdoZWFkZXJzGAIgAygLMiAubGF0Y2hrZXkudjEuRGVuaWFsLkhlYWRlcnNFbnRyeRIMCgRib2R5GAMgASgJGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIlcKFkJhdGNoSW50cm9zcGVjdFJlcXVlc3QSPQoIcmVxdWVzdHMYASADKAsyHi5sYXRjaGtleS52MS5JbnRyb3NwZWN0UmVxdWVzdEILukgIkgEFCAEQ6AciTQoXQmF0Y2hJbnRyb3NwZWN0UmVzcG9uc2USMgoJcmVzcG9uc2VzGAEgAygLMh8ubGF0Y2hrZXkudjEuSW50cm9zcGVjdFJlc3BvbnNlKtoBCgZSZWFzb24SFgoSUkVBU09OX1VOU1BFQ0lGSUVEEAASEgoOUkVBU09OX1VOS05PV04QARIUChBSRUFTT05fTUFMRk9STUVEEAISEgoOUkVBU09OX1JFVk9LRUQQAxISCg5SRUFTT05fRVhQSVJFRBAEEhMKD1JFQVNPTl9ESVNBQkxFRBAFEhkKFVJFQVNPTl9JUF9OT1RfQUxMT1dFRBAGEh0KGVJFQVNPTl9JTlNVRkZJQ0lFTlRfU0NPUEUQBxIXChNSRUFTT05fUkFURV9MSU1JVEVEEAgywwEKFEludHJvc3BlY3Rpb25TZXJ2aWNlEk0KCkludHJvc3BlY3QSHi5sYXRjaGtleS52MS5JbnRyb3NwZWN0UmVxdWVzdBofLmxhdGNoa2V5LnYxLkludHJvc3BlY3RSZXNwb25zZRJcCg9CYXRjaEludHJvc3BlY3QSIy5sYXRjaGtleS52MS5CYXRjaEludHJvc3BlY3RSZXF1ZXN0GiQubGF0Y2hrZXkudjEuQmF0Y2hJbnRyb3NwZWN0UmVzcG9uc2ViBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp]);
+  fileDesc("Ch9sYXRjaGtleS92MS9pbnRyb3NwZWN0aW9uLnByb3RvEgtsYXRjaGtleS52MSKeAQoRSW50cm9zcGVjdFJlcXVlc3QSFQoFdG9rZW4YASABKAlCBrpIA9gBAxIpCg9yZXF1aXJlZF9zY29wZXMYAiADKAlCELpIDZIBChBkIgZyBBABGEASHQoJY2xpZW50X2lwGAMgASgJQgq6SAfYAQFyAnABEg8KB2RyeV9ydW4YBCABKAgSFwoEY29zdBgFIAEoDUIJukgGKgQYwIQ9IqkDChJJbnRyb3NwZWN0UmVzcG9uc2USEwoGYWN0aXZlGAEgASgISACIAQESFAoHYWxsb3dlZBgCIAEoCEgBiAEBEiMKBnJlYXNvbhgDIAEoDjITLmxhdGNoa2V5LnYxLlJlYXNvbhIQCgh0b2tlbl9pZBgEIAEoCRIXCg9vcmdhbml6YXRpb25faWQYBSABKAkSDwoHdXNlcl9pZBgGIAEoCRIPCgdwcm9maWxlGAcgASgJEgwKBHR5cGUYCCABKAkSDAoEbmFtZRgJIAEoCRISCgpwZXJtaXNzaW9uGAogASgJEg4KBnNjb3BlcxgLIAMoCRIMCgRwbGFuGAwgASgJEi4KCmV4cGlyZXNfYXQYDSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCHJldmlzaW9uGA4gASgDEioKCnJhdGVfbGltaXQYDyABKAsyFi5sYXRjaGtleS52MS5SYXRlTGltaXQSIwoGZGVuaWFsGBAgASgLMhMubGF0Y2hrZXkudjEuRGVuaWFsQgkKB19hY3RpdmVCCgoIX2FsbG93ZWQiPAoJUmF0ZUxpbWl0Eg0KBWxpbWl0GAEgASgDEhEKCXJlbWFpbmluZxgCIAEoAxINCgVyZXNldBgDIAEoAyKJAQoGRGVuaWFsEg4KBnN0YXR1cxgBIAEoBRIxCgdoZWFkZXJzGAIgAygLMiAubGF0Y2hrZXkudjEuRGVuaWFsLkhlYWRlcnNFbnRyeRIMCgRib2R5GAMgASgJGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIlcKFkJhdGNoSW50cm9zcGVjdFJlcXVlc3QSPQoIcmVxdWVzdHMYASADKAsyHi5sYXRjaGtleS52MS5JbnRyb3NwZWN0UmVxdWVzdEILukgIkgEFCAEQ6AciUgoXSW50cm9zcGVjdFN0cmVhbVJlcXVlc3QSNwoHcmVxdWVzdBgBIAEoCzIeLmxhdGNoa2V5LnYxLkludHJvc3BlY3RSZXF1ZXN0Qga6SAPIAQEiTQoYSW50cm9zcGVjdFN0cmVhbVJlc3BvbnNlEjEKCHJlc3BvbnNlGAEgASgLMh8ubGF0Y2hrZXkudjEuSW50cm9zcGVjdFJlc3BvbnNlIk0KF0JhdGNoSW50cm9zcGVjdFJlc3BvbnNlEjIKCXJlc3BvbnNlcxgBIAMoCzIfLmxhdGNoa2V5LnYxLkludHJvc3BlY3RSZXNwb25zZSraAQoGUmVhc29uEhYKElJFQVNPTl9VTlNQRUNJRklFRBAAEhIKDlJFQVNPTl9VTktOT1dOEAESFAoQUkVBU09OX01BTEZPUk1FRBACEhIKDlJFQVNPTl9SRVZPS0VEEAMSEgoOUkVBU09OX0VYUElSRUQQBBITCg9SRUFTT05fRElTQUJMRUQQBRIZChVSRUFTT05fSVBfTk9UX0FMTE9XRUQQBhIdChlSRUFTT05fSU5TVUZGSUNJRU5UX1NDT1BFEAcSFwoTUkVBU09OX1JBVEVfTElNSVRFRBAIMqgCChRJbnRyb3NwZWN0aW9uU2VydmljZRJNCgpJbnRyb3NwZWN0Eh4ubGF0Y2hrZXkudjEuSW50cm9zcGVjdFJlcXVlc3QaHy5sYXRjaGtleS52MS5JbnRyb3NwZWN0UmVzcG9uc2USXAoPQmF0Y2hJbnRyb3NwZWN0EiMubGF0Y2hrZXkudjEuQmF0Y2hJbnRyb3NwZWN0UmVxdWVzdBokLmxhdGNoa2V5LnYxLkJhdGNoSW50cm9zcGVjdFJlc3BvbnNlEmMKEEludHJvc3BlY3RTdHJlYW0SJC5sYXRjaGtleS52MS5JbnRyb3NwZWN0U3RyZWFtUmVxdWVzdBolLmxhdGNoa2V5LnYxLkludHJvc3BlY3RTdHJlYW1SZXNwb25zZSgBMAFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp]);
 
 /**
  * IntrospectRequest is a question about one token.
@@ -283,6 +283,48 @@ export const BatchIntrospectRequestSchema: GenMessage<BatchIntrospectRequest> = 
   messageDesc(file_latchkey_v1_introspection, 4);
 
 /**
+ * IntrospectStreamRequest is the next question.
+ *
+ * @generated from message latchkey.v1.IntrospectStreamRequest
+ */
+export type IntrospectStreamRequest = Message<"latchkey.v1.IntrospectStreamRequest"> & {
+  /**
+   * The question.
+   *
+   * @generated from field: latchkey.v1.IntrospectRequest request = 1;
+   */
+  request?: IntrospectRequest | undefined;
+};
+
+/**
+ * Describes the message latchkey.v1.IntrospectStreamRequest.
+ * Use `create(IntrospectStreamRequestSchema)` to create a new message.
+ */
+export const IntrospectStreamRequestSchema: GenMessage<IntrospectStreamRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_introspection, 5);
+
+/**
+ * IntrospectStreamResponse is the answer to the next question that has none yet.
+ *
+ * @generated from message latchkey.v1.IntrospectStreamResponse
+ */
+export type IntrospectStreamResponse = Message<"latchkey.v1.IntrospectStreamResponse"> & {
+  /**
+   * The answer.
+   *
+   * @generated from field: latchkey.v1.IntrospectResponse response = 1;
+   */
+  response?: IntrospectResponse | undefined;
+};
+
+/**
+ * Describes the message latchkey.v1.IntrospectStreamResponse.
+ * Use `create(IntrospectStreamResponseSchema)` to create a new message.
+ */
+export const IntrospectStreamResponseSchema: GenMessage<IntrospectStreamResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_introspection, 6);
+
+/**
  * BatchIntrospectResponse holds the answers.
  *
  * @generated from message latchkey.v1.BatchIntrospectResponse
@@ -301,7 +343,7 @@ export type BatchIntrospectResponse = Message<"latchkey.v1.BatchIntrospectRespon
  * Use `create(BatchIntrospectResponseSchema)` to create a new message.
  */
 export const BatchIntrospectResponseSchema: GenMessage<BatchIntrospectResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_introspection, 5);
+  messageDesc(file_latchkey_v1_introspection, 7);
 
 /**
  * Reason is why a token is not active, or not allowed.
@@ -416,6 +458,18 @@ export const IntrospectionService: GenService<{
     methodKind: "unary";
     input: typeof BatchIntrospectRequestSchema;
     output: typeof BatchIntrospectResponseSchema;
+  },
+  /**
+   * IntrospectStream judges tokens on one stream, for callers that keep it open: each message is a question,
+   * and has one answer, in the order of the questions. It costs a fraction of a call each. The caller's
+   * service key is checked again for each question; a question that breaks a rule ends the stream.
+   *
+   * @generated from rpc latchkey.v1.IntrospectionService.IntrospectStream
+   */
+  introspectStream: {
+    methodKind: "bidi_streaming";
+    input: typeof IntrospectStreamRequestSchema;
+    output: typeof IntrospectStreamResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_latchkey_v1_introspection, 0);

@@ -7,6 +7,6 @@ import { type JudgementDeps, judgementMessage, question } from "./judgement.ts";
 export const batchIntrospect =
   (deps: JudgementDeps): Handlers<typeof IntrospectionService>["batchIntrospect"] =>
   async (request, call) => {
-    const judgements = request.requests.map((one) => introspectToken(deps, call.caller, question(one)));
+    const judgements = request.requests.map(async (one) => introspectToken(deps, call.caller, question(one)));
     return { responses: (await Promise.all(judgements)).map((judgement) => judgementMessage(deps, judgement)) };
   };

@@ -223,6 +223,8 @@ export function prepareWrites(connection: Database.Database) {
       "DELETE FROM memberships WHERE organization_id = @organizationId AND user_id = @userId",
     ),
 
+    getRevision: connection.prepare<[], number>("SELECT value FROM revision").pluck(),
+
     nextRevision: connection.prepare<[], number>("UPDATE revision SET value = value + 1 RETURNING value").pluck(),
 
     getChainHead: connection.prepare<[organizationId: string], ChainHead>(

@@ -11,8 +11,10 @@ export type CommitGroup = (requests: readonly CommandRequest[]) => readonly Comm
  *
  * A command that fails is undone alone. When the transaction can't begin or commit, all of them fail and
  * nothing of them is stored. It throws only when the connection can't be used any more.
+ *
+ * @param onChange called before anybody is answered, when events were committed or may have been
  */
-export function groupCommitter(connection: Database.Database): CommitGroup {
+export function groupCommitter(connection: Database.Database, onChange: () => void = () => {}): CommitGroup {
   const writes = prepareWrites(connection);
   const begin = connection.prepare("BEGIN IMMEDIATE");
   const commit = connection.prepare("COMMIT");
@@ -39,10 +41,15 @@ export function groupCommitter(connection: Database.Database): CommitGroup {
   return (requests) => {
     try {
       begin.run();
+      const before = writes.getRevision.get();
       const replies = requests.map(runAlone);
+      const after = writes.getRevision.get();
       commit.run();
+      if (after !== before) onChange();
       return replies;
     } catch (error) {
+      // Whether a commit that failed is stored after all, nobody knows.
+      onChange();
       if (connection.inTransaction) rollback.run();
       const failure = toTransactionError(error);
       return requests.map(({ id }) => ({ id, ok: false, error: failure }));

@@ -8,6 +8,8 @@ export interface WriterThreadOptions {
   readonly path: string;
   readonly busyTimeoutMs: number;
   readonly checkpointIntervalMs: number;
+  /** Counts the groups that changed something, in its only element, as 32 bits that run over. */
+  readonly changes: Int32Array<SharedArrayBuffer>;
 }
 
 export interface CommandRequest {

@@ -127,6 +127,10 @@ export function prepareReads(connection: Database.Database) {
       listEvents("organization_id = @organizationId"),
     ),
 
+    latestRevision: connection
+      .prepare<[], number>("SELECT revision FROM events ORDER BY revision DESC LIMIT 1")
+      .pluck(),
+
     readWindow: connection
       .prepare<[tokenId: string, windowStart: number], number>(
         "SELECT taken FROM rate_windows WHERE token_id = ? AND window_start = ?",

@@ -297,6 +297,14 @@ class SqliteStorage implements Storage {
     });
   }
 
+  async latestRevision(): Promise<number> {
+    return this.#read(({ latestRevision }) => latestRevision.get() ?? 0);
+  }
+
+  changeCount(): number | undefined {
+    return this.#closing === undefined ? this.#writer.changeCount : undefined;
+  }
+
   ensureSigningKey(key: SigningKey): Promise<readonly SigningKey[]> {
     return this.#write("ensureSigningKey", { ...key, sealedPrivateKey: compact(key.sealedPrivateKey) });
   }

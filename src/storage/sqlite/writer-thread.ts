@@ -12,9 +12,9 @@ const MAX_GROUP = 512;
 
 if (parentPort === null) throw new Error("this file runs as a worker thread only");
 const port = parentPort;
-const { checkpointIntervalMs, ...connectionOptions } = workerData as WriterThreadOptions;
+const { checkpointIntervalMs, changes, ...connectionOptions } = workerData as WriterThreadOptions;
 const connection = openWriteConnection(connectionOptions);
-const commitGroup = groupCommitter(connection);
+const commitGroup = groupCommitter(connection, () => void Atomics.add(changes, 0, 1));
 
 const checkpoints = setInterval(() => attemptCheckpoint(checkpoint), checkpointIntervalMs);
 checkpoints.unref();

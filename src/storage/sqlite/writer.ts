@@ -7,7 +7,7 @@ import type { CommandInput, CommandName, CommandResult } from "./commands.ts";
 import { fromSentError } from "./errors.ts";
 import type { CommandReply, FromWriterThread, ToWriterThread, WriterThreadOptions } from "./messages.ts";
 
-export interface WriterOptions extends WriterThreadOptions {
+export interface WriterOptions extends Omit<WriterThreadOptions, "changes"> {
   readonly logger: Logger;
 }
 
@@ -33,7 +33,12 @@ export class Writer {
 
   private constructor({ logger, ...threadOptions }: WriterOptions) {
     this.#logger = logger;
-    this.#threadOptions = threadOptions;
+    this.#threadOptions = { ...threadOptions, changes: new Int32Array(new SharedArrayBuffer(4)) };
+  }
+
+  /** See `Storage.changeCount`. */
+  get changeCount(): number {
+    return Atomics.load(this.#threadOptions.changes, 0);
   }
 
   /** Resolves when the thread takes commands; rejects when it can't start. */
@@ -105,6 +110,8 @@ export class Writer {
         const wasReady = this.#isReady;
         this.#thread = undefined;
         this.#isReady = false;
+        // It may have ended between a commit and its count, and a retry of that change will change nothing.
+        Atomics.add(this.#threadOptions.changes, 0, 1);
         this.#rejectWaiting(failure);
         reject(failure);
         if (wasReady) this.#restartLater(failure);

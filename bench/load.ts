@@ -1,0 +1,56 @@
+/** Starts the process that makes the load, and hands it work. */
+import { fork } from "node:child_process";
+import { once } from "node:events";
+
+export interface LoadJob {
+  /** `host:port` */
+  readonly address: string;
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Framed requests, sent in turn. */
+  readonly bodies: readonly Uint8Array[];
+  readonly requests: number;
+  readonly connections: number;
+  /** Calls at a time, where no rate is given. */
+  readonly concurrency: number;
+  /** Calls a second; undefined means as many as it takes. */
+  readonly ratePerSecond?: number;
+  /** Messages of a bidirectional call; undefined for calls of one message. */
+  readonly messagesPerStream?: number;
+}
+
+export interface LoadResult {
+  readonly requests: number;
+  readonly seconds: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  /** Bytes of all answers. */
+  readonly bytes: number;
+}
+
+export interface LoadProcess extends AsyncDisposable {
+  run(job: LoadJob): Promise<LoadResult>;
+}
+
+export async function startLoad(): Promise<LoadProcess> {
+  const child = fork(new URL("./load-worker.ts", import.meta.url), { serialization: "advanced" });
+  const exited = once(child, "exit");
+  await Promise.race([once(child, "message"), exited]);
+  return {
+    async run(job) {
+      const answer = once(child, "message") as Promise<[LoadResult]>;
+      child.send(job);
+      const [result] = await Promise.race([
+        answer,
+        exited.then(() => {
+          throw new Error("the load process died");
+        }),
+      ]);
+      return result;
+    },
+    async [Symbol.asyncDispose]() {
+      child.kill();
+      await exited;
+    },
+  };
+}

@@ -1,0 +1,209 @@
+/**
+ * Keeps tokens in memory, so that a check of one needs neither a query nor a promise. It never answers with
+ * what an acknowledged change has made old: before each answer it compares the store's count of changes with
+ * the one that it has caught up with, and reads the events in between from the audit log.
+ */
+import type { AuditEvent } from "../domain/audit.ts";
+import type { TokenRecord } from "../domain/decision.ts";
+import type { Organization } from "../domain/entities.ts";
+import { fromPublicId, type Id } from "../domain/ids.ts";
+import type { Storage } from "../domain/storage.ts";
+
+export interface TokenCacheLimits {
+  /** 0 switches the cache off. */
+  readonly maxEntries: number;
+  /** About what the entries may take of memory. */
+  readonly maxBytes: number;
+}
+
+/** More events than these are not looked at one by one: it is cheaper to start with an empty cache. */
+const MAX_EVENTS = 1_000;
+
+/** What an entry takes without its texts: objects, times, and its places in two maps. */
+const ENTRY_BYTES = 700;
+
+/** These change nothing that is kept here. */
+const UNRELATED = /^(?:user|session|member|deployment)\./;
+
+/** An organization, shared by its tokens' entries. */
+interface OrganizationSlot {
+  readonly organization: Organization;
+  isStale: boolean;
+  entries: number;
+}
+
+interface Entry {
+  readonly key: string;
+  readonly record: TokenRecord;
+  readonly slot: OrganizationSlot;
+  readonly bytes: number;
+  /** Asked for since it was looked at last for eviction. */
+  isUsed: boolean;
+  /** Another secret of the same token. */
+  next: Entry | undefined;
+}
+
+export class TokenCache {
+  readonly #storage: Storage;
+  readonly #limits: TokenCacheLimits;
+  /** By fingerprint. The order is that of eviction. */
+  readonly #entries = new Map<string, Entry>();
+  readonly #byToken = new Map<Id, Entry>();
+  readonly #organizations = new Map<Id, OrganizationSlot>();
+  #bytes = 0;
+  /** The store's count of changes that the entries are true for. */
+  #changes: number | undefined;
+  /** The last event that was looked at. */
+  #revision = 0;
+  #catchingUp: Promise<void> | undefined;
+  /** What operators want to know. */
+  hits = 0;
+  misses = 0;
+
+  constructor(storage: Storage, limits: TokenCacheLimits) {
+    this.#storage = storage;
+    this.#limits = limits;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /**
+   * Finds the token whose secret has this fingerprint, and its organization, as the store has them now. At
+   * once, without a promise, when they are in memory.
+   *
+   * @param key see `fingerprintKey`
+   * @throws AppError of kind `unavailable` when the store is needed and can't be read; it rejects then.
+   */
+  find(key: string): TokenRecord | Promise<TokenRecord | undefined> {
+    const changes = this.#storage.changeCount();
+    if (changes === undefined || this.#limits.maxEntries === 0) return this.#read(key);
+    if (changes !== this.#changes) return this.#findLater(key);
+    const entry = this.#entries.get(key);
+    if (entry === undefined || entry.slot.isStale) return this.#load(key, changes);
+    entry.isUsed = true;
+    this.hits++;
+    return entry.record;
+  }
+
+  async #findLater(key: string): Promise<TokenRecord | undefined> {
+    await (this.#catchingUp ??= this.#catchUp());
+    const changes = this.#storage.changeCount();
+    // Writes may come faster than one can read of them; the store itself is always right.
+    if (changes === undefined || changes !== this.#changes) return this.#read(key);
+    return this.find(key);
+  }
+
+  #read(key: string): Promise<TokenRecord | undefined> {
+    this.misses++;
+    return this.#storage.findTokenByFingerprint(Buffer.from(key, "base64"));
+  }
+
+  async #load(key: string, changes: number): Promise<TokenRecord | undefined> {
+    const record = await this.#read(key);
+    // What was read may be older than a change that came meanwhile. It answers this call, but isn't kept.
+    if (record === undefined || changes !== this.#changes || changes !== this.#storage.changeCount()) return record;
+    return this.#keep(key, record);
+  }
+
+  #keep(key: string, { token, ...rest }: TokenRecord): TokenRecord {
+    this.#drop(this.#entries.get(key));
+    let slot = this.#organizations.get(rest.organization.id);
+    if (slot === undefined) {
+      slot = { organization: rest.organization, isStale: false, entries: 0 };
+      this.#organizations.set(rest.organization.id, slot);
+    }
+    slot.entries++;
+    const record = { ...rest, token, organization: slot.organization };
+    const bytes = ENTRY_BYTES + JSON.stringify(token).length;
+    const next = this.#byToken.get(token.id);
+    const entry: Entry = { key, record, slot, bytes, isUsed: false, next };
+    this.#entries.set(key, entry);
+    this.#byToken.set(token.id, entry);
+    this.#bytes += bytes;
+    this.#makeRoom();
+    return record;
+  }
+
+  /** Lets go of what nobody asked for since the last round, the oldest first. */
+  #makeRoom(): void {
+    const { maxEntries, maxBytes } = this.#limits;
+    for (const [key, entry] of this.#entries) {
+      if (this.#entries.size <= maxEntries && this.#bytes <= maxBytes) return;
+      if (entry.isUsed) {
+        entry.isUsed = false;
+        this.#entries.delete(key);
+        this.#entries.set(key, entry);
+      } else {
+        this.#drop(entry);
+      }
+    }
+  }
+
+  #drop(entry: Entry | undefined): void {
+    if (entry === undefined || !this.#entries.delete(entry.key)) return;
+    this.#bytes -= entry.bytes;
+    const { slot } = entry;
+    slot.entries--;
+    if (slot.entries === 0 && !slot.isStale) this.#organizations.delete(slot.organization.id);
+    const { id } = entry.record.token;
+    let sibling = this.#byToken.get(id);
+    if (sibling === entry) {
+      if (entry.next === undefined) this.#byToken.delete(id);
+      else this.#byToken.set(id, entry.next);
+      return;
+    }
+    while (sibling !== undefined && sibling.next !== entry) sibling = sibling.next;
+    if (sibling !== undefined) sibling.next = entry.next;
+  }
+
+  /** Makes the entries true again. Rejects when the store can't be read, and then they stay unused. */
+  async #catchUp(): Promise<void> {
+    try {
+      const changes = this.#storage.changeCount();
+      const events = this.#entries.size === 0 ? undefined : await this.#eventsSince(this.#revision);
+      if (events === undefined) {
+        const revision = await this.#storage.latestRevision();
+        this.#clear();
+        this.#revision = revision;
+      } else {
+        for (const event of events) this.#apply(event);
+      }
+      this.#changes = changes;
+    } finally {
+      this.#catchingUp = undefined;
+    }
+  }
+
+  /** Undefined when there are too many. */
+  async #eventsSince(revision: number): Promise<readonly AuditEvent[] | undefined> {
+    const all = { organizationId: undefined, actions: undefined, actor: undefined, target: undefined };
+    const query = { ...all, from: undefined, until: undefined, after: revision, limit: MAX_EVENTS };
+    const events = await this.#storage.listEvents(query);
+    return events.length < MAX_EVENTS ? events : undefined;
+  }
+
+  #apply({ revision, organizationId, action, target }: AuditEvent): void {
+    this.#revision = revision;
+    const tokenId = fromPublicId("tok", target);
+    if (tokenId !== undefined) {
+      for (let entry = this.#byToken.get(tokenId); entry !== undefined; entry = entry.next) this.#drop(entry);
+    } else if (!UNRELATED.test(action)) {
+      const slot = this.#organizations.get(organizationId);
+      if (slot !== undefined) slot.isStale = true;
+      this.#organizations.delete(organizationId);
+    }
+  }
+
+  #clear(): void {
+    this.#entries.clear();
+    this.#byToken.clear();
+    this.#organizations.clear();
+    this.#bytes = 0;
+  }
+}

@@ -1,0 +1,217 @@
+/** What is kept in memory, for how long it is true, and how much of it there is. */
+import { describe, expect, it } from "vitest";
+import type { TokenRecord } from "../../src/domain/decision.ts";
+import type { Organization } from "../../src/domain/entities.ts";
+import { AppError } from "../../src/domain/errors.ts";
+import type { Storage } from "../../src/domain/storage.ts";
+import { TokenCache } from "../../src/usecases/token-cache.ts";
+import { someChange, someOrganization, someToken } from "../contract/samples.ts";
+import { openSqliteSubject } from "../helpers/sqlite.ts";
+
+const PLENTY = { maxEntries: 1_000, maxBytes: 1024 * 1024 * 1024 };
+
+const keyOf = (fingerprint: Uint8Array): string => Buffer.from(fingerprint).toString("base64");
+
+interface Subject extends AsyncDisposable {
+  readonly storage: Storage;
+  readonly organization: Organization;
+  /** Times that the store was asked for a token. */
+  readonly reads: () => number;
+  cache(limits?: Partial<typeof PLENTY>, around?: (storage: Storage) => Storage): TokenCache;
+  issue(fields?: object): Promise<{ readonly id: string; readonly key: string }>;
+}
+
+async function open(): Promise<Subject> {
+  const subject = await openSqliteSubject();
+  const { storage } = subject;
+  const organization = await storage.createOrganization(someOrganization(), someChange());
+  let reads = 0;
+  const counted = override(storage, {
+    findTokenByFingerprint(fingerprint: Uint8Array) {
+      reads++;
+      return storage.findTokenByFingerprint(fingerprint);
+    },
+  });
+  return {
+    storage,
+    organization,
+    reads: () => reads,
+    cache: (limits = {}, around = (inner) => inner) => new TokenCache(around(counted), { ...PLENTY, ...limits }),
+    async issue(fields = {}) {
+      const { token, fingerprint } = someToken({ organizationId: organization.id, ...fields });
+      await storage.createToken({ token, fingerprint }, someChange());
+      return { id: token.id, key: keyOf(fingerprint) };
+    },
+    [Symbol.asyncDispose]: () => subject[Symbol.asyncDispose](),
+  };
+}
+
+function override(storage: Storage, methods: Partial<Storage>): Storage {
+  return new Proxy(storage, {
+    get(target, property) {
+      const own = Reflect.get(methods, property) as unknown;
+      return own ?? (Reflect.get(target, property) as () => unknown).bind(target);
+    },
+  });
+}
+
+describe("a token in memory", () => {
+  it("is answered at once, without a promise or a look-up, from the second time on", async () => {
+    await using subject = await open();
+    const cache = subject.cache();
+    const { id, key } = await subject.issue();
+    const first = await cache.find(key);
+    expect(first?.token.id).toBe(id);
+    expect(cache.find(key)).toBe(first);
+    expect(cache.find(key)).toBe(first);
+    expect(subject.reads()).toBe(1);
+    expect(cache).toMatchObject({ hits: 2, misses: 1, size: 1 });
+  });
+
+  it("is read again after each kind of change to it or its organization, at once", async () => {
+    await using subject = await open();
+    const { storage, organization } = subject;
+    const cache = subject.cache();
+    const { id, key } = await subject.issue();
+    await cache.find(key);
+
+    await storage.setPlan(organization.id, "bigger", someChange());
+    expect((await cache.find(key))?.organization.plan).toBe("bigger");
+    expect((cache.find(key) as TokenRecord).organization.plan).toBe("bigger");
+
+    await storage.revokeToken(id, someChange());
+    expect((await cache.find(key))?.token.revokedAt).toBeDefined();
+  });
+
+  it("stays while others are issued and revoked", async () => {
+    await using subject = await open();
+    const cache = subject.cache();
+    const { key } = await subject.issue();
+    const other = await subject.issue();
+    await cache.find(key);
+    await cache.find(other.key);
+    const before = subject.reads();
+    await subject.storage.revokeToken(other.id, someChange());
+    await subject.issue();
+    expect(await cache.find(key)).toBe(await cache.find(key));
+    expect(subject.reads()).toBe(before);
+    expect((await cache.find(other.key))?.token.revokedAt).toBeDefined();
+  });
+
+  it("isn't kept when a change comes between the read and its answer", async () => {
+    await using subject = await open();
+    const { storage } = subject;
+    const { id, key } = await subject.issue();
+    let revoke = true;
+    const cache = subject.cache({}, (inner) =>
+      override(inner, {
+        async findTokenByFingerprint(fingerprint: Uint8Array) {
+          const found = await inner.findTokenByFingerprint(fingerprint);
+          if (revoke) {
+            revoke = false;
+            await storage.revokeToken(id, someChange());
+          }
+          return found;
+        },
+      }),
+    );
+    expect((await cache.find(key))?.token.revokedAt).toBeUndefined();
+    expect((await cache.find(key))?.token.revokedAt).toBeDefined();
+  });
+
+  it("is let go with all others when too much has changed to look at it", async () => {
+    await using subject = await open();
+    const { storage } = subject;
+    const cache = subject.cache();
+    const { id, key } = await subject.issue();
+    await cache.find(key);
+    await Promise.all(
+      Array.from({ length: 1_100 }, () => storage.createOrganization(someOrganization(), someChange())),
+    );
+    await storage.revokeToken(id, someChange());
+    expect((await cache.find(key))?.token.revokedAt).toBeDefined();
+    expect(cache.size).toBe(1);
+  });
+
+  it("answers many at once, who come while it catches up", async () => {
+    await using subject = await open();
+    const cache = subject.cache();
+    const tokens = await Promise.all(Array.from({ length: 50 }, () => subject.issue()));
+    for (const { key } of tokens) await cache.find(key);
+    await subject.storage.revokeToken(tokens[7]?.id ?? "", someChange());
+    const found = await Promise.all(tokens.map(async ({ key }) => cache.find(key)));
+    expect(found.map((record) => record?.token.revokedAt !== undefined)).toEqual(tokens.map((_, index) => index === 7));
+  });
+});
+
+describe("what isn't in memory", () => {
+  it("is read each time for a key that nobody has, and leaves nothing", async () => {
+    await using subject = await open();
+    const cache = subject.cache();
+    for (let turn = 1; turn <= 3; turn++) {
+      expect(await cache.find(keyOf(new Uint8Array(32)))).toBeUndefined();
+      expect(subject.reads()).toBe(turn);
+    }
+    expect(cache).toMatchObject({ size: 0, bytes: 0 });
+  });
+
+  it("is everything when the cache is off, or the store can't say what changed", async () => {
+    await using subject = await open();
+    const { key } = await subject.issue();
+    const off = subject.cache({ maxEntries: 0 });
+    const unsure = subject.cache({}, (inner) => override(inner, { changeCount: () => undefined }));
+    for (const cache of [off, unsure]) {
+      const before = subject.reads();
+      await cache.find(key);
+      await cache.find(key);
+      expect(subject.reads() - before).toBe(2);
+      expect(cache.size).toBe(0);
+    }
+  });
+
+  it("is refused, not guessed, when the log can't be read", async () => {
+    await using subject = await open();
+    let isBroken = false;
+    const cache = subject.cache({}, (inner) =>
+      override(inner, {
+        listEvents: (query) =>
+          isBroken ? Promise.reject(new AppError("unavailable", "broken")) : inner.listEvents(query),
+      }),
+    );
+    const { key } = await subject.issue();
+    await cache.find(key);
+    await subject.issue();
+    isBroken = true;
+    await expect(cache.find(key)).rejects.toMatchObject({ kind: "unavailable" });
+    isBroken = false;
+    expect((await cache.find(key))?.token).toBeDefined();
+  });
+});
+
+describe("the cache's bounds", () => {
+  it("hold for entries, and what is asked for stays", async () => {
+    await using subject = await open();
+    const cache = subject.cache({ maxEntries: 10 });
+    const busy = await subject.issue();
+    const others = await Promise.all(Array.from({ length: 40 }, () => subject.issue()));
+    await cache.find(busy.key);
+    for (const { key } of others) {
+      await cache.find(busy.key);
+      await cache.find(key);
+      expect(cache.size).toBeLessThanOrEqual(10);
+    }
+    expect(cache.find(busy.key)).not.toBeInstanceOf(Promise);
+  });
+
+  it("hold for bytes", async () => {
+    await using subject = await open();
+    const maxBytes = 20_000;
+    const cache = subject.cache({ maxBytes });
+    for (let turn = 0; turn < 30; turn++) {
+      const { key } = await subject.issue({ metadata: { note: "x".repeat(turn * 50) } });
+      await cache.find(key);
+      expect(cache.bytes).toBeLessThanOrEqual(maxBytes);
+    }
+    expect(cache.size).toBeGreaterThan(3);
+  });
+});
