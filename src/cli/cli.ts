@@ -18,6 +18,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   },
   issue: { summary: "make a token; its secret is printed once", load: async () => (await import("./issue.ts")).issue },
   list: { summary: "list an organization's tokens", load: async () => (await import("./list.ts")).list },
+  rotate: {
+    summary: "give a token a new secret; it is printed once",
+    load: async () => (await import("./rotate.ts")).rotate,
+  },
   revoke: { summary: "end a token for good, at once", load: async () => (await import("./revoke.ts")).revoke },
   introspect: {
     summary: "ask whether a token is good and what it can do",

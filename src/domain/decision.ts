@@ -2,6 +2,7 @@
 import { addressMatches } from "./address.ts";
 import { type Organization, type Token, tokenState } from "./entities.ts";
 import { grants, type Profile, planOf } from "./profile.ts";
+import { type PresentedSecret, secretWorks } from "./rotation.ts";
 
 export type DenialReason =
   | "unknown"
@@ -13,10 +14,11 @@ export type DenialReason =
   | "insufficient_scope"
   | "rate_limited";
 
-/** A token with the organization that it belongs to. */
+/** A token that was found by a secret, with the organization that it belongs to. */
 export interface TokenRecord {
   readonly token: Token;
   readonly organization: Organization;
+  readonly secret: PresentedSecret;
 }
 
 export type Decision =
@@ -35,6 +37,7 @@ export interface DecisionRequest {
 /** Judges a token that was found. The positive answer is built last. */
 export function decide(record: TokenRecord, profile: Profile, request: DecisionRequest, nowMs: number): Decision {
   const { token, organization } = record;
+  if (!secretWorks(record.secret, nowMs)) return { active: false, reason: "revoked" };
   const state = tokenState(token, nowMs);
   if (state !== "active") return { active: false, reason: state };
   // A plan without tokens, or one that the profile doesn't know, switches them off.

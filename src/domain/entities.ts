@@ -64,8 +64,21 @@ export interface Token {
   readonly lastUsedAt: Date | undefined;
   readonly revokedAt: Date | undefined;
   readonly revokedBy: string | undefined;
+  /** Its last rotation; undefined for one that was never rotated, and after a rotation that was cancelled. */
+  readonly rotation: Rotation | undefined;
   /** The store's change number at the token's last change. Last use is not a change. */
   readonly revision: number;
+}
+
+/** The last time that a token got a new secret. */
+export interface Rotation {
+  readonly startedAt: Date;
+  /** When the secret before stops working, or stopped; at `startedAt` where there was no overlap. */
+  readonly overlapEndsAt: Date;
+  /** The token's hint before. */
+  readonly previousHint: string;
+  /** When the secret before was last used since the rotation. */
+  readonly previousLastUsedAt: Date | undefined;
 }
 
 /** A sign-in and every refresh token that descends from it. */

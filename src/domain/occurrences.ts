@@ -71,6 +71,18 @@ export function tokenRevoked(token: Token): Occurrence {
   return ofToken(token, "token.revoked", { profile: token.profile, type: token.type });
 }
 
+export function tokenRotated(token: Token, overlapEndsAt: Date): Occurrence {
+  return ofToken(token, "token.rotated", { overlap_ends_at: overlapEndsAt.toISOString() });
+}
+
+export function rotationFinished(token: Token): Occurrence {
+  return ofToken(token, "token.rotation_finished", {});
+}
+
+export function rotationCancelled(token: Token): Occurrence {
+  return ofToken(token, "token.rotation_cancelled", {});
+}
+
 export function signedIn({ id, organizationId }: Session, user: PersonKnown): Occurrence {
   return occurrence(organizationId, "user.signed_in", { ...person(user), details: { session: id } });
 }

@@ -21,6 +21,9 @@ const TOKEN = [
   "expires_at",
   "last_used_at",
   "revoked_at",
+  "rotated_at",
+  "overlap_ends_at",
+  "previous_last_used_at",
 ] as const;
 
 const USER = [

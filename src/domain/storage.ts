@@ -41,12 +41,25 @@ import type { IdempotencyRecord, RecordedCall } from "./idempotency.ts";
 import type { Id } from "./ids.ts";
 import type { SignInFailure } from "./occurrences.ts";
 import type { Role } from "./roles.ts";
+import type { SecretKind } from "./rotation.ts";
 
 /** A token to store. The engine sets the revision. */
 export interface NewToken {
   readonly token: Omit<Token, "revision">;
   /** SHA-256 of the secret, 32 bytes. */
   readonly fingerprint: Uint8Array;
+}
+
+/** A new secret for a token. */
+export interface SecretRotation {
+  /** The token's revision when it was decided to rotate it. */
+  readonly revision: number;
+  /** SHA-256 of the new secret, 32 bytes. */
+  readonly fingerprint: Uint8Array;
+  /** The token's hint from now on. */
+  readonly hint: string;
+  /** Until then the secret before it goes on working. */
+  readonly overlapEndsAt: Date;
 }
 
 /** Everything that a new deployment starts with. */
@@ -120,6 +133,8 @@ export interface LeaseReturn {
 
 export interface TokenUse {
   readonly tokenId: Id;
+  /** Which secret was used. */
+  readonly secret: SecretKind;
   readonly usedAt: Date;
 }
 
@@ -230,15 +245,19 @@ export interface Storage {
 
   /**
    * - T1. Stores a token and answers it with its revision, which is higher than any before it. An id or
-   *   a fingerprint that is taken is `already_exists`; an organization that doesn't exist, or whose profile
-   *   is another one and the token's isn't that of service keys, is `failed_precondition`.
+   *   a fingerprint that is taken, be it by a former secret, is `already_exists`; an organization that
+   *   doesn't exist, or whose profile is another one and the token's isn't that of service keys, is
+   *   `failed_precondition`.
    */
   createToken(token: NewToken, change: Change, record?: IdempotencyRecord): Promise<Token>;
 
   /** - T2. Reads a token. */
   getToken(id: Id): Promise<Token | undefined>;
 
-  /** - T3. Reads the token with this fingerprint, and its organization. Only the exact 32 bytes match. */
+  /**
+   * - T3. Reads the token that has this fingerprint, or had it, and its organization, and says which of the
+   *   token's secrets that is. Only the exact 32 bytes match.
+   */
   findTokenByFingerprint(fingerprint: Uint8Array): Promise<TokenRecord | undefined>;
 
   /**
@@ -259,8 +278,38 @@ export interface Storage {
   /**
    * - T7. Records uses, as one write. A token's last use never moves back; unknown tokens are passed
    *   over; the revision stays.
+   * - TR7. A use of a former secret is also the rotation's, where it isn't from before the rotation.
+   *   `previousLastUsedAt` never moves back, and a token without a rotation gets none.
    */
   recordUses(uses: readonly TokenUse[]): Promise<void>;
+
+  /**
+   * Gives a token a new secret. The one that it has becomes a former secret, which works before
+   * `overlapEndsAt`; where that isn't after the change's time, it has ended for good.
+   *
+   * - TR1. Answers the token with its new hint, its `rotation` and a new revision; `undefined` if unknown.
+   * - TR2. A token that is revoked or expired at the change's time, that has another revision, or whose
+   *   former secret still works is `failed_precondition`. Of several for one revision at once exactly
+   *   one is made.
+   * - TR3. A fingerprint that any token has or had is `already_exists`.
+   * - TR6. Whatever is called in whatever order, at most one former secret of a token works. One that has
+   *   ended for good never works again, whatever the clock says.
+   */
+  rotateToken(id: Id, rotation: SecretRotation, change: Change, record?: IdempotencyRecord): Promise<Token | undefined>;
+
+  /**
+   * - TR4. Ends the former secret that still works, for good and at the change's time, and answers the token
+   *   with a new revision. A token that is revoked, or has none, is answered as it is. `undefined` if
+   *   unknown.
+   */
+  finishRotation(id: Id, change: Change, record?: IdempotencyRecord): Promise<Token | undefined>;
+
+  /**
+   * - TR5. Makes the former secret that still works the token's own again, ends the one that it has for
+   *   good, and answers the token with the hint that it had, without a rotation, with a new revision. A token
+   *   that is revoked, or has none, is `failed_precondition`. `undefined` if unknown.
+   */
+  cancelRotation(id: Id, change: Change, record?: IdempotencyRecord): Promise<Token | undefined>;
 
   /**
    * Takes a slice of a rate limit, to be spent from memory.

@@ -1,11 +1,20 @@
 /** The public routes as an OpenAPI 3.1 document, made from the annotated protos and a product's profile. */
-import { type DescField, getOption, hasOption, type JsonObject, type JsonValue, ScalarType } from "@bufbuild/protobuf";
+import {
+  type DescField,
+  type DescMethod,
+  getOption,
+  hasOption,
+  type JsonObject,
+  type JsonValue,
+  ScalarType,
+} from "@bufbuild/protobuf";
 import { field as fieldRules } from "../../gen/buf/validate/validate_pb.ts";
 import comments from "../../gen/comments.json" with { type: "json" };
 import { AuthService, UserService } from "../../gen/latchkey/v1/auth_pb.ts";
-import { TokenSchema, TokenService } from "../../gen/latchkey/v1/token_pb.ts";
+import { RotationSchema, TokenSchema, TokenService } from "../../gen/latchkey/v1/token_pb.ts";
 import type { ErrorKind } from "../domain/errors.ts";
 import { type Profile, type ResponseTemplate, SERVICE_KEY_TYPE, type Template } from "../domain/profile.ts";
+import { rotateTemplate } from "../rpc/presentation.ts";
 import { ANNOTATED_BASE_PATH } from "../rpc/product.ts";
 import { STATUS } from "../rpc/status.ts";
 import type { RestRoute } from "./rest-routes.ts";
@@ -20,6 +29,9 @@ const HIDDEN_FIELDS = new Set(["organization_id", "user_id", "idempotency_key"])
 
 /** What may go wrong on any route. */
 const COMMON_FAILURES: readonly ErrorKind[] = ["invalid_argument", "rate_limited", "internal", "unavailable"];
+
+/** Calls that the state of the token may not allow. */
+const STATE_BOUND: ReadonlySet<DescMethod> = new Set([TokenService.method.rotate, TokenService.method.cancelRotation]);
 
 /** Makes the document of one product. Examples are put in where there are any. */
 export function openApiDocument(profile: Profile, routes: readonly RestRoute[], examples: Examples): JsonObject {
@@ -61,6 +73,8 @@ function operation(profile: Profile, route: RestRoute, examples: Examples): Json
     ...(route.variables.length > 0 ? (["not_found"] as const) : []),
     ...(takesIdempotencyKey(route) ? (["already_exists"] as const) : []),
     ...COMMON_FAILURES,
+    // Has the HTTP status of `invalid_argument`, and takes its place.
+    ...(STATE_BOUND.has(method) ? (["failed_precondition"] as const) : []),
   ];
   const responses = failures.map((kind): [string, JsonObject] => {
     const { http } = STATUS[kind];
@@ -77,11 +91,11 @@ function operation(profile: Profile, route: RestRoute, examples: Examples): Json
   return {
     operationId: id,
     tags: [method.parent.name.replace(/Service$/, "")],
-    summary: description.split(/(?<=\.) /)[0] ?? id,
+    summary: description.split(/(?<=\.)\s/)[0] ?? id,
     description,
     security: isOpen ? [] : [{ accessToken: [] }, ...tokenSchemes(profile).map(([name]) => ({ [name]: [] }))],
     ...(parameters.length > 0 ? { parameters } : {}),
-    ...(route.body === "" ? {} : { requestBody: requestBody(profile, route, examples[`${id} request`]) }),
+    ...requestBody(profile, route, examples[`${id} request`]),
     responses: {
       [String(success.status)]: answer("Done", schemaOf(success.body), examples[`${id} ${success.status}`]),
       ...Object.fromEntries(responses),
@@ -100,6 +114,7 @@ const FAILURE_TEXTS: Readonly<Partial<Record<ErrorKind, string>>> = {
   permission_denied: "Not allowed; the message says what is needed",
   not_found: "No such thing, or somebody else's",
   already_exists: "The idempotency key was used for another request",
+  failed_precondition: "A field is wrong, or the token isn't in a state for it; the message says which",
   rate_limited: "Over the rate limit",
   internal: "Something went wrong here",
   unavailable: "Try again in a moment",
@@ -112,10 +127,13 @@ function answer(description: string, schema: JsonObject, example: JsonValue | un
   };
 }
 
-function responseTemplate({ presentation: { responses } }: Profile, { method }: RestRoute): ResponseTemplate {
+function responseTemplate(profile: Profile, { method }: RestRoute): ResponseTemplate {
+  const { responses } = profile.presentation;
   switch (method) {
     case TokenService.method.issue:
       return responses.issue;
+    case TokenService.method.rotate:
+      return rotateTemplate(profile);
     case TokenService.method.list:
       return responses.list;
     case TokenService.method.revoke:
@@ -179,14 +197,21 @@ function headerParameters({ requiresIdempotencyKey }: Profile, route: RestRoute)
   ];
 }
 
-function requestBody(profile: Profile, { method }: RestRoute, example: JsonValue | undefined): JsonObject {
-  const fields = method.input.fields.filter((field) => !HIDDEN_FIELDS.has(field.name) && isOffered(profile, field));
+/** Nothing where there is nothing to say in a body. */
+function requestBody(profile: Profile, route: RestRoute, example: JsonValue | undefined): JsonObject {
+  if (route.body === "") return {};
+  const inPath = new Set(route.variables.map(({ parameter }) => parameter.field));
+  const fields = route.method.input.fields.filter(
+    (field) => !inPath.has(field) && !HIDDEN_FIELDS.has(field.name) && isOffered(profile, field),
+  );
+  if (fields.length === 0) return {};
   const isRequired = (field: DescField): boolean =>
     (hasOption(field, fieldRules) && getOption(field, fieldRules).required) ||
     (field.name === "permission" && profile.access.kind === "permissions");
+  const required = fields.filter(isRequired).map((field) => productName(profile, field));
   const schema = {
     type: "object",
-    required: fields.filter(isRequired).map((field) => productName(profile, field)),
+    required,
     properties: Object.fromEntries(
       fields.map((field) => [
         productName(profile, field),
@@ -195,10 +220,8 @@ function requestBody(profile: Profile, { method }: RestRoute, example: JsonValue
     ),
     additionalProperties: false,
   };
-  return {
-    required: true,
-    content: { "application/json": { schema, ...(example === undefined ? {} : { example }) } },
-  };
+  const content = { "application/json": { schema, ...(example === undefined ? {} : { example }) } };
+  return { requestBody: { required: required.length > 0, content } };
 }
 
 /** Whether the product has a use for a field of an issue request; the fields of all others are always in use. */
@@ -237,6 +260,7 @@ function valueSchema(profile: Profile, field: DescField): JsonObject {
   if (field.enum !== undefined) {
     return { type: "string", enum: field.enum.values.filter(({ number }) => number !== 0).map(({ name }) => name) };
   }
+  if (field.message?.typeName === "google.protobuf.Duration") return DURATION;
   if (field.message !== undefined) return { type: ["string", "null"], format: "date-time" };
   if (field.scalar === ScalarType.BOOL) return { type: "boolean" };
   if (field.scalar !== ScalarType.STRING) return { type: "integer", minimum: 0 };
@@ -257,6 +281,8 @@ function allowedValues({ access, types }: Profile, { name }: DescField): string[
   return undefined;
 }
 
+/** Seconds, as protobuf writes them in JSON. */
+const DURATION: JsonObject = { type: ["string", "null"], pattern: "^\\d+(\\.\\d{1,9})?s$" };
 const NULLABLE_TIME: JsonObject = { type: ["string", "null"], format: "date-time" };
 const UUID: JsonObject = { type: "string", format: "uuid" };
 const NULLABLE_UUID: JsonObject = { type: ["string", "null"], format: "uuid" };
@@ -278,6 +304,9 @@ const PLACEHOLDER_SCHEMAS: Readonly<Record<string, JsonObject>> = {
   expires_at: NULLABLE_TIME,
   last_used_at: NULLABLE_TIME,
   revoked_at: NULLABLE_TIME,
+  rotated_at: NULLABLE_TIME,
+  overlap_ends_at: NULLABLE_TIME,
+  previous_last_used_at: NULLABLE_TIME,
   token: { $ref: "#/components/schemas/Token" },
   tokens: { type: "array", items: { $ref: "#/components/schemas/Token" } },
   "user.id:uuid": UUID,
@@ -285,12 +314,19 @@ const PLACEHOLDER_SCHEMAS: Readonly<Record<string, JsonObject>> = {
   status: { type: "integer" },
 };
 
+/** Placeholders that show a field of a message in the token. */
+const PLACEHOLDER_FIELDS: Readonly<Record<string, string>> = {
+  rotated_at: `${RotationSchema.typeName}.started_at`,
+  overlap_ends_at: `${RotationSchema.typeName}.overlap_ends_at`,
+  previous_last_used_at: `${RotationSchema.typeName}.previous_last_used_at`,
+};
+
 /** The schema of what a template renders to. */
 function schemaOf(template: Template): JsonObject {
   if (typeof template === "string") {
     const name = /^\{([\w.:]+)\}$/.exec(template)?.[1];
     if (name === undefined) return { const: template };
-    const comment = COMMENTS[`${TokenSchema.typeName}.${name}`];
+    const comment = COMMENTS[PLACEHOLDER_FIELDS[name] ?? `${TokenSchema.typeName}.${name}`];
     return { ...(PLACEHOLDER_SCHEMAS[name] ?? TEXT), ...(comment === undefined ? {} : { description: comment }) };
   }
   if (template === null || typeof template !== "object") return { const: template };

@@ -8,11 +8,16 @@ import {
   type OrganizationSchema,
   Role as ProtoRole,
 } from "../../gen/latchkey/v1/organization_pb.ts";
-import { TokenState as ProtoTokenState, type TokenSchema } from "../../gen/latchkey/v1/token_pb.ts";
+import {
+  TokenState as ProtoTokenState,
+  type RotationSchema,
+  type TokenSchema,
+} from "../../gen/latchkey/v1/token_pb.ts";
 import type { AuditEvent } from "../domain/audit.ts";
 import {
   type Member,
   type Organization,
+  type Rotation,
   type Token,
   type TokenState,
   tokenState,
@@ -56,6 +61,16 @@ export function tokenMessage(token: Token, nowMs: number): MessageInitShape<type
     revokedBy: token.revokedBy ?? "",
     userId: token.userId === undefined ? "" : toPublicId("usr", token.userId),
     revision: BigInt(token.revision),
+    ...(token.rotation === undefined ? {} : { rotation: rotationMessage(token.rotation) }),
+  };
+}
+
+function rotationMessage(rotation: Rotation): MessageInitShape<typeof RotationSchema> {
+  return {
+    startedAt: timestampFromDate(rotation.startedAt),
+    overlapEndsAt: timestampFromDate(rotation.overlapEndsAt),
+    previousHint: rotation.previousHint,
+    ...optionalTimestamp("previousLastUsedAt", rotation.previousLastUsedAt),
   };
 }
 

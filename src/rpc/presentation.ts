@@ -27,6 +27,10 @@ export function presentSuccess(profile: Profile, method: DescMethod, response: M
       const { token, secret } = response as MessageShape<typeof TokenService.method.issue.output>;
       return fill(responses.issue, { ...tokenValues(profile, token), secret });
     }
+    case TokenService.method.rotate: {
+      const { token, secret } = response as MessageShape<typeof TokenService.method.rotate.output>;
+      return fill(rotateTemplate(profile), { ...tokenValues(profile, token), secret });
+    }
     case TokenService.method.list: {
       const { tokens, nextPageToken } = response as MessageShape<typeof TokenService.method.list.output>;
       return fill(responses.list, {
@@ -57,6 +61,11 @@ export function presentSuccess(profile: Profile, method: DescMethod, response: M
     return fill(responses.token, tokenValues(profile, response.token as Token | undefined));
   }
   return { status: 200, headers: {}, body: toJson(method.output, response) };
+}
+
+/** A rotated token looks as an issued one: its secret stands there once. But nothing was made. */
+export function rotateTemplate({ presentation }: Profile): ResponseTemplate {
+  return { ...presentation.responses.issue, status: 200 };
 }
 
 /** An error, as the product shows it. */
@@ -149,6 +158,9 @@ function tokenValues(profile: Profile, token: Token | undefined): Values {
     expires_at: time(token.expiresAt),
     last_used_at: time(token.lastUsedAt),
     revoked_at: time(token.revokedAt),
+    rotated_at: time(token.rotation?.startedAt),
+    overlap_ends_at: time(token.rotation?.overlapEndsAt),
+    previous_last_used_at: time(token.rotation?.previousLastUsedAt),
   };
   return { ...values, token: render(profile.presentation.token, values) };
 }

@@ -32,11 +32,14 @@ import { removeMember } from "./organization/remove-member.ts";
 import { setMemberRole } from "./organization/set-member-role.ts";
 import { setPlan } from "./organization/set-plan.ts";
 import { setProfile } from "./organization/set-profile.ts";
+import { cancelRotation } from "./token/cancel-rotation.ts";
+import { finishRotation } from "./token/finish-rotation.ts";
 import { get as getToken } from "./token/get.ts";
 import { getSelf } from "./token/get-self.ts";
 import { issue } from "./token/issue.ts";
 import { list as listTokens } from "./token/list.ts";
 import { revoke } from "./token/revoke.ts";
+import { rotate } from "./token/rotate.ts";
 import { getMe } from "./user/get-me.ts";
 
 export type ServiceDeps = IssueTokenDeps &
@@ -55,6 +58,9 @@ export function createServices(deps: ServiceDeps): readonly ServiceEntry[] {
       getSelf: getSelf(deps),
       list: listTokens(deps),
       revoke: revoke(deps),
+      rotate: rotate(deps),
+      finishRotation: finishRotation(deps),
+      cancelRotation: cancelRotation(deps),
     }),
     serviceEntry(
       IntrospectionService,

@@ -72,11 +72,11 @@ function admit(
   if (record === undefined) throw invalidCredential();
   const decision = decide(record, profile, { requiredScopes: [], clientIp }, clock());
   if (!decision.active) throw invalidCredential();
-  const { token, organization } = decision.record;
+  const { token, organization, secret } = decision.record;
   const limit = rateLimitOf(profile, token.type, organization.plan);
   // No scope was asked for, so it is the address.
   if (!decision.allowed) return refuseAddress(rateLimiter, token.id, limit);
-  usage.record(token.id);
+  usage.record(token.id, secret.kind);
   if (profile.id === SERVICE_PROFILE_ID) return { kind: "service", token };
   if (limit === undefined) return { kind: "token", token, rateStatus: undefined };
   const counted = ({ admitted, status }: RateVerdict): Caller => {

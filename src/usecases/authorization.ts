@@ -90,6 +90,20 @@ export function requireManager(caller: Caller, profile: Profile, type: string, t
   }
 }
 
+/**
+ * Lets through whoever may be handed the secret of a service key with these scopes: a service key that has
+ * all of them itself.
+ *
+ * @throws AppError of kind `permission_denied` that names the scopes that are missing
+ */
+export function requireGrantor(caller: Caller, scopes: readonly string[]): void {
+  requireServiceScope(caller, "tokens:write");
+  const excess = scopes.filter((scope) => !caller.token.scopes.includes(scope));
+  if (excess.length > 0) {
+    throw new AppError("permission_denied", `A service key can't grant scopes that it lacks: ${excess.join(", ")}.`);
+  }
+}
+
 /** @throws AppError of kind `permission_denied` when the organization's plan comes without tokens. */
 export function requirePlanWithTokens(profile: Profile, { plan }: Organization): void {
   if (planOf(profile, plan)?.tokens === true) return;
@@ -152,6 +166,24 @@ export async function findVisibleToken(
     throw notFound("token");
   }
   return token;
+}
+
+/**
+ * Reads the token that a call is about to change, and its profile.
+ *
+ * @throws AppError: as `findVisibleToken`, `requireManager` and `requireIdempotencyKey`.
+ */
+export async function findTokenToChange(
+  { storage, profiles }: { readonly storage: Storage; readonly profiles: Profiles },
+  caller: Caller,
+  request: { readonly id: string; readonly organizationId: string; readonly attempt: Attempt | undefined },
+): Promise<{ readonly token: Token; readonly profile: Profile }> {
+  const token = await findVisibleToken({ storage }, caller, request);
+  const profile = profiles.get(token.profile);
+  if (profile === undefined) throw notFound("token");
+  requireManager(caller, profile, token.type, token);
+  requireIdempotencyKey(profile, request.attempt);
+  return { token, profile };
 }
 
 function listRoles(roles: readonly string[]): string {

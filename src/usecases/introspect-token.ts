@@ -75,7 +75,7 @@ function judge(
   const { cost, dryRun } = input;
   const decision = decide(record, profile, input, clock());
   if (!decision.active) return { decision, profile, rateStatus: undefined };
-  if (!dryRun) usage.record(token.id);
+  if (!dryRun) usage.record(token.id, record.secret.kind);
   const limit = rateLimitOf(profile, token.type, organization.plan);
   if (limit === undefined) return { decision, profile, rateStatus: undefined };
   const spends = decision.allowed && !dryRun;

@@ -17,10 +17,10 @@ import { generateSecret, secretHint } from "../domain/secret-format.ts";
 import type { NewToken } from "../domain/storage.ts";
 import {
   profileOf,
+  requireGrantor,
   requireIdempotencyKey,
   requireManager,
   requirePlanWithTokens,
-  requireServiceScope,
   resolveOrganization,
 } from "./authorization.ts";
 import { type Attempt, type IdempotencyDeps, once } from "./idempotency.ts";
@@ -65,7 +65,7 @@ export async function issueToken(deps: IssueTokenDeps, origin: Origin, input: Is
   const { caller } = origin;
   const organization = await resolveOrganization(deps, caller, input.organizationId);
   const { profile, wishes } = conventions(deps.profiles, organization, input);
-  if (profile.id === SERVICE_PROFILE_ID) requireGrantor(caller, wishes);
+  if (profile.id === SERVICE_PROFILE_ID) requireGrantor(caller, wishes.scopes);
   else requireManager(caller, profile, wishes.type, undefined);
   requirePlanWithTokens(profile, organization);
   requireIdempotencyKey(profile, input.attempt);
@@ -113,6 +113,7 @@ export function mintToken(
         lastUsedAt: undefined,
         revokedAt: undefined,
         revokedBy: undefined,
+        rotation: undefined,
       },
     },
   };
@@ -128,15 +129,6 @@ function conventions(
   const profile = input.type === SERVICE_KEY_TYPE ? (profiles.get(SERVICE_PROFILE_ID) ?? own) : own;
   const [first] = profile.types;
   return { profile, wishes: { ...input, type: input.type === "" && first ? first.name : input.type } };
-}
-
-/** A service key is issued by a service key only, and with no more than that one has. */
-function requireGrantor(caller: Caller, wishes: TokenWishes): void {
-  requireServiceScope(caller, "tokens:write");
-  const excess = wishes.scopes.filter((scope) => !caller.token.scopes.includes(scope));
-  if (excess.length > 0) {
-    throw new AppError("permission_denied", `A service key can't grant scopes that it lacks: ${excess.join(", ")}.`);
-  }
 }
 
 /** The person whom the token is for: the caller, or a member whom a service key names. */

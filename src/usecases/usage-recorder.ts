@@ -2,20 +2,24 @@
 import type { Clock } from "../domain/clock.ts";
 import type { Id } from "../domain/ids.ts";
 import type { Logger } from "../domain/logger.ts";
-import type { Storage } from "../domain/storage.ts";
+import type { SecretKind } from "../domain/rotation.ts";
+import type { Storage, TokenUse } from "../domain/storage.ts";
 
 /** A use is in the store at most this much later, unless the store can't be written. */
 const FLUSH_INTERVAL_MS = 2_000;
 
-/** So many tokens wait at most; uses of further ones are let go until the next flush. */
-const MAX_WAITING_TOKENS = 50_000;
+/** So many secrets wait at most; uses of further ones are let go until the next flush. */
+const MAX_WAITING_SECRETS = 50_000;
+
+/** When tokens were used last, by their current and by their former secrets. */
+type Waiting = Readonly<Record<SecretKind, Map<Id, number>>>;
 
 export class UsageRecorder {
   readonly #storage: Storage;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #timer: NodeJS.Timeout;
-  #waiting = new Map<Id, number>();
+  #waiting = nothing();
   #flushing: Promise<void> = Promise.resolve();
 
   constructor(storage: Storage, clock: Clock, logger: Logger) {
@@ -26,23 +30,27 @@ export class UsageRecorder {
     this.#timer.unref();
   }
 
-  /** Notes that a token is used now. Waits for nothing and writes nothing. */
-  record(tokenId: Id): void {
-    if (this.#waiting.size >= MAX_WAITING_TOKENS && !this.#waiting.has(tokenId)) return;
-    this.#waiting.set(tokenId, this.#clock());
+  /** Notes that a token is used now, by that secret. Waits for nothing and writes nothing. */
+  record(tokenId: Id, secret: SecretKind): void {
+    const times = this.#waiting[secret];
+    if (sizeOf(this.#waiting) >= MAX_WAITING_SECRETS && !times.has(tokenId)) return;
+    times.set(tokenId, this.#clock());
   }
 
   /** Writes what has gathered. Never rejects: what can't be written waits for the next flush. */
   flush(): Promise<void> {
     this.#flushing = this.#flushing.then(async () => {
-      if (this.#waiting.size === 0) return;
       const batch = this.#waiting;
-      this.#waiting = new Map();
+      if (sizeOf(batch) === 0) return;
+      this.#waiting = nothing();
       try {
-        await this.#storage.recordUses([...batch].map(([tokenId, ms]) => ({ tokenId, usedAt: new Date(ms) })));
+        await this.#storage.recordUses([...usesIn(batch, "current"), ...usesIn(batch, "former")]);
       } catch (error) {
-        this.#logger.warn({ err: error, tokens: batch.size }, "last-used times could not be written; trying again");
-        this.#waiting = new Map([...batch, ...this.#waiting]);
+        this.#logger.warn({ err: error, tokens: sizeOf(batch) }, "last-used times could not be written; trying again");
+        this.#waiting = {
+          current: new Map([...batch.current, ...this.#waiting.current]),
+          former: new Map([...batch.former, ...this.#waiting.former]),
+        };
       }
     });
     return this.#flushing;
@@ -53,4 +61,16 @@ export class UsageRecorder {
     clearInterval(this.#timer);
     await this.flush();
   }
+}
+
+function nothing(): Waiting {
+  return { current: new Map(), former: new Map() };
+}
+
+function sizeOf({ current, former }: Waiting): number {
+  return current.size + former.size;
+}
+
+function usesIn(waiting: Waiting, secret: SecretKind): readonly TokenUse[] {
+  return Array.from(waiting[secret], ([tokenId, ms]) => ({ tokenId, secret, usedAt: new Date(ms) }));
 }

@@ -188,6 +188,66 @@ export const faults = {
     });
   },
 
+  /** TR1: looks among the current secrets first, and among the former ones later. */
+  findsSecretsInSteps(storage: Storage): Storage {
+    return override(storage, {
+      async findTokenByFingerprint(fingerprint) {
+        const first = await storage.findTokenByFingerprint(fingerprint);
+        if (first?.secret.kind === "current") return first;
+        await setImmediate();
+        const second = await storage.findTokenByFingerprint(fingerprint);
+        return second?.secret.kind === "former" ? second : undefined;
+      },
+    });
+  },
+
+  /** TR2: looks first whether the token was changed, and rotates it later. */
+  rotatesTokensWithoutLock(storage: Storage): Storage {
+    return override(storage, {
+      async rotateToken(id, rotation, change) {
+        const before = await storage.getToken(id);
+        if (before?.revision !== rotation.revision) throw new AppError("failed_precondition", "It was changed.");
+        for (;;) {
+          const { revision = 0 } = (await storage.getToken(id)) ?? {};
+          try {
+            return await storage.rotateToken(id, { ...rotation, revision }, change);
+          } catch (error) {
+            if (!String(error).includes("at the same time")) throw error;
+          }
+        }
+      },
+    });
+  },
+
+  /** TR6: an end for good is an end at a time, which comes again when the clock is set back. */
+  endsSecretsByTheClock(storage: Storage): Storage {
+    return override(storage, {
+      async findTokenByFingerprint(fingerprint) {
+        const found = await storage.findTokenByFingerprint(fingerprint);
+        if (found?.secret.kind !== "former") return found;
+        const { endsAt = found.token.rotation?.overlapEndsAt } = found.secret;
+        return { ...found, secret: { kind: "former", endsAt } };
+      },
+    });
+  },
+
+  /** TR7: counts every use of a former secret for the rotation, whenever it was. */
+  countsEveryFormerUse(storage: Storage): Storage {
+    const uses = new Map<string, Date>();
+    return override(storage, {
+      async recordUses(all) {
+        for (const { tokenId, secret, usedAt } of all) if (secret === "former") uses.set(tokenId, usedAt);
+        await storage.recordUses(all);
+      },
+      async getToken(id) {
+        const token = await storage.getToken(id);
+        const previousLastUsedAt = uses.get(id);
+        if (token?.rotation === undefined || previousLastUsedAt === undefined) return token;
+        return { ...token, rotation: { ...token.rotation, previousLastUsedAt } };
+      },
+    });
+  },
+
   /** R4: looks first whether a refresh token was used, and marks it later. */
   rotatesWithoutLock(storage: Storage): Storage {
     const used = new Set<string>();

@@ -23,6 +23,7 @@ import {
   checkEachChangeHasItsEvent,
   checkNoChangeWithoutEvent,
 } from "./event-checks.ts";
+import { checkFormerUse, checkOldSecretIsKnown, checkOneSecretWins, checkRotations } from "./rotation-checks.ts";
 
 const caught: readonly [string, (storage: Storage) => Storage, (storage: Storage) => Promise<void>][] = [
   ["S2: stale reads", faults.readsStale, checkReadsSeeWrites],
@@ -34,6 +35,10 @@ const caught: readonly [string, (storage: Storage) => Storage, (storage: Storage
   ["I1, I2: a record that is looked for first", faults.recordsWithoutLock, checkOnce],
   ["T5: pages by offset", faults.pagesByOffset, checkPaging],
   ["T7: the last write wins", faults.keepsLatestWrite, checkLastUse],
+  ["TR1: a look-up in two steps", faults.findsSecretsInSteps, checkOldSecretIsKnown],
+  ["TR2: a new secret that looks first", faults.rotatesTokensWithoutLock, checkOneSecretWins],
+  ["TR6: secrets that end by the clock", faults.endsSecretsByTheClock, checkRotations],
+  ["TR7: uses of another overlap", faults.countsEveryFormerUse, checkFormerUse],
   ["R4: a rotation that looks first", faults.rotatesWithoutLock, checkOneRotationWins],
   ["E1: an event that is not of its change", faults.changesBeforeRecording, checkEachChangeHasItsEvent],
   [

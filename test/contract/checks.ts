@@ -21,6 +21,7 @@ import {
   someSession,
   someSigningKey,
   someToken,
+  someUse,
   someUser,
 } from "./samples.ts";
 
@@ -34,7 +35,7 @@ export async function checkReadsSeeWrites(storage: Storage): Promise<void> {
   const { token } = someToken({ organizationId: organization.id });
   const created = await storage.createToken({ token, fingerprint: someFingerprint() }, someChange());
   for (let use = 1; use <= 20; use++) {
-    await storage.recordUses([{ tokenId: token.id, usedAt: after(use) }]);
+    await storage.recordUses([someUse(token.id, after(use))]);
     expect(await storage.getToken(token.id)).toEqual({ ...created, lastUsedAt: after(use) });
   }
   const revoked = await storage.revokeToken(token.id, someChange());
@@ -221,7 +222,7 @@ export async function checkLastUse(storage: Storage): Promise<void> {
       const { token } = await issueToken(storage, organization.id, 0);
       let lastSeen = -1;
       const writes = batches.map(async (batch) => {
-        await storage.recordUses(batch.map((millis) => ({ tokenId: token.id, usedAt: after(millis) })));
+        await storage.recordUses(batch.map((millis) => someUse(token.id, after(millis))));
         const lastUsedAt = (await storage.getToken(token.id))?.lastUsedAt;
         const seen = lastUsedAt === undefined ? -1 : lastUsedAt.getTime() - NOW.getTime();
         expect(seen).toBeGreaterThanOrEqual(Math.max(lastSeen, ...batch));

@@ -4,7 +4,7 @@
  */
 import { faults, type StorageFault } from "./broken-storages.ts";
 import { openStorage } from "./engines.ts";
-import { after, someChange, someOrganization, someToken } from "./samples.ts";
+import { after, someChange, someOrganization, someToken, someUse } from "./samples.ts";
 
 /** One write that was acknowledged. */
 export type Acknowledged =
@@ -35,7 +35,7 @@ try {
       acknowledge({ kind: "token", id });
 
       const usedAt = after(1);
-      await storage.recordUses([{ tokenId: id, usedAt }]);
+      await storage.recordUses([someUse(id, usedAt)]);
       acknowledge({ kind: "used", id, usedAt: usedAt.getTime() });
 
       await storage.revokeToken(id, someChange({ at: after(2) }));

@@ -14,8 +14,10 @@ import {
   someChange,
   someFingerprint,
   someOrganization,
+  someRotation,
   someSession,
   someToken,
+  someUse,
   someUser,
 } from "./samples.ts";
 import type { StorageSubject } from "./storage-contract.ts";
@@ -117,7 +119,29 @@ export async function checkEachChangeHasItsEvent(storage: Storage): Promise<void
     event("token.issued", { ...ofToken, details }),
   ]);
   expect(await eventsOf(() => storage.createToken(newToken, change).catch(() => {}))).toEqual([]);
-  expect(await eventsOf(() => storage.recordUses([{ tokenId: newToken.token.id, usedAt: NOW }]))).toEqual([]);
+  expect(await eventsOf(() => storage.recordUses([someUse(newToken.token.id, NOW)]))).toEqual([]);
+
+  const { id: tokenId } = newToken.token;
+  const rotate = async (overlapEndsAt: Date) => {
+    const { revision = 0 } = (await storage.getToken(tokenId)) ?? {};
+    return storage.rotateToken(tokenId, someRotation({ revision }, { overlapEndsAt }), change);
+  };
+  const rotated = (overlapEndsAt: Date) =>
+    event("token.rotated", { ...ofToken, details: { overlap_ends_at: overlapEndsAt.toISOString() } });
+  expect(await eventsOf(() => rotate(change.at))).toEqual([rotated(change.at)]);
+  expect(await eventsOf(() => storage.finishRotation(tokenId, change))).toEqual([]);
+  expect(await eventsOf(() => storage.cancelRotation(tokenId, change).catch(() => {}))).toEqual([]);
+  expect(await eventsOf(() => rotate(after(500)))).toEqual([rotated(after(500))]);
+  expect(await eventsOf(() => rotate(after(500)).catch(() => {}))).toEqual([]);
+  expect(await eventsOf(() => storage.cancelRotation(tokenId, change))).toEqual([
+    event("token.rotation_cancelled", ofToken),
+  ]);
+  await rotate(after(500));
+  for (const again of [0, 1]) {
+    const finished = event("token.rotation_finished", ofToken);
+    expect(await eventsOf(() => storage.finishRotation(tokenId, change))).toEqual(again === 0 ? [finished] : []);
+  }
+
   expect(await eventsOf(() => storage.revokeToken(newToken.token.id, change))).toEqual([
     event("token.revoked", { ...ofToken, details: { profile: "plane", type: "bot" } }),
   ]);
@@ -149,7 +173,11 @@ export async function checkNoChangeWithoutEvent({ storage, failEvents }: Storage
   ] as const) {
     await storage.addMember({ organizationId, role, createdAt: NOW }, user, change);
   }
-  await storage.createToken(token, change);
+  const { revision } = await storage.createToken(token, change);
+  const inOverlap = someToken({ organizationId });
+  const { id: idInOverlap } = inOverlap.token;
+  const rotation = someRotation(await storage.createToken(inOverlap, change), { overlapEndsAt: after(9) });
+  await storage.rotateToken(idInOverlap, rotation, change);
   await storage.createSession(session, presented, change);
   await storage.rotateRefreshToken({ presented, next: someFingerprint() }, change);
 
@@ -168,6 +196,9 @@ export async function checkNoChangeWithoutEvent({ storage, failEvents }: Storage
     members: await storage.listMembers(organizationId, undefined, 10_000),
     tokens: await storage.listTokens(everyToken(organizationId, { limit: 10_000 })),
     session: await storage.getSession(session.id),
+    secrets: await Promise.all(
+      [token, inOverlap, rotation].map(({ fingerprint }) => storage.findTokenByFingerprint(fingerprint)),
+    ),
     events: await storage.listEvents(everyEvent()),
     made: await Promise.all([
       ...fresh.organizations.map((id) => storage.getOrganization(id)),
@@ -193,6 +224,9 @@ export async function checkNoChangeWithoutEvent({ storage, failEvents }: Storage
       return storage.createToken(created, doomed);
     },
     () => storage.revokeToken(token.token.id, doomed),
+    () => storage.rotateToken(token.token.id, someRotation({ revision }, { overlapEndsAt: after(9) }), doomed),
+    () => storage.finishRotation(idInOverlap, doomed),
+    () => storage.cancelRotation(idInOverlap, doomed),
     () => {
       const another = note("sessions", someSession({ organizationId, userId: owner.id }));
       return storage.createSession(another, someFingerprint(), doomed);
@@ -224,7 +258,8 @@ export async function checkNoChangeWithoutEvent({ storage, failEvents }: Storage
   expect([...kinds]).toEqual(["unavailable"]);
 
   const { organizations, events, made, ...rest } = await snapshot();
-  expect(rest).toEqual({ members: before.members, tokens: before.tokens, session: before.session });
+  const { members, tokens, session: sessionBefore, secrets } = before;
+  expect(rest).toEqual({ members, tokens, session: sessionBefore, secrets });
   expect(made.filter((entity) => entity !== undefined)).toEqual([]);
   const isGood = ({ id }: { readonly id: string }) => good.includes(id);
   expect(organizations.filter((one) => !isGood(one))).toEqual(before.organizations);

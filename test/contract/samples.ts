@@ -3,7 +3,14 @@ import { randomBytes, randomUUID } from "node:crypto";
 import type { Change } from "../../src/domain/audit.ts";
 import type { Membership, Organization, Session, SigningKey, Token, User } from "../../src/domain/entities.ts";
 import type { IdempotencyRecord } from "../../src/domain/idempotency.ts";
-import type { EventQuery, LeaseRequest, NewToken, TokenQuery } from "../../src/domain/storage.ts";
+import type {
+  EventQuery,
+  LeaseRequest,
+  NewToken,
+  SecretRotation,
+  TokenQuery,
+  TokenUse,
+} from "../../src/domain/storage.ts";
 
 export const NOW = new Date("2026-11-21T12:00:00.123Z");
 
@@ -61,6 +68,7 @@ export function someToken(fields: Pick<Token, "organizationId"> & Partial<Omit<T
       lastUsedAt: undefined,
       revokedAt: undefined,
       revokedBy: undefined,
+      rotation: undefined,
       ...fields,
     },
     fingerprint: someFingerprint(),
@@ -73,6 +81,19 @@ export function someSession(fields: Pick<Session, "organizationId" | "userId"> &
 
 export function someSigningKey(fields: Partial<SigningKey> = {}): SigningKey {
   return { id: randomUUID(), sealedPrivateKey: new Uint8Array(randomBytes(80)), createdAt: NOW, ...fields };
+}
+
+/** A use of a token's current secret. */
+export function someUse(tokenId: string, usedAt: Date): TokenUse {
+  return { tokenId, secret: "current", usedAt };
+}
+
+/** A new secret for a token as it is, without an overlap. */
+export function someRotation(
+  { revision }: Pick<Token, "revision">,
+  fields: Partial<SecretRotation> = {},
+): SecretRotation {
+  return { revision, fingerprint: someFingerprint(), hint: "wp_…cafe", overlapEndsAt: NOW, ...fields };
 }
 
 /** One unit of a limit of 60, in the minute that `NOW` is in. */

@@ -170,8 +170,12 @@ describe("the SQLite engine's queries", () => {
     };
     const reads = prepareReads(connection);
     const slow = /SCAN|TEMP B-TREE/;
-    const find = plan(reads.findTokenByFingerprint.source, someFingerprint());
+    const find = plan(reads.findTokenByFingerprint.source, { fingerprint: someFingerprint() });
     expect(find).not.toMatch(slow);
+    expect(find).toContain("SEARCH former_secrets USING PRIMARY KEY (fingerprint=?)");
+    const { getFormerSecret, isTaken } = prepareWrites(connection);
+    expect(plan(getFormerSecret.source, "")).toContain("former_secrets_that_work (token_id=?)");
+    expect(plan(isTaken.source, { fingerprint: someFingerprint() })).not.toMatch(/SCAN (?!CONSTANT ROW)/);
     expect(plan(reads.getToken.source, "")).not.toMatch(slow);
     expect(plan(reads.findUserByEmail.source, "")).not.toMatch(slow);
     expect(plan(reads.listMembershipsOfUser.source, "")).not.toMatch(slow);

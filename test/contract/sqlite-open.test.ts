@@ -171,6 +171,7 @@ describe("migrations", () => {
       { version: 2, name: "members and rate windows" },
       { version: 3, name: "recorded calls" },
       { version: 4, name: "events" },
+      { version: 5, name: "rotations" },
     ]);
     expect(recorded[0]?.["checksum"]).toMatch(/^[0-9a-f]{64}$/);
     expect(Math.abs(Number(recorded[0]?.["applied_at"]) - Date.now())).toBeLessThan(60_000);
@@ -218,7 +219,7 @@ describe("migrations", () => {
     await subject.storage.close();
     execute(subject.path, "INSERT INTO schema_migrations VALUES (7, 'later', 0, '')");
     expect(await refusal(subject.path)).toBe(
-      `${subject.path} was written by a newer Latchkey (schema 7, this one knows 4): install that version or newer`,
+      `${subject.path} was written by a newer Latchkey (schema 7, this one knows 5): install that version or newer`,
     );
   });
 
@@ -241,6 +242,7 @@ describe("migrations", () => {
       { version: 2 },
       { version: 3 },
       { version: 4 },
+      { version: 5 },
     ]);
   });
 });

@@ -4,17 +4,24 @@ import Database from "better-sqlite3";
 import { describe, expect, it } from "vitest";
 import { createDatabaseFile } from "../../src/storage/sqlite/files.ts";
 import { initialSchema } from "../../src/storage/sqlite/migrations/0001-initial-schema.ts";
+import { membersAndRateWindows } from "../../src/storage/sqlite/migrations/0002-members-and-rate-windows.ts";
+import { recordedCalls } from "../../src/storage/sqlite/migrations/0003-recorded-calls.ts";
+import { events } from "../../src/storage/sqlite/migrations/0004-events.ts";
 import { migrate } from "../../src/storage/sqlite/migrations.ts";
 import { openSqliteStorage } from "../../src/storage/sqlite/sqlite-storage.ts";
 import { silentLogger, temporaryDirectory } from "../helpers/sqlite.ts";
 import {
+  after,
   everyEvent,
   NOW,
   someChange,
+  someFingerprint,
   someLeaseRequest,
   someMembership,
   someOrganization,
   someRecord,
+  someRotation,
+  someToken,
   someUser,
 } from "./samples.ts";
 
@@ -44,6 +51,38 @@ describe("a database of schema 1", () => {
     await storage.setPlan("a0", "pro", someChange(), record);
     expect(await storage.findRecordedCall(record.keyHash, NOW)).toBeDefined();
     expect(await storage.listEvents(everyEvent())).toMatchObject([{ sequence: 1, action: "organization.plan_set" }]);
+    await storage.close();
+  });
+});
+
+describe("a database of schema 4", () => {
+  it("keeps its tokens with their secrets, and rotates them from then on", async () => {
+    await using directory = await temporaryDirectory();
+    const path = createDatabaseFile(join(directory.path, "latchkey.db"));
+    migrate({ path, busyTimeoutMs: 50 }, [initialSchema, membersAndRateWindows, recordedCalls, events]);
+    const createdAt = NOW.getTime();
+    const fingerprint = someFingerprint();
+    const connection = new Database(path);
+    connection.prepare("INSERT INTO organizations VALUES ('a0', 'Acme', 'watchplane', 'free', ?)").run(createdAt);
+    connection
+      .prepare(`
+        INSERT INTO tokens VALUES ('c0', 'a0', ?, 'watchplane', '', 'deploy', 'wp_…beef', '', '[]', '[]', '{}', 1,
+          'usr_someone', NULL, ?, NULL, ?, NULL, NULL, 7)
+      `)
+      .run(fingerprint, createdAt, createdAt + 1);
+    connection.exec("UPDATE revision SET value = 7");
+    connection.close();
+
+    const storage = await openSqliteStorage({ path, logger: silentLogger });
+    const old = someToken({ id: "c0", organizationId: "a0", lastUsedAt: after(1) }).token;
+    expect(await storage.getToken("c0")).toEqual({ ...old, revision: 7 });
+    const secretOf = async (one: Uint8Array) => (await storage.findTokenByFingerprint(one))?.secret;
+    expect(await secretOf(fingerprint)).toEqual({ kind: "current" });
+    const rotation = someRotation({ revision: 7 }, { overlapEndsAt: after(9) });
+    const rotated = await storage.rotateToken("c0", rotation, someChange());
+    expect(rotated).toMatchObject({ revision: 8, rotation: { previousHint: "wp_…beef" }, lastUsedAt: after(1) });
+    expect(await secretOf(fingerprint)).toEqual({ kind: "former", endsAt: after(9) });
+    expect(await secretOf(rotation.fingerprint)).toEqual({ kind: "current" });
     await storage.close();
   });
 });

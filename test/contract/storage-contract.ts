@@ -34,6 +34,14 @@ import {
   checkSignInFailures,
 } from "./event-checks.ts";
 import {
+  checkFormerUse,
+  checkOldSecretIsKnown,
+  checkOneEndOfOverlap,
+  checkOneSecretWins,
+  checkRevokeOfRotated,
+  checkRotations,
+} from "./rotation-checks.ts";
+import {
   after,
   changeBy,
   everyEvent,
@@ -45,9 +53,11 @@ import {
   someMembership,
   someOrganization,
   someRecord,
+  someRotation,
   someSession,
   someSigningKey,
   someToken,
+  someUse,
   someUser,
 } from "./samples.ts";
 
@@ -167,7 +177,11 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
           const token = await storage.createToken(created, someChange());
           expect(token).toStrictEqual({ ...created.token, revision: token.revision });
           expect(await storage.getToken(token.id)).toStrictEqual(token);
-          expect(await storage.findTokenByFingerprint(created.fingerprint)).toStrictEqual({ token, organization });
+          expect(await storage.findTokenByFingerprint(created.fingerprint)).toStrictEqual({
+            token,
+            organization,
+            secret: { kind: "current" },
+          });
           expect(await storage.listTokens(everyToken(organization.id))).toStrictEqual([token]);
         }),
       );
@@ -306,7 +320,10 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
         expect(await storage.getToken(id)).toBeUndefined();
         expect(await storage.listTokens(everyToken(id))).toEqual([]);
         expect(await storage.revokeToken(id, someChange())).toBeUndefined();
-        expect(await storage.recordUses([{ tokenId: id, usedAt: NOW }])).toBeUndefined();
+        expect(await storage.rotateToken(id, someRotation({ revision: 1 }), someChange())).toBeUndefined();
+        expect(await storage.finishRotation(id, someChange())).toBeUndefined();
+        expect(await storage.cancelRotation(id, someChange())).toBeUndefined();
+        expect(await storage.recordUses([someUse(id, NOW)])).toBeUndefined();
         expect(await storage.takeLease(someLeaseRequest({ tokenId: id }))).toEqual({ granted: 1, taken: 1 });
         expect(await storage.readWindow(id, NOW)).toBe(0);
         expect(await storage.returnLeases([{ tokenId: id, windowStart: NOW, units: 1 }])).toBeUndefined();
@@ -853,6 +870,11 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       await expectKind(storage.createToken(orphan, someChange()), "failed_precondition");
       expect(await storage.listTokens(everyToken(organizationId))).toEqual([token]);
       expect(await storage.getToken(orphan.token.id)).toBeUndefined();
+
+      const rotated = await storage.rotateToken(token.id, someRotation(token), someChange());
+      const error = await expectKind(storage.createToken(sameFingerprint, someChange()), "already_exists");
+      expectPublic(error);
+      expect(await storage.listTokens(everyToken(organizationId))).toEqual([rotated]);
     });
 
     it("T1: refuses a token of another profile than its organization's, unless it is a service key", async () => {
@@ -904,7 +926,8 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       const { fingerprint } = stored;
       const token = await storage.createToken(stored, someChange());
       await storage.createToken(someToken({ organizationId: organization.id }), someChange());
-      expect(await storage.findTokenByFingerprint(fingerprint)).toEqual({ token, organization });
+      const secret = { kind: "current" };
+      expect(await storage.findTokenByFingerprint(fingerprint)).toEqual({ token, organization, secret });
 
       const almost = [
         fingerprint.subarray(0, 31),
@@ -914,6 +937,30 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
         ...[0, 15, 31].map((place) => fingerprint.with(place, (fingerprint[place] ?? 0) ^ 1)),
       ];
       for (const other of almost) expect(await storage.findTokenByFingerprint(other)).toBeUndefined();
+    });
+
+    it("T3: finds a token by each secret that it ever had, and says which one it is", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const organization = await storage.getOrganization(organizationId);
+      const created = someToken({ organizationId });
+      const first = await storage.createToken(created, someChange());
+      const atOnce = someRotation(first);
+      const second = await storage.rotateToken(first.id, atOnce, someChange());
+      if (second === undefined) throw new Error("it is gone");
+      const overlapping = someRotation(second, { overlapEndsAt: after(5) });
+      const token = await storage.rotateToken(first.id, overlapping, someChange());
+      for (const [{ fingerprint }, secret] of [
+        [overlapping, { kind: "current" }],
+        [atOnce, { kind: "former", endsAt: after(5) }],
+        [created, { kind: "former", endsAt: undefined }],
+      ] as const) {
+        expect(await storage.findTokenByFingerprint(fingerprint)).toStrictEqual({ token, organization, secret });
+        expect(await storage.findTokenByFingerprint(fingerprint.subarray(0, 31))).toBeUndefined();
+      }
+      const reopened = await subject.reopen();
+      expect((await reopened.findTokenByFingerprint(atOnce.fingerprint))?.token).toEqual(token);
     });
 
     it("T3: finds by a view of a larger buffer", async () => {
@@ -1027,13 +1074,199 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       const token = await storage.createToken(someToken({ organizationId }), someChange());
       const unused = await storage.createToken(someToken({ organizationId }), someChange());
       await storage.recordUses([
-        { tokenId: randomUUID(), usedAt: after(9) },
-        { tokenId: token.id, usedAt: after(3) },
-        { tokenId: token.id, usedAt: after(2) },
+        someUse(randomUUID(), after(9)),
+        someUse(token.id, after(3)),
+        someUse(token.id, after(2)),
       ]);
       await storage.recordUses([]);
       expect(await storage.getToken(token.id)).toEqual({ ...token, lastUsedAt: after(3) });
       expect(await storage.getToken(unused.id)).toEqual(unused);
+    });
+
+    it("TR1: gives a new secret, and nothing else", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const created = someToken({ organizationId, expiresAt: after(50), scopes: ["a"], metadata: { b: "c" } });
+      const token = await storage.createToken(created, someChange());
+      const neighbour = await storage.createToken(someToken({ organizationId }), someChange());
+      const buffer = Buffer.concat([someFingerprint(), someFingerprint()]);
+      const fields = { fingerprint: buffer.subarray(32), hint: "wp_…f00d", overlapEndsAt: after(7) };
+      const rotated = await storage.rotateToken(token.id, someRotation(token, fields), someChange({ at: after(2) }));
+      expect(rotated).toStrictEqual({
+        ...token,
+        hint: "wp_…f00d",
+        rotation: {
+          startedAt: after(2),
+          overlapEndsAt: after(7),
+          previousHint: token.hint,
+          previousLastUsedAt: undefined,
+        },
+        revision: rotated?.revision,
+      });
+      expect(rotated?.revision).toBeGreaterThan(neighbour.revision);
+      expect(await storage.getToken(token.id)).toEqual(rotated);
+      expect(await storage.getToken(neighbour.id)).toEqual(neighbour);
+      expect((await storage.findTokenByFingerprint(buffer.subarray(32)))?.token).toEqual(rotated);
+      expect(await storage.findTokenByFingerprint(buffer.subarray(0, 32))).toBeUndefined();
+    });
+
+    it("TR1: whoever reads meanwhile knows the old secret throughout", async () => {
+      await using subject = await openSubject();
+      await checkOldSecretIsKnown(subject.storage);
+    });
+
+    it("TR2: refuses what is revoked, expired, changed meanwhile or in an overlap, and changes nothing", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const make = (fields = {}) => storage.createToken(someToken({ organizationId, ...fields }), someChange());
+      const inOverlap = await make();
+      const overlap = await storage.rotateToken(
+        inOverlap.id,
+        someRotation(inOverlap, { overlapEndsAt: after(5) }),
+        someChange(),
+      );
+      const revoked = await make({ revokedAt: NOW, revokedBy: "usr_someone" });
+      const changed = await make();
+      for (const [token, at, message] of [
+        [revoked, NOW, "A token that is revoked can't be rotated. Issue a new one."],
+        [await make({ expiresAt: after(3) }), after(3), "A token that is expired can't be rotated. Issue a new one."],
+        [{ ...changed, revision: changed.revision + 1 }, NOW, /^The token was changed at the same time\. Look/],
+        [overlap ?? inOverlap, after(4), /is running\. Finish or cancel that rotation first\.$/],
+      ] as const) {
+        const before = await storage.getToken(token.id);
+        const rotation = someRotation(token, { overlapEndsAt: after(100) });
+        const call = storage.rotateToken(token.id, rotation, someChange({ at }));
+        const error = await expectKind(call, "failed_precondition");
+        expect(error.message).toMatch(message);
+        expectPublic(error);
+        expect(await storage.getToken(token.id)).toEqual(before);
+        expect(await storage.findTokenByFingerprint(rotation.fingerprint)).toBeUndefined();
+      }
+      // To the millisecond; and one that is switched off keeps being a token that can be rotated.
+      for (const [token, at] of [
+        [overlap ?? inOverlap, after(5)],
+        [await make({ expiresAt: after(3) }), after(2)],
+        [await make({ enabled: false }), NOW],
+      ] as const) {
+        expect(await storage.rotateToken(token.id, someRotation(token), someChange({ at }))).toBeDefined();
+      }
+    });
+
+    it("TR2: of several at once exactly one is made", async () => {
+      await using subject = await openSubject();
+      await checkOneSecretWins(subject.storage);
+    });
+
+    it("TR2: a token that is revoked at the same time has no secret that works", async () => {
+      await using subject = await openSubject();
+      await checkRevokeOfRotated(subject.storage);
+    });
+
+    it("TR3: refuses a fingerprint that any token has or had", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const [created, other] = [someToken({ organizationId }), someToken({ organizationId })];
+      const first = await storage.createToken(created, someChange());
+      const neighbour = await storage.createToken(other, someChange());
+      const next = someRotation(first);
+      const token = (await storage.rotateToken(first.id, next, someChange())) ?? first;
+      const cancelled = someRotation(neighbour, { overlapEndsAt: after(9) });
+      await storage.rotateToken(neighbour.id, cancelled, someChange());
+      await storage.cancelRotation(neighbour.id, someChange());
+      for (const { fingerprint } of [created, next, other, cancelled]) {
+        const again = storage.rotateToken(token.id, someRotation(token, { fingerprint }), someChange());
+        expectPublic(await expectKind(again, "already_exists"));
+        expect(await storage.getToken(token.id)).toEqual(token);
+      }
+    });
+
+    it("TR4: ends the old secret at once and for good, and only once", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const created = someToken({ organizationId });
+      const token = await storage.createToken(created, someChange());
+      expect(await storage.finishRotation(token.id, someChange())).toEqual(token);
+      const rotation = someRotation(token, { overlapEndsAt: after(9) });
+      const rotated = await storage.rotateToken(token.id, rotation, someChange());
+      const finished = await storage.finishRotation(token.id, someChange({ at: after(4) }));
+      const details = { ...rotated?.rotation, overlapEndsAt: after(4) };
+      expect(finished).toStrictEqual({ ...rotated, rotation: details, revision: finished?.revision });
+      expect(finished?.revision).toBeGreaterThan(rotated?.revision ?? 0);
+      const { secret } = (await storage.findTokenByFingerprint(created.fingerprint)) ?? {};
+      expect(secret).toEqual({ kind: "former", endsAt: undefined });
+      // Also for a clock that is set back.
+      expect(await storage.finishRotation(token.id, someChange({ at: after(1) }))).toEqual(finished);
+      await expectKind(storage.cancelRotation(token.id, someChange({ at: after(1) })), "failed_precondition");
+    });
+
+    it("TR4: leaves a token as it is whose overlap is over, or that is revoked", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const token = await storage.createToken(someToken({ organizationId }), someChange());
+      const rotation = someRotation(token, { overlapEndsAt: after(9) });
+      const rotated = await storage.rotateToken(token.id, rotation, someChange());
+      expect(await storage.finishRotation(token.id, someChange({ at: after(9) }))).toEqual(rotated);
+      const revoked = await storage.revokeToken(token.id, someChange());
+      expect(await storage.finishRotation(token.id, someChange())).toEqual(revoked);
+    });
+
+    it("TR4: of many that finish and cancel at once one does", async () => {
+      await using subject = await openSubject();
+      await checkOneEndOfOverlap(subject.storage);
+    });
+
+    it("TR5: makes the old secret the only one again", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const created = someToken({ organizationId });
+      const token = await storage.createToken(created, someChange());
+      const rotation = someRotation(token, { overlapEndsAt: after(9) });
+      await storage.rotateToken(token.id, rotation, someChange());
+      await storage.recordUses([{ tokenId: token.id, secret: "former", usedAt: after(1) }]);
+      const cancelled = await storage.cancelRotation(token.id, someChange({ at: after(8) }));
+      expect(cancelled).toStrictEqual({ ...token, lastUsedAt: after(1), revision: cancelled?.revision });
+      expect(cancelled?.revision).toBeGreaterThan(token.revision);
+      const secretOf = async (fingerprint: Uint8Array) => (await storage.findTokenByFingerprint(fingerprint))?.secret;
+      expect(await secretOf(created.fingerprint)).toEqual({ kind: "current" });
+      expect(await secretOf(rotation.fingerprint)).toEqual({ kind: "former", endsAt: undefined });
+      expect(await storage.getToken(token.id)).toEqual(cancelled);
+    });
+
+    it("TR5: refuses where no overlap is running", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const token = await storage.createToken(someToken({ organizationId }), someChange());
+      const refuse = async (at: Date) => {
+        const before = await storage.getToken(token.id);
+        const error = await expectKind(storage.cancelRotation(token.id, someChange({ at })), "failed_precondition");
+        expect(error.message).toBe("No overlap is running, so there is no rotation to cancel.");
+        expect(await storage.getToken(token.id)).toEqual(before);
+      };
+      await refuse(NOW);
+      const rotated = (await storage.rotateToken(token.id, someRotation(token), someChange())) ?? token;
+      await refuse(NOW);
+      await refuse(after(-5));
+      await storage.rotateToken(token.id, someRotation(rotated, { overlapEndsAt: after(9) }), someChange());
+      await refuse(after(9));
+      await storage.revokeToken(token.id, someChange());
+      await refuse(NOW);
+    });
+
+    it("TR6: which secrets work is as a model of it says, whatever happens", async () => {
+      await using subject = await openSubject();
+      await checkRotations(subject.storage);
+    });
+
+    it("TR7: a use of the old secret is the rotation's and the token's, and never moves back", async () => {
+      await using subject = await openSubject();
+      await checkFormerUse(subject.storage);
     });
 
     it("L1: grants as many as the window has left", async () => {
@@ -1263,6 +1496,9 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
         "the last owner's role": (record) =>
           storage.setMemberRole(organizationId, userId, "member", someChange(), record),
         "the last owner": (record) => storage.removeMember(organizationId, userId, someChange(), record),
+        "a rotation of what was changed": (record) =>
+          storage.rotateToken(token.token.id, someRotation({ revision: 1 }), someChange(), record),
+        "a rotation that isn't there": (record) => storage.cancelRotation(token.token.id, someChange(), record),
         "a member already": (record) =>
           storage.addMember(someMembership({ organizationId, userId }), someUser({ id: userId }), someChange(), record),
       };
@@ -1277,6 +1513,9 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
         setMemberRole: (record) => storage.setMemberRole(organizationId, randomUUID(), "owner", someChange(), record),
         removeMember: (record) => storage.removeMember(organizationId, randomUUID(), someChange(), record),
         revokeToken: (record) => storage.revokeToken(randomUUID(), someChange(), record),
+        rotateToken: (record) => storage.rotateToken(randomUUID(), someRotation({ revision: 1 }), someChange(), record),
+        finishRotation: (record) => storage.finishRotation(randomUUID(), someChange(), record),
+        cancelRotation: (record) => storage.cancelRotation(randomUUID(), someChange(), record),
       };
       for (const [name, write] of Object.entries(pointless)) {
         const record = someRecord();
@@ -1315,7 +1554,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
         const record = someRecord({ confidential });
         answers.set(record, await write(record));
       }
-      expect(answers.size).toBe(8);
+      expect(answers.size).toBe(12);
       await storage.setPlan(ids.organizationId, "another", someChange());
       for (const [{ keyHash, sealing }, result] of answers) {
         const { sealedAnswer = new Uint8Array(0) } = (await storage.findRecordedCall(keyHash, NOW)) ?? {};
@@ -1553,6 +1792,12 @@ const tokenFields = fc
     expiresAt: optional(time),
     lastUsedAt: optional(time),
     revocation: optional(fc.record({ revokedAt: time, revokedBy: text })),
+    rotation: optional(
+      fc.record(
+        { startedAt: time, overlapEndsAt: time, previousHint: text, previousLastUsedAt: optional(time) },
+        { noNullPrototype: true },
+      ),
+    ),
   })
   .map(({ revocation, ...fields }) => ({
     ...fields,
@@ -1634,6 +1879,9 @@ function writes(storage: Storage): Record<string, () => Promise<unknown>> {
     removeMember: () => storage.removeMember(randomUUID(), randomUUID(), someChange()),
     createToken: () => storage.createToken(someToken(ids), someChange()),
     revokeToken: () => storage.revokeToken(randomUUID(), someChange()),
+    rotateToken: () => storage.rotateToken(randomUUID(), someRotation({ revision: 1 }), someChange()),
+    finishRotation: () => storage.finishRotation(randomUUID(), someChange()),
+    cancelRotation: () => storage.cancelRotation(randomUUID(), someChange()),
     recordUses: () => storage.recordUses([]),
     takeLease: () => storage.takeLease(someLeaseRequest()),
     returnLeases: () => storage.returnLeases([]),
@@ -1663,6 +1911,10 @@ function recordedWrites(
   },
 ): Record<string, (record: IdempotencyRecord) => Promise<unknown>> {
   const membership = { organizationId, role: "admin", createdAt: after(1) } as const;
+  const rotate = async (record: IdempotencyRecord) => {
+    const { revision = 0 } = (await storage.getToken(tokenId)) ?? {};
+    return storage.rotateToken(tokenId, someRotation({ revision }, { overlapEndsAt: after(9) }), someChange(), record);
+  };
   return {
     createOrganization: (record) => storage.createOrganization(organization, someChange(), record),
     setPlan: (record) => storage.setPlan(organizationId, "pro", someChange(), record),
@@ -1676,6 +1928,10 @@ function recordedWrites(
         someChange(),
         record,
       ),
+    rotateToken: rotate,
+    cancelRotation: (record) => storage.cancelRotation(tokenId, someChange(), record),
+    "rotateToken again": rotate,
+    finishRotation: (record) => storage.finishRotation(tokenId, someChange(), record),
     revokeToken: (record) => storage.revokeToken(tokenId, someChange({ at: after(2) }), record),
   };
 }

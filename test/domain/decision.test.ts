@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { decide } from "../../src/domain/decision.ts";
 import type { Token } from "../../src/domain/entities.ts";
 import type { Profile } from "../../src/domain/profile.ts";
+import type { PresentedSecret } from "../../src/domain/rotation.ts";
 import { loadProfiles } from "../../src/profiles/load-profiles.ts";
 
 const profiles = loadProfiles(undefined);
@@ -26,6 +27,7 @@ const token: Token = {
   lastUsedAt: undefined,
   revokedAt: undefined,
   revokedBy: undefined,
+  rotation: undefined,
   revision: 1,
 };
 function judge(
@@ -33,12 +35,14 @@ function judge(
   request: { requiredScopes?: string[]; clientIp?: string } = {},
   profileId = "walwarden",
   planName?: string,
+  secret: PresentedSecret = { kind: "current" },
 ) {
   const profile = profiles.get(profileId) as Profile;
   const { requiredScopes = [], clientIp } = request;
   const plan = planName ?? profile.plans[0]?.name ?? "";
   const organization = { id: "o", name: "o", profile: profileId, plan, createdAt: new Date(0) };
-  const decision = decide({ token: { ...token, ...change }, organization }, profile, { requiredScopes, clientIp }, NOW);
+  const record = { token: { ...token, ...change }, organization, secret };
+  const decision = decide(record, profile, { requiredScopes, clientIp }, NOW);
   return decision.active && decision.allowed
     ? "allowed"
     : `${decision.active ? "active" : "inactive"}: ${decision.reason}`;
@@ -75,6 +79,20 @@ describe("the decision", () => {
 
   it("lets a token with full access do anything", () => {
     expect(judge({ scopes: [] }, { requiredScopes: ["what:ever"] }, "watchplane")).toBe("allowed");
+  });
+
+  it("takes a former secret until its end, to the millisecond, and no longer", () => {
+    const judgeFormer = (endsAt: Date | undefined, change: Partial<Token> = {}) =>
+      judge(change, {}, "walwarden", undefined, { kind: "former", endsAt });
+    expect(judgeFormer(new Date(NOW + 1))).toBe("allowed");
+    expect(judgeFormer(new Date(NOW))).toBe("inactive: revoked");
+    expect(judgeFormer(undefined)).toBe("inactive: revoked");
+    expect(judgeFormer(new Date(Number.NaN))).toBe("inactive: revoked");
+    // What else is wrong with the token isn't for whoever has an ended secret.
+    expect(judgeFormer(undefined, { enabled: false, expiresAt: new Date(NOW) })).toBe("inactive: revoked");
+    expect(judgeFormer(new Date(NOW + 1), { revokedAt: new Date(NOW) })).toBe("inactive: revoked");
+    expect(judgeFormer(new Date(NOW + 1), { expiresAt: new Date(NOW) })).toBe("inactive: expired");
+    expect(judgeFormer(new Date(NOW + 1), { enabled: false })).toBe("inactive: disabled");
   });
 
   it("takes a permission for the scopes that it stands for", () => {

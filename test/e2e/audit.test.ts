@@ -1,7 +1,7 @@
 /** What the audit log promises from outside: each action leaves its event, and who may read and prove it. */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import Database from "better-sqlite3";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { AuditService, type Event } from "../../gen/latchkey/v1/audit_pb.ts";
@@ -101,6 +101,20 @@ describe("each action leaves exactly one event", () => {
       revision: issued.token?.revision,
     };
     await expectOne({ ...token, action: "token.issued", scopes: scopes.toSorted() });
+    const ofKey = { ...token, scopes: scopes.toSorted() };
+    const overlap = { seconds: 60n };
+    const { token: rotated } = await call((options) => tokens.rotate({ id, overlap }, options));
+    const endsAt = timestampDate(rotated?.rotation?.overlapEndsAt ?? expect.fail("no overlap")).toISOString();
+    const details = { overlap_ends_at: endsAt };
+    await expectOne({ ...ofKey, revision: rotated?.revision, action: "token.rotated", details });
+    const { token: cancelled } = await call((options) => tokens.cancelRotation({ id }, options));
+    await expectOne({ ...ofKey, revision: cancelled?.revision, action: "token.rotation_cancelled" });
+    await call((options) => tokens.rotate({ id, overlap }, options));
+    await newEvents();
+    const { token: finished } = await call((options) => tokens.finishRotation({ id }, options));
+    await expectOne({ ...ofKey, revision: finished?.revision, action: "token.rotation_finished" });
+    await call((options) => tokens.finishRotation({ id }, options));
+    expect(await newEvents()).toEqual([]);
     const { token: revoked } = await call((options) => tokens.revoke({ id }, options));
     await expectOne({
       ...token,

@@ -39,6 +39,41 @@ describe("the client commands", () => {
     expect((await run(["list", ...org, "--all"])).stdout).toContain(`${id}  CI pipeline  revoked`);
   });
 
+  it("rotate a token, and finish and cancel that", async () => {
+    const old = (await run(["issue", "--org", test.credentials.organizationId, "--name", "CI"])).stdout;
+    const works = async (secret: string) => (await run(["introspect", "-"], secret)).code === 0;
+    const { tokenId: id } = JSON.parse((await run(["introspect", "-"], old)).stdout) as { tokenId: string };
+    const rotated = await run(["rotate", id, "--overlap", "7d"]);
+    expect(rotated.stdout).toMatch(/^wp_[0-9a-f]{48}\n$/);
+    expect(rotated.stdout).not.toBe(old);
+    expect(rotated.stderr).toMatch(
+      new RegExp(
+        `^rotated ${id} \\(CI\\): the old secret, wp_…${old.trim().slice(-4)}, works until 20\\S+Z\\nits new secret can't be shown again:\\n$`,
+      ),
+    );
+    expect(await Promise.all([old, rotated.stdout].map(works))).toEqual([true, true]);
+    expect(await run(["rotate", id])).toMatchObject({
+      code: 1,
+      stdout: "",
+      stderr: "latchkey: The overlap of an earlier rotation is running. Finish or cancel that rotation first.\n",
+    });
+    const cancelled = await run(["rotate", id, "--cancel"]);
+    const one = (secret: string) => `${id} (CI) has one secret now, wp_…${secret.trim().slice(-4)}\n`;
+    expect(cancelled).toEqual({ code: 0, stdout: "", stderr: one(old) });
+    expect(await Promise.all([old, rotated.stdout].map(works))).toEqual([true, false]);
+
+    const again = await run(["rotate", id, "--overlap", "90s", "--json"]);
+    const { secret, token } = JSON.parse(again.stdout) as { secret: string; token: { rotation: object } };
+    expect(token.rotation).toMatchObject({ previousHint: `wp_…${old.trim().slice(-4)}` });
+    expect(await run(["rotate", id, "--finish"])).toEqual({ code: 0, stdout: "", stderr: one(secret) });
+    const finished = JSON.parse((await run(["rotate", id, "--finish", "--json"])).stdout) as { token: object };
+    expect(finished.token).toMatchObject({ id, rotation: { previousHint: `wp_…${old.trim().slice(-4)}` } });
+    expect(await Promise.all([old, secret].map(works))).toEqual([false, true]);
+    const atOnce = await run(["rotate", id]);
+    expect(atOnce.stderr).toContain(`the old secret, wp_…${secret.slice(-4)}, has stopped\n`);
+    expect(await Promise.all([secret, atOnce.stdout].map(works))).toEqual([false, true]);
+  });
+
   it("say what the service refuses, on the standard error, with exit code 1", async () => {
     expect(await run(["issue", "--name", "x"])).toEqual({
       code: 1,
@@ -58,6 +93,11 @@ describe("the client commands", () => {
     [["issue"], "--name is required"],
     [["issue", "--name", "x", "--expires-at", "soon"], "--expires-at must be a time"],
     [["revoke"], "needs 1 argument, not 0"],
+    [["rotate"], "needs 1 argument, not 0"],
+    [["rotate", "tok_x", "--overlap", "a week"], "--overlap must be a time such as 90s, 30m, 12h or 7d"],
+    [["rotate", "tok_x", "--overlap", "7"], "--overlap must be a time"],
+    [["rotate", "tok_x", "--finish", "--cancel"], "--overlap, --finish and --cancel exclude each other"],
+    [["rotate", "tok_x", "--overlap", "1d", "--finish"], "exclude each other"],
     [["introspect", "a", "b"], "needs 1 argument, not 2"],
     [["list", "--nope"], "--nope"],
     [["bootstrap"], "--admin-email is required"],
@@ -70,7 +110,7 @@ describe("the client commands", () => {
 });
 
 describe("help", () => {
-  const COMMANDS = ["serve", "bootstrap", "issue", "list", "revoke", "introspect"];
+  const COMMANDS = ["serve", "bootstrap", "issue", "list", "rotate", "revoke", "introspect"];
 
   it("lists every command", async () => {
     const { code, stdout } = await runProgram(["help"]);

@@ -36,7 +36,7 @@ import { startTestApp, type TestApp } from "../helpers/test-app.ts";
 const REUSED = "The idempotency key was used for another request. Use a new key.";
 const REFUSAL = { ok: false, code: "ALREADY_EXISTS", message: REUSED };
 
-const { issue, revoke } = TokenService.method;
+const { issue, revoke, rotate, finishRotation, cancelRotation } = TokenService.method;
 const { create, setPlan, setProfile, addMember, setMemberRole, removeMember } = OrganizationService.method;
 
 describe.each(RPC_SURFACES)("a repeated call through %s", (name) => {
@@ -109,6 +109,21 @@ describe.each(RPC_SURFACES)("a repeated call through %s", (name) => {
     ];
     await repeat(revoke, { id: one.token?.id ?? "" }, { id: other.token?.id ?? "" });
     expect((await call(TokenService.method.get, { id: other.token?.id ?? "" })).token?.revokedBy).toBe("");
+  });
+
+  it("rotates one token once, and answers the new secret again", async () => {
+    const organizationId = await test.addOrganization();
+    const [one, other] = [
+      await call(issue, { organizationId, name: "one" }),
+      await call(issue, { organizationId, name: "other" }),
+    ];
+    const id = one.token?.id ?? "";
+    const overlap = { seconds: 60n };
+    const rotated = await repeat(rotate, { id, overlap }, { id, overlap: { seconds: 61n } });
+    expect(rotated.secret).toMatch(/^wp_/);
+    await repeat(finishRotation, { id }, { id: other.token?.id ?? "" }, () => call(rotate, { id, overlap }));
+    await repeat(cancelRotation, { id }, { id: other.token?.id ?? "" }, () => call(rotate, { id }));
+    expect((await call(TokenService.method.get, { id })).token?.hint).not.toBe(rotated.token?.hint);
   });
 
   it("makes one organization", async () => {

@@ -1,22 +1,42 @@
-/** After an acknowledged revoke, no introspection that starts later finds the token active. */
+/**
+ * After an acknowledged revoke, no introspection that starts later finds the token active; after the
+ * acknowledged end of one of its secrets, none finds that secret active.
+ */
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { describe, expect, it } from "vitest";
 import { IntrospectionService } from "../../gen/latchkey/v1/introspection_pb.ts";
 import { TokenService } from "../../gen/latchkey/v1/token_pb.ts";
-import { createClient } from "../../src/client/index.ts";
+import { createClient, type ServiceClient } from "../../src/client/index.ts";
 import type { TokenRecord } from "../../src/domain/decision.ts";
 import type { Storage } from "../../src/domain/storage.ts";
 import { startTestApp, type TestAppOptions } from "../helpers/test-app.ts";
 
 const INTROSPECTIONS = 10_000;
 
-/** Revokes a token under load and counts the later introspections that still found it active. */
-async function countStaleAnswers(options: TestAppOptions): Promise<{ active: number; asked: number }> {
+/** What ends a secret. */
+interface Ending {
+  /** What comes before it; answers the secret that is to end. The default is the one that was issued. */
+  readonly prepare?: (tokens: ServiceClient<typeof TokenService>, id: string) => Promise<string | undefined>;
+  readonly end: (tokens: ServiceClient<typeof TokenService>, id: string) => Promise<unknown>;
+}
+
+const overlap = durationFromMs(3_600_000);
+
+const REVOKE: Ending = { end: (tokens, id) => tokens.revoke({ id }) };
+
+/** Ends a secret under load and counts the later introspections that still found it active. */
+async function countStaleAnswers(
+  options: TestAppOptions,
+  { prepare, end }: Ending = REVOKE,
+): Promise<{ active: number; asked: number }> {
   await using test = await startTestApp(options);
   const connection = { address: test.app.grpcAddress, token: test.credentials.serviceKey };
   const tokens = createClient(TokenService, connection);
   const backend = createClient(IntrospectionService, connection);
   const { organizationId } = test.credentials;
-  const { token, secret } = await tokens.issue({ organizationId, name: "to revoke" });
+  const { token, secret: issued } = await tokens.issue({ organizationId, name: "to revoke" });
+  const id = token?.id ?? "";
+  const secret = (await prepare?.(tokens, id)) ?? issued;
 
   // Introspections are in flight while the revoke is, so that whatever might be cached is.
   let revoked = false;
@@ -24,7 +44,7 @@ async function countStaleAnswers(options: TestAppOptions): Promise<{ active: num
     while (!revoked) await backend.introspect({ token: secret });
   });
   await backend.introspect({ token: secret });
-  await tokens.revoke({ id: token?.id ?? "" });
+  await end(tokens, id);
   revoked = true;
   const later = Array.from({ length: INTROSPECTIONS }, () =>
     backend.introspect({ token: secret }, { timeoutMs: 60_000 }),
@@ -79,5 +99,30 @@ describe("an acknowledged revoke", () => {
 
   it("is never followed by an active answer", async () => {
     expect(await countStaleAnswers({})).toEqual({ active: 0, asked: INTROSPECTIONS });
+  });
+});
+
+describe("the acknowledged end of a secret", () => {
+  it.each<[string, Ending]>([
+    ["by a rotation without an overlap", { end: (tokens, id) => tokens.rotate({ id }) }],
+    [
+      "by the finish of an overlap",
+      {
+        prepare: async (tokens, id) => {
+          await tokens.rotate({ id, overlap });
+          return undefined;
+        },
+        end: (tokens, id) => tokens.finishRotation({ id }),
+      },
+    ],
+    [
+      "by the cancel of its rotation",
+      {
+        prepare: async (tokens, id) => (await tokens.rotate({ id, overlap })).secret,
+        end: (tokens, id) => tokens.cancelRotation({ id }),
+      },
+    ],
+  ])("%s is never followed by an active answer", async (_, ending) => {
+    expect(await countStaleAnswers({}, ending)).toEqual({ active: 0, asked: INTROSPECTIONS });
   });
 });

@@ -40,11 +40,18 @@ it("keeps secrets out of the database, its WAL, the log at its most verbose, and
     const { id, secret } = expectOk(await surface.issue(admin, { name: "canary" }));
     const gone = expectOk(await surface.issue(admin, { name: "gone" }));
     canaries.push(session.accessToken, session.refreshToken, pair.accessToken, pair.refreshToken, secret, gone.secret);
+    const second = expectOk(await surface.rotate(admin, gone.id, 60)).secret;
+    expectOk(await surface.cancelRotation(admin, gone.id));
+    const third = expectOk(await surface.rotate(admin, gone.id, 60)).secret;
+    keep(await surface.rotate(admin, gone.id, 60));
+    keep(await surface.finishRotation(admin, gone.id));
+    canaries.push(second, third);
     expectOk(await surface.revoke(admin, gone.id));
 
     // Secrets where they don't belong: as a name of the wrong shape, an id, a page token, a wrong header.
     keep(await surface.get(admin, secret));
     keep(await surface.revoke(admin, secret));
+    keep(await surface.rotate(admin, secret));
     keep(await surface.list(admin, { pageToken: secret }));
     keep(await surface.list({ bearer: secret }));
     keep(await surface.list({ apiKey: gone.secret }));
@@ -89,7 +96,16 @@ it("keeps secrets out of the database, its WAL, the log at its most verbose, and
   expect([...places.values()].some((text) => text.includes("canary"))).toBe(true);
   expect(places.get("the log")).toContain("latchkey.v1.TokenService/Issue");
   expect(events.map(({ action }) => action)).toEqual(
-    expect.arrayContaining(["token.issued", "token.revoked", "user.signed_in", "user.sign_in_failed", "session.ended"]),
+    expect.arrayContaining([
+      "token.issued",
+      "token.rotated",
+      "token.rotation_finished",
+      "token.rotation_cancelled",
+      "token.revoked",
+      "user.signed_in",
+      "user.sign_in_failed",
+      "session.ended",
+    ]),
   );
   const found = canaries.flatMap((canary) =>
     [...places].filter(([, text]) => text.includes(canary)).map(([place]) => `${canary.slice(0, 6)}… in ${place}`),

@@ -90,6 +90,9 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
       getSelf: unimplemented,
       list: unimplemented,
       revoke: unimplemented,
+      rotate: unimplemented,
+      finishRotation: unimplemented,
+      cancelRotation: unimplemented,
       ...options.token,
     }),
     serviceEntry(

@@ -81,6 +81,10 @@ export async function tellStory(id: string): Promise<StoryExamples> {
   await call("listToken", "GET", "/api-tokens", admin);
   await call("getToken", "GET", `/api-tokens/${tokenId}`, admin);
   await call("getToken", "GET", "/api-tokens/nothing", admin);
+  await call("rotateToken", "POST", `/api-tokens/${tokenId}/rotate`, admin, { overlap: "604800s" });
+  await call("rotateToken", "POST", `/api-tokens/${tokenId}/rotate`, { ...admin, "idempotency-key": "another" });
+  await call("cancelRotationToken", "POST", `/api-tokens/${tokenId}/rotation/cancel`, admin);
+  await call("finishRotationToken", "POST", `/api-tokens/${tokenId}/rotation/finish`, admin);
   await call("revokeToken", "DELETE", `/api-tokens/${tokenId}`, admin);
   await call("revokeToken", "DELETE", "/api-tokens/nothing", admin);
   await call("getSelfToken", "GET", "/api-tokens/self", token);

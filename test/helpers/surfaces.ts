@@ -1,6 +1,7 @@
 /** The same calls through every door of the service, with outcomes that can be compared. */
 import type { DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import { create } from "@bufbuild/protobuf";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, createClient as createConnectClient, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { status } from "@grpc/grpc-js";
@@ -52,6 +53,10 @@ export interface Surface {
     request?: { organizationId?: string; pageSize?: number; pageToken?: string },
   ): Promise<Outcome<PageView>>;
   revoke(credential: Credential, id: string): Promise<Outcome<true>>;
+  /** @param overlapSeconds undefined leaves it out of the request */
+  rotate(credential: Credential, id: string, overlapSeconds?: number): Promise<Outcome<IssuedView>>;
+  finishRotation(credential: Credential, id: string): Promise<Outcome<TokenView>>;
+  cancelRotation(credential: Credential, id: string): Promise<Outcome<TokenView>>;
   login(credential: Credential, email: string, password: string): Promise<Outcome<SessionView>>;
   refresh(
     credential: Credential,
@@ -135,6 +140,18 @@ function rpcSurface(name: string, invoke: Invoke, close: () => void): RpcSurface
         nextPageToken,
       })),
     revoke: async (credential, id) => map(await invoke(token.revoke, { id }, credential), () => true as const),
+    rotate: async (credential, id, overlapSeconds) => {
+      const overlap = overlapSeconds === undefined ? {} : { overlap: durationFromMs(overlapSeconds * 1000) };
+      return map(await invoke(token.rotate, { id, ...overlap }, credential), ({ token: rotated, secret }) => ({
+        id: rotated?.id ?? "",
+        name: rotated?.name ?? "",
+        secret,
+      }));
+    },
+    finishRotation: async (credential, id) =>
+      map(await invoke(token.finishRotation, { id }, credential), (answer) => view(answer.token)),
+    cancelRotation: async (credential, id) =>
+      map(await invoke(token.cancelRotation, { id }, credential), (answer) => view(answer.token)),
     login: async (credential, email, password) =>
       map(await invoke(auth.login, { email, password }, credential), ({ accessToken, refreshToken, user }) => ({
         accessToken,
@@ -224,6 +241,14 @@ function restSurface(baseUrl: string): Surface {
     name,
     lastUsedAt: lastUsedAt === null ? undefined : new Date(lastUsedAt),
   });
+  const endOverlap = (credential: Credential, id: string, how: string): Promise<Outcome<TokenView>> =>
+    send(
+      "POST",
+      `api-tokens/${encodeURIComponent(id)}/rotation/${how}`,
+      credential,
+      undefined,
+      ({ data }: { data: Row }) => view(data),
+    );
   return {
     name: "rest",
     close: () => {},
@@ -253,6 +278,16 @@ function restSurface(baseUrl: string): Surface {
     },
     revoke: (credential, id) =>
       send("DELETE", `api-tokens/${encodeURIComponent(id)}`, credential, undefined, () => true as const),
+    rotate: (credential, id, overlapSeconds) =>
+      send(
+        "POST",
+        `api-tokens/${encodeURIComponent(id)}/rotate`,
+        credential,
+        overlapSeconds === undefined ? undefined : { overlap: `${overlapSeconds}s` },
+        ({ data }: { data: Row & { token: string } }) => ({ id: data.id, name: data.name, secret: data.token }),
+      ),
+    finishRotation: (credential, id) => endOverlap(credential, id, "finish"),
+    cancelRotation: (credential, id) => endOverlap(credential, id, "cancel"),
     login: (credential, email, password) =>
       send(
         "POST",

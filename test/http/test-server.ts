@@ -105,6 +105,9 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
         if (request.id !== "tok_1") throw notFound("token");
         return { token: token("tok_1") };
       },
+      rotate: async () => ({ token: token("tok_1"), secret: "wp_rotated" }),
+      finishRotation: async () => ({ token: token("tok_1") }),
+      cancelRotation: async () => ({ token: token("tok_1") }),
       ...options.tokens,
     }),
     serviceEntry(AuthService, "public", {

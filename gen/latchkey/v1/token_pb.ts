@@ -6,15 +6,15 @@ import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobu
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "../../buf/validate/validate_pb.ts";
 import { file_google_api_annotations } from "../../google/api/annotations_pb.ts";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file latchkey/v1/token.proto.
  */
 export const file_latchkey_v1_token: GenFile = /*@__PURE__*/
-  fileDesc("ChdsYXRjaGtleS92MS90b2tlbi5wcm90bxILbGF0Y2hrZXkudjEiuwQKBVRva2VuEgoKAmlkGAEgASgJEhcKD29yZ2FuaXphdGlvbl9pZBgCIAEoCRIPCgdwcm9maWxlGAMgASgJEgwKBHR5cGUYBCABKAkSDAoEbmFtZRgFIAEoCRIMCgRoaW50GAYgASgJEhIKCnBlcm1pc3Npb24YByABKAkSDgoGc2NvcGVzGAggAygJEhQKDGlwX2FsbG93bGlzdBgJIAMoCRIyCghtZXRhZGF0YRgKIAMoCzIgLmxhdGNoa2V5LnYxLlRva2VuLk1ldGFkYXRhRW50cnkSJgoFc3RhdGUYCyABKA4yFy5sYXRjaGtleS52MS5Ub2tlblN0YXRlEhIKCmNyZWF0ZWRfYnkYDCABKAkSLgoKY3JlYXRlZF9hdBgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXhwaXJlc19hdBgOIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMbGFzdF91c2VkX2F0GA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpyZXZva2VkX2F0GBAgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpyZXZva2VkX2J5GBEgASgJEg8KB3VzZXJfaWQYFCABKAkSEAoIcmV2aXNpb24YEiABKAMaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIqgFCgxJc3N1ZVJlcXVlc3QSIQoPb3JnYW5pemF0aW9uX2lkGAEgASgJQgi6SAVyAxjoBxKVAQoEbmFtZRgCIAEoCUKGAbpIggG6AXcKDm5hbWUucHJpbnRhYmxlEixtdXN0IG5vdCBob2xkIGNvbnRyb2wgY2hhcmFjdGVycyBvciBiZSBibGFuaxo3dGhpcy5tYXRjaGVzKCdeXFxQe0NjfSokJykgJiYgdGhpcy5tYXRjaGVzKCdbXlxccHtafV0nKcgBAXIDGMgBEhUKBHR5cGUYAyABKAlCB7pIBHICGEASGwoKcGVybWlzc2lvbhgEIAEoCUIHukgEcgIYQBIiCgZzY29wZXMYBSADKAlCErpID5IBDBBkGAEiBnIEEAEYQBI4CgpleHBpcmVzX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIIukgFsgECMgASKAoMaXBfYWxsb3dsaXN0GAcgAygJQhK6SA+SAQwQZBgBIgZyBBABGEASGQoHdXNlcl9pZBgJIAEoCUIIukgFcgMY6AcSgAEKD2lkZW1wb3RlbmN5X2tleRgKIAEoCUJnukhkugFcChdpZGVtcG90ZW5jeV9rZXkudmlzaWJsZRInbXVzdCBob2xkIHZpc2libGUgQVNDSUkgY2hhcmFjdGVycyBvbmx5Ghh0aGlzLm1hdGNoZXMoJ15bIS1+XSokJylyAxj/ARJSCghtZXRhZGF0YRgIIAMoCzInLmxhdGNoa2V5LnYxLklzc3VlUmVxdWVzdC5NZXRhZGF0YUVudHJ5Qhe6SBSaAREQICIGcgQQARhAKgVyAxiAAhovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiQgoNSXNzdWVSZXNwb25zZRIhCgV0b2tlbhgBIAEoCzISLmxhdGNoa2V5LnYxLlRva2VuEg4KBnNlY3JldBgCIAEoCSJUChZUb2tlblNlcnZpY2VHZXRSZXF1ZXN0EhcKAmlkGAEgASgJQgu6SAjIAQFyAxjoBxIhCg9vcmdhbml6YXRpb25faWQYAiABKAlCCLpIBXIDGOgHIjwKF1Rva2VuU2VydmljZUdldFJlc3BvbnNlEiEKBXRva2VuGAEgASgLMhIubGF0Y2hrZXkudjEuVG9rZW4iEAoOR2V0U2VsZlJlcXVlc3QiNAoPR2V0U2VsZlJlc3BvbnNlEiEKBXRva2VuGAEgASgLMhIubGF0Y2hrZXkudjEuVG9rZW4itAEKF1Rva2VuU2VydmljZUxpc3RSZXF1ZXN0EiEKD29yZ2FuaXphdGlvbl9pZBgBIAEoCUIIukgFcgMY6AcSGgoJcGFnZV9zaXplGAIgASgFQge6SAQaAigAEhwKCnBhZ2VfdG9rZW4YAyABKAlCCLpIBXIDGOgHEjwKBnN0YXRlcxgEIAMoDjIXLmxhdGNoa2V5LnYxLlRva2VuU3RhdGVCE7pIEJIBDRAIGAEiB4IBBBABIAAiVwoYVG9rZW5TZXJ2aWNlTGlzdFJlc3BvbnNlEiIKBnRva2VucxgBIAMoCzISLmxhdGNoa2V5LnYxLlRva2VuEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSLOAQoNUmV2b2tlUmVxdWVzdBIXCgJpZBgBIAEoCUILukgIyAEBcgMY6AcSIQoPb3JnYW5pemF0aW9uX2lkGAIgASgJQgi6SAVyAxjoBxKAAQoPaWRlbXBvdGVuY3lfa2V5GAMgASgJQme6SGS6AVwKF2lkZW1wb3RlbmN5X2tleS52aXNpYmxlEidtdXN0IGhvbGQgdmlzaWJsZSBBU0NJSSBjaGFyYWN0ZXJzIG9ubHkaGHRoaXMubWF0Y2hlcygnXlshLX5dKiQnKXIDGP8BIjMKDlJldm9rZVJlc3BvbnNlEiEKBXRva2VuGAEgASgLMhIubGF0Y2hrZXkudjEuVG9rZW4qjQEKClRva2VuU3RhdGUSGwoXVE9LRU5fU1RBVEVfVU5TUEVDSUZJRUQQABIWChJUT0tFTl9TVEFURV9BQ1RJVkUQARIYChRUT0tFTl9TVEFURV9ESVNBQkxFRBACEhcKE1RPS0VOX1NUQVRFX0VYUElSRUQQAxIXChNUT0tFTl9TVEFURV9SRVZPS0VEEAQyqAQKDFRva2VuU2VydmljZRJdCgVJc3N1ZRIZLmxhdGNoa2V5LnYxLklzc3VlUmVxdWVzdBoaLmxhdGNoa2V5LnYxLklzc3VlUmVzcG9uc2UiHYLT5JMCFzoBKiISL2FwaS92MS9hcGktdG9rZW5zEnQKA0dldBIjLmxhdGNoa2V5LnYxLlRva2VuU2VydmljZUdldFJlcXVlc3QaJC5sYXRjaGtleS52MS5Ub2tlblNlcnZpY2VHZXRSZXNwb25zZSIikAIBgtPkkwIZEhcvYXBpL3YxL2FwaS10b2tlbnMve2lkfRJoCgdHZXRTZWxmEhsubGF0Y2hrZXkudjEuR2V0U2VsZlJlcXVlc3QaHC5sYXRjaGtleS52MS5HZXRTZWxmUmVzcG9uc2UiIpACAYLT5JMCGRIXL2FwaS92MS9hcGktdG9rZW5zL3NlbGYScgoETGlzdBIkLmxhdGNoa2V5LnYxLlRva2VuU2VydmljZUxpc3RSZXF1ZXN0GiUubGF0Y2hrZXkudjEuVG9rZW5TZXJ2aWNlTGlzdFJlc3BvbnNlIh2QAgGC0+STAhQSEi9hcGkvdjEvYXBpLXRva2VucxJlCgZSZXZva2USGi5sYXRjaGtleS52MS5SZXZva2VSZXF1ZXN0GhsubGF0Y2hrZXkudjEuUmV2b2tlUmVzcG9uc2UiIpACAoLT5JMCGSoXL2FwaS92MS9hcGktdG9rZW5zL3tpZH1iBnByb3RvMw", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_timestamp]);
+  fileDesc("ChdsYXRjaGtleS92MS90b2tlbi5wcm90bxILbGF0Y2hrZXkudjEi5AQKBVRva2VuEgoKAmlkGAEgASgJEhcKD29yZ2FuaXphdGlvbl9pZBgCIAEoCRIPCgdwcm9maWxlGAMgASgJEgwKBHR5cGUYBCABKAkSDAoEbmFtZRgFIAEoCRIMCgRoaW50GAYgASgJEhIKCnBlcm1pc3Npb24YByABKAkSDgoGc2NvcGVzGAggAygJEhQKDGlwX2FsbG93bGlzdBgJIAMoCRIyCghtZXRhZGF0YRgKIAMoCzIgLmxhdGNoa2V5LnYxLlRva2VuLk1ldGFkYXRhRW50cnkSJgoFc3RhdGUYCyABKA4yFy5sYXRjaGtleS52MS5Ub2tlblN0YXRlEhIKCmNyZWF0ZWRfYnkYDCABKAkSLgoKY3JlYXRlZF9hdBgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXhwaXJlc19hdBgOIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMbGFzdF91c2VkX2F0GA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpyZXZva2VkX2F0GBAgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpyZXZva2VkX2J5GBEgASgJEg8KB3VzZXJfaWQYFCABKAkSEAoIcmV2aXNpb24YEiABKAMSJwoIcm90YXRpb24YEyABKAsyFS5sYXRjaGtleS52MS5Sb3RhdGlvbhovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiwQEKCFJvdGF0aW9uEi4KCnN0YXJ0ZWRfYXQYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjMKD292ZXJsYXBfZW5kc19hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFQoNcHJldmlvdXNfaGludBgDIAEoCRI5ChVwcmV2aW91c19sYXN0X3VzZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIqgFCgxJc3N1ZVJlcXVlc3QSIQoPb3JnYW5pemF0aW9uX2lkGAEgASgJQgi6SAVyAxjoBxKVAQoEbmFtZRgCIAEoCUKGAbpIggG6AXcKDm5hbWUucHJpbnRhYmxlEixtdXN0IG5vdCBob2xkIGNvbnRyb2wgY2hhcmFjdGVycyBvciBiZSBibGFuaxo3dGhpcy5tYXRjaGVzKCdeXFxQe0NjfSokJykgJiYgdGhpcy5tYXRjaGVzKCdbXlxccHtafV0nKcgBAXIDGMgBEhUKBHR5cGUYAyABKAlCB7pIBHICGEASGwoKcGVybWlzc2lvbhgEIAEoCUIHukgEcgIYQBIiCgZzY29wZXMYBSADKAlCErpID5IBDBBkGAEiBnIEEAEYQBI4CgpleHBpcmVzX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIIukgFsgECMgASKAoMaXBfYWxsb3dsaXN0GAcgAygJQhK6SA+SAQwQZBgBIgZyBBABGEASGQoHdXNlcl9pZBgJIAEoCUIIukgFcgMY6AcSgAEKD2lkZW1wb3RlbmN5X2tleRgKIAEoCUJnukhkugFcChdpZGVtcG90ZW5jeV9rZXkudmlzaWJsZRInbXVzdCBob2xkIHZpc2libGUgQVNDSUkgY2hhcmFjdGVycyBvbmx5Ghh0aGlzLm1hdGNoZXMoJ15bIS1+XSokJylyAxj/ARJSCghtZXRhZGF0YRgIIAMoCzInLmxhdGNoa2V5LnYxLklzc3VlUmVxdWVzdC5NZXRhZGF0YUVudHJ5Qhe6SBSaAREQICIGcgQQARhAKgVyAxiAAhovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiQgoNSXNzdWVSZXNwb25zZRIhCgV0b2tlbhgBIAEoCzISLmxhdGNoa2V5LnYxLlRva2VuEg4KBnNlY3JldBgCIAEoCSJUChZUb2tlblNlcnZpY2VHZXRSZXF1ZXN0EhcKAmlkGAEgASgJQgu6SAjIAQFyAxjoBxIhCg9vcmdhbml6YXRpb25faWQYAiABKAlCCLpIBXIDGOgHIjwKF1Rva2VuU2VydmljZUdldFJlc3BvbnNlEiEKBXRva2VuGAEgASgLMhIubGF0Y2hrZXkudjEuVG9rZW4iEAoOR2V0U2VsZlJlcXVlc3QiNAoPR2V0U2VsZlJlc3BvbnNlEiEKBXRva2VuGAEgASgLMhIubGF0Y2hrZXkudjEuVG9rZW4itAEKF1Rva2VuU2VydmljZUxpc3RSZXF1ZXN0EiEKD29yZ2FuaXphdGlvbl9pZBgBIAEoCUIIukgFcgMY6AcSGgoJcGFnZV9zaXplGAIgASgFQge6SAQaAigAEhwKCnBhZ2VfdG9rZW4YAyABKAlCCLpIBXIDGOgHEjwKBnN0YXRlcxgEIAMoDjIXLmxhdGNoa2V5LnYxLlRva2VuU3RhdGVCE7pIEJIBDRAIGAEiB4IBBBABIAAiVwoYVG9rZW5TZXJ2aWNlTGlzdFJlc3BvbnNlEiIKBnRva2VucxgBIAMoCzISLmxhdGNoa2V5LnYxLlRva2VuEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSLOAQoNUmV2b2tlUmVxdWVzdBIXCgJpZBgBIAEoCUILukgIyAEBcgMY6AcSIQoPb3JnYW5pemF0aW9uX2lkGAIgASgJQgi6SAVyAxjoBxKAAQoPaWRlbXBvdGVuY3lfa2V5GAMgASgJQme6SGS6AVwKF2lkZW1wb3RlbmN5X2tleS52aXNpYmxlEidtdXN0IGhvbGQgdmlzaWJsZSBBU0NJSSBjaGFyYWN0ZXJzIG9ubHkaGHRoaXMubWF0Y2hlcygnXlshLX5dKiQnKXIDGP8BIjMKDlJldm9rZVJlc3BvbnNlEiEKBXRva2VuGAEgASgLMhIubGF0Y2hrZXkudjEuVG9rZW4iiwIKDVJvdGF0ZVJlcXVlc3QSFwoCaWQYASABKAlCC7pICMgBAXIDGOgHEiEKD29yZ2FuaXphdGlvbl9pZBgCIAEoCUIIukgFcgMY6AcSOwoHb3ZlcmxhcBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIPukgMqgEJIgUIgJqeATIAEoABCg9pZGVtcG90ZW5jeV9rZXkYBCABKAlCZ7pIZLoBXAoXaWRlbXBvdGVuY3lfa2V5LnZpc2libGUSJ211c3QgaG9sZCB2aXNpYmxlIEFTQ0lJIGNoYXJhY3RlcnMgb25seRoYdGhpcy5tYXRjaGVzKCdeWyEtfl0qJCcpcgMY/wEiQwoOUm90YXRlUmVzcG9uc2USIQoFdG9rZW4YASABKAsyEi5sYXRjaGtleS52MS5Ub2tlbhIOCgZzZWNyZXQYAiABKAki1gEKFUZpbmlzaFJvdGF0aW9uUmVxdWVzdBIXCgJpZBgBIAEoCUILukgIyAEBcgMY6AcSIQoPb3JnYW5pemF0aW9uX2lkGAIgASgJQgi6SAVyAxjoBxKAAQoPaWRlbXBvdGVuY3lfa2V5GAMgASgJQme6SGS6AVwKF2lkZW1wb3RlbmN5X2tleS52aXNpYmxlEidtdXN0IGhvbGQgdmlzaWJsZSBBU0NJSSBjaGFyYWN0ZXJzIG9ubHkaGHRoaXMubWF0Y2hlcygnXlshLX5dKiQnKXIDGP8BIjsKFkZpbmlzaFJvdGF0aW9uUmVzcG9uc2USIQoFdG9rZW4YASABKAsyEi5sYXRjaGtleS52MS5Ub2tlbiLWAQoVQ2FuY2VsUm90YXRpb25SZXF1ZXN0EhcKAmlkGAEgASgJQgu6SAjIAQFyAxjoBxIhCg9vcmdhbml6YXRpb25faWQYAiABKAlCCLpIBXIDGOgHEoABCg9pZGVtcG90ZW5jeV9rZXkYAyABKAlCZ7pIZLoBXAoXaWRlbXBvdGVuY3lfa2V5LnZpc2libGUSJ211c3QgaG9sZCB2aXNpYmxlIEFTQ0lJIGNoYXJhY3RlcnMgb25seRoYdGhpcy5tYXRjaGVzKCdeWyEtfl0qJCcpcgMY/wEiOwoWQ2FuY2VsUm90YXRpb25SZXNwb25zZRIhCgV0b2tlbhgBIAEoCzISLmxhdGNoa2V5LnYxLlRva2VuKo0BCgpUb2tlblN0YXRlEhsKF1RPS0VOX1NUQVRFX1VOU1BFQ0lGSUVEEAASFgoSVE9LRU5fU1RBVEVfQUNUSVZFEAESGAoUVE9LRU5fU1RBVEVfRElTQUJMRUQQAhIXChNUT0tFTl9TVEFURV9FWFBJUkVEEAMSFwoTVE9LRU5fU1RBVEVfUkVWT0tFRBAEMrkHCgxUb2tlblNlcnZpY2USXQoFSXNzdWUSGS5sYXRjaGtleS52MS5Jc3N1ZVJlcXVlc3QaGi5sYXRjaGtleS52MS5Jc3N1ZVJlc3BvbnNlIh2C0+STAhc6ASoiEi9hcGkvdjEvYXBpLXRva2VucxJ0CgNHZXQSIy5sYXRjaGtleS52MS5Ub2tlblNlcnZpY2VHZXRSZXF1ZXN0GiQubGF0Y2hrZXkudjEuVG9rZW5TZXJ2aWNlR2V0UmVzcG9uc2UiIpACAYLT5JMCGRIXL2FwaS92MS9hcGktdG9rZW5zL3tpZH0SaAoHR2V0U2VsZhIbLmxhdGNoa2V5LnYxLkdldFNlbGZSZXF1ZXN0GhwubGF0Y2hrZXkudjEuR2V0U2VsZlJlc3BvbnNlIiKQAgGC0+STAhkSFy9hcGkvdjEvYXBpLXRva2Vucy9zZWxmEnIKBExpc3QSJC5sYXRjaGtleS52MS5Ub2tlblNlcnZpY2VMaXN0UmVxdWVzdBolLmxhdGNoa2V5LnYxLlRva2VuU2VydmljZUxpc3RSZXNwb25zZSIdkAIBgtPkkwIUEhIvYXBpL3YxL2FwaS10b2tlbnMSZQoGUmV2b2tlEhoubGF0Y2hrZXkudjEuUmV2b2tlUmVxdWVzdBobLmxhdGNoa2V5LnYxLlJldm9rZVJlc3BvbnNlIiKQAgKC0+STAhkqFy9hcGkvdjEvYXBpLXRva2Vucy97aWR9EmwKBlJvdGF0ZRIaLmxhdGNoa2V5LnYxLlJvdGF0ZVJlcXVlc3QaGy5sYXRjaGtleS52MS5Sb3RhdGVSZXNwb25zZSIpgtPkkwIjOgEqIh4vYXBpL3YxL2FwaS10b2tlbnMve2lkfS9yb3RhdGUSkAEKDkZpbmlzaFJvdGF0aW9uEiIubGF0Y2hrZXkudjEuRmluaXNoUm90YXRpb25SZXF1ZXN0GiMubGF0Y2hrZXkudjEuRmluaXNoUm90YXRpb25SZXNwb25zZSI1kAICgtPkkwIsOgEqIicvYXBpL3YxL2FwaS10b2tlbnMve2lkfS9yb3RhdGlvbi9maW5pc2gSjQEKDkNhbmNlbFJvdGF0aW9uEiIubGF0Y2hrZXkudjEuQ2FuY2VsUm90YXRpb25SZXF1ZXN0GiMubGF0Y2hrZXkudjEuQ2FuY2VsUm90YXRpb25SZXNwb25zZSIygtPkkwIsOgEqIicvYXBpL3YxL2FwaS10b2tlbnMve2lkfS9yb3RhdGlvbi9jYW5jZWxiBnByb3RvMw", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Token is what Latchkey knows of an API token. The secret is not part of it.
@@ -154,6 +154,13 @@ export type Token = Message<"latchkey.v1.Token"> & {
    * @generated from field: int64 revision = 18;
    */
   revision: bigint;
+
+  /**
+   * Its last rotation; unset for a token that was never rotated, and after a rotation that was cancelled.
+   *
+   * @generated from field: latchkey.v1.Rotation rotation = 19;
+   */
+  rotation?: Rotation | undefined;
 };
 
 /**
@@ -162,6 +169,49 @@ export type Token = Message<"latchkey.v1.Token"> & {
  */
 export const TokenSchema: GenMessage<Token> = /*@__PURE__*/
   messageDesc(file_latchkey_v1_token, 0);
+
+/**
+ * Rotation is the last time that a token got a new secret.
+ *
+ * @generated from message latchkey.v1.Rotation
+ */
+export type Rotation = Message<"latchkey.v1.Rotation"> & {
+  /**
+   * When it got the secret that it has now.
+   *
+   * @generated from field: google.protobuf.Timestamp started_at = 1;
+   */
+  startedAt?: Timestamp | undefined;
+
+  /**
+   * When the old secret stops working, or stopped: at `started_at` where there was no overlap.
+   *
+   * @generated from field: google.protobuf.Timestamp overlap_ends_at = 2;
+   */
+  overlapEndsAt?: Timestamp | undefined;
+
+  /**
+   * The token's `hint` before: prefix and last four characters of the old secret.
+   *
+   * @generated from field: string previous_hint = 3;
+   */
+  previousHint: string;
+
+  /**
+   * When the old secret was last used since the rotation, at most five seconds late; unset means not
+   * since. While this moves, somebody still has to change over.
+   *
+   * @generated from field: google.protobuf.Timestamp previous_last_used_at = 4;
+   */
+  previousLastUsedAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message latchkey.v1.Rotation.
+ * Use `create(RotationSchema)` to create a new message.
+ */
+export const RotationSchema: GenMessage<Rotation> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_token, 1);
 
 /**
  * IssueRequest describes the token to make. A field that the organization's profile doesn't offer is
@@ -248,7 +298,7 @@ export type IssueRequest = Message<"latchkey.v1.IssueRequest"> & {
  * Use `create(IssueRequestSchema)` to create a new message.
  */
 export const IssueRequestSchema: GenMessage<IssueRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_token, 1);
+  messageDesc(file_latchkey_v1_token, 2);
 
 /**
  * IssueResponse holds the new token and, this once, its secret.
@@ -276,7 +326,7 @@ export type IssueResponse = Message<"latchkey.v1.IssueResponse"> & {
  * Use `create(IssueResponseSchema)` to create a new message.
  */
 export const IssueResponseSchema: GenMessage<IssueResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_token, 2);
+  messageDesc(file_latchkey_v1_token, 3);
 
 /**
  * TokenServiceGetRequest names the token to read.
@@ -304,7 +354,7 @@ export type TokenServiceGetRequest = Message<"latchkey.v1.TokenServiceGetRequest
  * Use `create(TokenServiceGetRequestSchema)` to create a new message.
  */
 export const TokenServiceGetRequestSchema: GenMessage<TokenServiceGetRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_token, 3);
+  messageDesc(file_latchkey_v1_token, 4);
 
 /**
  * TokenServiceGetResponse holds the token.
@@ -325,7 +375,7 @@ export type TokenServiceGetResponse = Message<"latchkey.v1.TokenServiceGetRespon
  * Use `create(TokenServiceGetResponseSchema)` to create a new message.
  */
 export const TokenServiceGetResponseSchema: GenMessage<TokenServiceGetResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_token, 4);
+  messageDesc(file_latchkey_v1_token, 5);
 
 /**
  * GetSelfRequest asks about the caller.
@@ -340,7 +390,7 @@ export type GetSelfRequest = Message<"latchkey.v1.GetSelfRequest"> & {
  * Use `create(GetSelfRequestSchema)` to create a new message.
  */
 export const GetSelfRequestSchema: GenMessage<GetSelfRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_token, 5);
+  messageDesc(file_latchkey_v1_token, 6);
 
 /**
  * GetSelfResponse holds the token that made the call.
@@ -361,7 +411,7 @@ export type GetSelfResponse = Message<"latchkey.v1.GetSelfResponse"> & {
  * Use `create(GetSelfResponseSchema)` to create a new message.
  */
 export const GetSelfResponseSchema: GenMessage<GetSelfResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_token, 6);
+  messageDesc(file_latchkey_v1_token, 7);
 
 /**
  * TokenServiceListRequest says which tokens to list.
@@ -404,7 +454,7 @@ export type TokenServiceListRequest = Message<"latchkey.v1.TokenServiceListReque
  * Use `create(TokenServiceListRequestSchema)` to create a new message.
  */
 export const TokenServiceListRequestSchema: GenMessage<TokenServiceListRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_token, 7);
+  messageDesc(file_latchkey_v1_token, 8);
 
 /**
  * TokenServiceListResponse is a page of tokens.
@@ -432,7 +482,7 @@ export type TokenServiceListResponse = Message<"latchkey.v1.TokenServiceListResp
  * Use `create(TokenServiceListResponseSchema)` to create a new message.
  */
 export const TokenServiceListResponseSchema: GenMessage<TokenServiceListResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_token, 8);
+  messageDesc(file_latchkey_v1_token, 9);
 
 /**
  * RevokeRequest names the token to end.
@@ -467,7 +517,7 @@ export type RevokeRequest = Message<"latchkey.v1.RevokeRequest"> & {
  * Use `create(RevokeRequestSchema)` to create a new message.
  */
 export const RevokeRequestSchema: GenMessage<RevokeRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_token, 9);
+  messageDesc(file_latchkey_v1_token, 10);
 
 /**
  * RevokeResponse holds the token as it is after the revoke.
@@ -488,7 +538,190 @@ export type RevokeResponse = Message<"latchkey.v1.RevokeResponse"> & {
  * Use `create(RevokeResponseSchema)` to create a new message.
  */
 export const RevokeResponseSchema: GenMessage<RevokeResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_token, 10);
+  messageDesc(file_latchkey_v1_token, 11);
+
+/**
+ * RotateRequest names the token to give a new secret.
+ *
+ * @generated from message latchkey.v1.RotateRequest
+ */
+export type RotateRequest = Message<"latchkey.v1.RotateRequest"> & {
+  /**
+   * Public id of the token.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Organization of the token. Users and API tokens may leave it out.
+   *
+   * @generated from field: string organization_id = 2;
+   */
+  organizationId: string;
+
+  /**
+   * How long the old secret goes on working, up to 30 days, and never beyond the token's expiry. Unset
+   * means not at all. A token that rotates itself should ask for an overlap: without one it can't retry.
+   *
+   * @generated from field: google.protobuf.Duration overlap = 3;
+   */
+  overlap?: Duration | undefined;
+
+  /**
+   * Makes a retry safe, as in IssueRequest, the new secret included. Some profiles require it.
+   *
+   * @generated from field: string idempotency_key = 4;
+   */
+  idempotencyKey: string;
+};
+
+/**
+ * Describes the message latchkey.v1.RotateRequest.
+ * Use `create(RotateRequestSchema)` to create a new message.
+ */
+export const RotateRequestSchema: GenMessage<RotateRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_token, 12);
+
+/**
+ * RotateResponse holds the token and, this once, its new secret.
+ *
+ * @generated from message latchkey.v1.RotateResponse
+ */
+export type RotateResponse = Message<"latchkey.v1.RotateResponse"> & {
+  /**
+   * The token's metadata.
+   *
+   * @generated from field: latchkey.v1.Token token = 1;
+   */
+  token?: Token | undefined;
+
+  /**
+   * The new plaintext secret. It can't be shown again.
+   *
+   * @generated from field: string secret = 2;
+   */
+  secret: string;
+};
+
+/**
+ * Describes the message latchkey.v1.RotateResponse.
+ * Use `create(RotateResponseSchema)` to create a new message.
+ */
+export const RotateResponseSchema: GenMessage<RotateResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_token, 13);
+
+/**
+ * FinishRotationRequest names the token whose old secret is to stop.
+ *
+ * @generated from message latchkey.v1.FinishRotationRequest
+ */
+export type FinishRotationRequest = Message<"latchkey.v1.FinishRotationRequest"> & {
+  /**
+   * Public id of the token.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Organization of the token. Users and API tokens may leave it out.
+   *
+   * @generated from field: string organization_id = 2;
+   */
+  organizationId: string;
+
+  /**
+   * Makes a retry safe, as in IssueRequest. Some profiles require it.
+   *
+   * @generated from field: string idempotency_key = 3;
+   */
+  idempotencyKey: string;
+};
+
+/**
+ * Describes the message latchkey.v1.FinishRotationRequest.
+ * Use `create(FinishRotationRequestSchema)` to create a new message.
+ */
+export const FinishRotationRequestSchema: GenMessage<FinishRotationRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_token, 14);
+
+/**
+ * FinishRotationResponse holds the token as it is after the overlap.
+ *
+ * @generated from message latchkey.v1.FinishRotationResponse
+ */
+export type FinishRotationResponse = Message<"latchkey.v1.FinishRotationResponse"> & {
+  /**
+   * The token's metadata.
+   *
+   * @generated from field: latchkey.v1.Token token = 1;
+   */
+  token?: Token | undefined;
+};
+
+/**
+ * Describes the message latchkey.v1.FinishRotationResponse.
+ * Use `create(FinishRotationResponseSchema)` to create a new message.
+ */
+export const FinishRotationResponseSchema: GenMessage<FinishRotationResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_token, 15);
+
+/**
+ * CancelRotationRequest names the token whose new secret is to stop.
+ *
+ * @generated from message latchkey.v1.CancelRotationRequest
+ */
+export type CancelRotationRequest = Message<"latchkey.v1.CancelRotationRequest"> & {
+  /**
+   * Public id of the token.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Organization of the token. Users and API tokens may leave it out.
+   *
+   * @generated from field: string organization_id = 2;
+   */
+  organizationId: string;
+
+  /**
+   * Makes a retry safe, as in IssueRequest. Some profiles require it.
+   *
+   * @generated from field: string idempotency_key = 3;
+   */
+  idempotencyKey: string;
+};
+
+/**
+ * Describes the message latchkey.v1.CancelRotationRequest.
+ * Use `create(CancelRotationRequestSchema)` to create a new message.
+ */
+export const CancelRotationRequestSchema: GenMessage<CancelRotationRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_token, 16);
+
+/**
+ * CancelRotationResponse holds the token with its old secret.
+ *
+ * @generated from message latchkey.v1.CancelRotationResponse
+ */
+export type CancelRotationResponse = Message<"latchkey.v1.CancelRotationResponse"> & {
+  /**
+   * The token's metadata.
+   *
+   * @generated from field: latchkey.v1.Token token = 1;
+   */
+  token?: Token | undefined;
+};
+
+/**
+ * Describes the message latchkey.v1.CancelRotationResponse.
+ * Use `create(CancelRotationResponseSchema)` to create a new message.
+ */
+export const CancelRotationResponseSchema: GenMessage<CancelRotationResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_token, 17);
 
 /**
  * TokenState is where in its life a token is.
@@ -615,6 +848,50 @@ export const TokenService: GenService<{
     methodKind: "unary";
     input: typeof RevokeRequestSchema;
     output: typeof RevokeResponseSchema;
+  },
+  /**
+   * Rotate gives a token a new secret. The old one goes on working for the overlap, so that nothing breaks
+   * while the new one is put in its place; without an overlap it stops at once, as a revoke would stop it.
+   *
+   * Whatever else the token is stays: its id, what it may do, its expiry and its rate limit, which both
+   * secrets share. Only a token that is neither revoked nor expired can be rotated, and not while an overlap
+   * is running: finish or cancel that rotation first.
+   *
+   * Needs an owner or admin, or the service key scope `tokens:write`. A service key is rotated by one that
+   * holds all of its scopes.
+   *
+   * @generated from rpc latchkey.v1.TokenService.Rotate
+   */
+  rotate: {
+    methodKind: "unary";
+    input: typeof RotateRequestSchema;
+    output: typeof RotateResponseSchema;
+  },
+  /**
+   * FinishRotation ends the overlap of a rotation now: the old secret stops at once, for good. Where no
+   * overlap is running it changes nothing and succeeds.
+   *
+   * Needs an owner or admin, or the service key scope `tokens:write`.
+   *
+   * @generated from rpc latchkey.v1.TokenService.FinishRotation
+   */
+  finishRotation: {
+    methodKind: "unary";
+    input: typeof FinishRotationRequestSchema;
+    output: typeof FinishRotationResponseSchema;
+  },
+  /**
+   * CancelRotation takes a rotation back while its overlap is running: the old secret is the token's only
+   * one again, and the new one stops at once, for good.
+   *
+   * Needs an owner or admin, or the service key scope `tokens:write`.
+   *
+   * @generated from rpc latchkey.v1.TokenService.CancelRotation
+   */
+  cancelRotation: {
+    methodKind: "unary";
+    input: typeof CancelRotationRequestSchema;
+    output: typeof CancelRotationResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_latchkey_v1_token, 0);

@@ -20,15 +20,19 @@ import {
   organizationCreated,
   planSet,
   profileSet,
+  rotationCancelled,
+  rotationFinished,
   type SignInFailure,
   sessionEndedByReuse,
   signedIn,
   signInFailed,
   tokenIssued,
   tokenRevoked,
+  tokenRotated,
 } from "../../domain/occurrences.ts";
 import { SERVICE_PROFILE_ID } from "../../domain/profile.ts";
 import type { Role } from "../../domain/roles.ts";
+import { noOverlap, overlapRuns, requireRotation } from "../../domain/rotation.ts";
 import type {
   Lease,
   LeaseRequest,
@@ -36,12 +40,15 @@ import type {
   NewToken,
   RefreshTokenOutcome,
   RefreshTokenRotation,
+  SecretRotation,
   SetUp,
   TokenUse,
 } from "../../domain/storage.ts";
+import { TAKEN } from "./errors.ts";
 import {
   type EventRow,
   eventRow,
+  type FormerSecretRow,
   MEMBER_COLUMNS,
   type MemberRow,
   type MembershipRow,
@@ -55,6 +62,7 @@ import {
   signingKeyRow,
   TOKEN_COLUMNS,
   type TokenRow,
+  toFormerSecret,
   tokenRow,
   toMember,
   toMembership,
@@ -126,6 +134,10 @@ interface RecordSweep {
 
 interface Revocation extends Changing {
   readonly id: Id;
+}
+
+interface TokenRotation extends Revocation {
+  readonly rotation: SecretRotation;
 }
 
 interface NewSession extends Changing {
@@ -258,6 +270,66 @@ export function prepareWrites(connection: Database.Database) {
     recordUse: connection.prepare<{ id: string; usedAt: number }>(`
       UPDATE tokens SET last_used_at = @usedAt
       WHERE id = @id AND (last_used_at IS NULL OR last_used_at < @usedAt)
+    `),
+
+    recordFormerUse: connection.prepare<{ id: string; usedAt: number }>(`
+      UPDATE tokens SET former_last_used_at = @usedAt
+      WHERE id = @id AND rotated_at <= @usedAt AND (former_last_used_at IS NULL OR former_last_used_at < @usedAt)
+    `),
+
+    isTaken: connection
+      .prepare<{ fingerprint: Uint8Array }, number>(`
+        SELECT EXISTS (SELECT 1 FROM tokens WHERE fingerprint = @fingerprint)
+          OR EXISTS (SELECT 1 FROM former_secrets WHERE fingerprint = @fingerprint)
+      `)
+      .pluck(),
+
+    getFormerSecret: connection.prepare<[tokenId: string], FormerSecretRow>(
+      "SELECT fingerprint, ends_at FROM former_secrets WHERE token_id = ? AND ends_at IS NOT NULL",
+    ),
+
+    endFormerSecret: connection.prepare<[tokenId: string]>(
+      "UPDATE former_secrets SET ends_at = NULL WHERE token_id = ? AND ends_at IS NOT NULL",
+    ),
+
+    keepCurrentSecret: connection.prepare<{ id: string; endsAt: number | null }>(`
+      INSERT INTO former_secrets (fingerprint, token_id, ends_at) SELECT fingerprint, id, @endsAt FROM tokens WHERE id = @id
+    `),
+
+    deleteFormerSecret: connection.prepare<[fingerprint: Uint8Array]>(
+      "DELETE FROM former_secrets WHERE fingerprint = ?",
+    ),
+
+    rotateToken: connection.prepare<
+      {
+        id: string;
+        fingerprint: Uint8Array;
+        hint: string;
+        rotatedAt: number;
+        overlapEndsAt: number;
+        revision: number;
+      },
+      TokenRow
+    >(`
+      UPDATE tokens
+      SET fingerprint = @fingerprint, hint = @hint, rotated_at = @rotatedAt, overlap_ends_at = @overlapEndsAt,
+        former_hint = hint, former_last_used_at = NULL, revision = @revision
+      WHERE id = @id
+      RETURNING ${tokenColumns}
+    `),
+
+    finishRotation: connection.prepare<{ id: string; overlapEndsAt: number; revision: number }, TokenRow>(`
+      UPDATE tokens SET overlap_ends_at = @overlapEndsAt, revision = @revision
+      WHERE id = @id
+      RETURNING ${tokenColumns}
+    `),
+
+    cancelRotation: connection.prepare<{ id: string; fingerprint: Uint8Array; revision: number }, TokenRow>(`
+      UPDATE tokens
+      SET fingerprint = @fingerprint, hint = former_hint, rotated_at = NULL, overlap_ends_at = NULL,
+        former_hint = NULL, former_last_used_at = NULL, revision = @revision
+      WHERE id = @id
+      RETURNING ${tokenColumns}
     `),
 
     getTaken: connection
@@ -426,6 +498,7 @@ const commands = {
     if (organization && organization.profile !== token.profile && token.profile !== SERVICE_PROFILE_ID) {
       throw new AppError("failed_precondition", "Its organization has another profile.");
     }
+    requireNewFingerprint(writes, fingerprint);
     const { revision } = record(writes, change, tokenIssued(token));
     const stored = { ...token, revision };
     writes.insertToken.run({ ...tokenRow(stored), fingerprint });
@@ -446,7 +519,53 @@ const commands = {
   },
 
   recordUses(writes: Writes, uses: readonly TokenUse[]): void {
-    for (const { tokenId, usedAt } of uses) writes.recordUse.run({ id: tokenId, usedAt: toMillis(usedAt) });
+    for (const { tokenId, secret, usedAt } of uses) {
+      const use = { id: tokenId, usedAt: toMillis(usedAt) };
+      writes.recordUse.run(use);
+      if (secret === "former") writes.recordFormerUse.run(use);
+    }
+  },
+
+  rotateToken(writes: Writes, { id, rotation, change }: TokenRotation): Token | undefined {
+    const before = findToken(writes, id);
+    if (before === undefined) return undefined;
+    const { revision: seen, fingerprint, hint, overlapEndsAt } = rotation;
+    const former = writes.getFormerSecret.get(id);
+    const now = toMillis(change.at);
+    requireRotation(before, former && toFormerSecret(former), seen, now);
+    requireNewFingerprint(writes, fingerprint);
+    const { revision } = record(writes, change, tokenRotated(before, overlapEndsAt));
+    const endsAt = toMillis(overlapEndsAt);
+    // One whose time had run out ends for good, also for a clock that is set back.
+    writes.endFormerSecret.run(id);
+    writes.keepCurrentSecret.run({ id, endsAt: endsAt > now ? endsAt : null });
+    const after = writes.rotateToken.get({ id, fingerprint, hint, rotatedAt: now, overlapEndsAt: endsAt, revision });
+    return after && toToken(after);
+  },
+
+  finishRotation(writes: Writes, { id, change }: Revocation): Token | undefined {
+    const before = findToken(writes, id);
+    if (before === undefined) return undefined;
+    const former = writes.getFormerSecret.get(id);
+    const now = toMillis(change.at);
+    if (!overlapRuns(before, former && toFormerSecret(former), now)) return before;
+    const { revision } = record(writes, change, rotationFinished(before));
+    writes.endFormerSecret.run(id);
+    const after = writes.finishRotation.get({ id, overlapEndsAt: now, revision });
+    return after && toToken(after);
+  },
+
+  cancelRotation(writes: Writes, { id, change }: Revocation): Token | undefined {
+    const before = findToken(writes, id);
+    if (before === undefined) return undefined;
+    const former = writes.getFormerSecret.get(id);
+    if (former === undefined || !overlapRuns(before, toFormerSecret(former), toMillis(change.at))) throw noOverlap();
+    const { fingerprint } = former;
+    const { revision } = record(writes, change, rotationCancelled(before));
+    writes.deleteFormerSecret.run(fingerprint);
+    writes.keepCurrentSecret.run({ id, endsAt: null });
+    const after = writes.cancelRotation.get({ id, fingerprint, revision });
+    return after && toToken(after);
   },
 
   takeLease(writes: Writes, request: LeaseRequest): Lease {
@@ -539,6 +658,17 @@ export function runOnce(writes: Writes, name: CommandName, input: unknown, call:
 function findOrganization(writes: Writes, id: Id): Organization | undefined {
   const row = writes.getOrganization.get(id);
   return row && toOrganization(row);
+}
+
+function findToken(writes: Writes, id: Id): Token | undefined {
+  const row = writes.getToken.get(id);
+  return row && toToken(row);
+}
+
+/** Each of the two tables sees to its own fingerprints; this is for both together. */
+function requireNewFingerprint(writes: Writes, fingerprint: Uint8Array): void {
+  if (writes.isTaken.get({ fingerprint }) !== 1) return;
+  throw new AppError("already_exists", TAKEN);
 }
 
 function getUser(writes: Writes, id: Id): User {

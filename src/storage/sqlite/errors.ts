@@ -3,6 +3,9 @@ import Database from "better-sqlite3";
 import { AppError, type ErrorKind, type ErrorReason } from "../../domain/errors.ts";
 import { StartError } from "../../domain/start-error.ts";
 
+/** Of a conflict, whichever value it is about. */
+export const TAKEN = "Its id, or another value that must be unique, is taken.";
+
 /** An error on its way from the writer thread: structured clone keeps no classes. */
 export interface SentError {
   readonly kind: ErrorKind;
@@ -29,7 +32,7 @@ export function toCommandError(error: unknown): SentError {
     case "SQLITE_CONSTRAINT_UNIQUE":
       return {
         kind: "already_exists",
-        message: "Its id, or another value that must be unique, is taken.",
+        message: TAKEN,
         detail: describe(error),
       };
     case "SQLITE_CONSTRAINT_FOREIGNKEY":

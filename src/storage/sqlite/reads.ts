@@ -54,6 +54,15 @@ interface ListEventsParameters {
   readonly limit: number;
 }
 
+/** A token's columns and its organization's. */
+const TOKEN_RECORD_COLUMNS = `
+  ${TOKEN_COLUMNS.map((column) => `tokens.${column}`).join(", ")},
+  organizations.name AS organization_name,
+  organizations.profile AS organization_profile,
+  organizations.plan AS organization_plan,
+  organizations.created_at AS organization_created_at
+`;
+
 export type Reads = ReturnType<typeof prepareReads>;
 
 export function prepareReads(connection: Database.Database) {
@@ -93,15 +102,19 @@ export function prepareReads(connection: Database.Database) {
 
     getToken: connection.prepare<[id: string], TokenRow>(`SELECT ${TOKEN_COLUMNS.join(", ")} FROM tokens WHERE id = ?`),
 
-    findTokenByFingerprint: connection.prepare<[fingerprint: Uint8Array], TokenRecordRow>(`
-      SELECT
-        ${TOKEN_COLUMNS.map((column) => `tokens.${column}`).join(", ")},
-        organizations.name AS organization_name,
-        organizations.profile AS organization_profile,
-        organizations.plan AS organization_plan,
-        organizations.created_at AS organization_created_at
+    // Former secrets are looked at only when no current one was found. It is one statement, for one sees one
+    // state: between two a former secret could become the current one. The plus hides the fingerprint from the
+    // planner (STAT4), which else prepares the statement anew for each: that took most of the time.
+    findTokenByFingerprint: connection.prepare<{ fingerprint: Uint8Array }, TokenRecordRow>(`
+      SELECT ${TOKEN_RECORD_COLUMNS}, 'current' AS secret_kind, NULL AS secret_ends_at
       FROM tokens JOIN organizations ON organizations.id = tokens.organization_id
-      WHERE tokens.fingerprint = ?
+      WHERE tokens.fingerprint = +@fingerprint
+      UNION ALL
+      SELECT ${TOKEN_RECORD_COLUMNS}, 'former', former_secrets.ends_at
+      FROM former_secrets
+        JOIN tokens ON tokens.id = former_secrets.token_id
+        JOIN organizations ON organizations.id = tokens.organization_id
+      WHERE former_secrets.fingerprint = +@fingerprint
     `),
 
     // The states are those of tokenState() in the domain, in its order.

@@ -1,9 +1,19 @@
 /** Rows of the database to entities of the domain, and back. */
 import type { Action, ActorKind, AuditEvent } from "../../domain/audit.ts";
 import type { TokenRecord } from "../../domain/decision.ts";
-import type { Member, Membership, Organization, Session, SigningKey, Token, User } from "../../domain/entities.ts";
+import type {
+  Member,
+  Membership,
+  Organization,
+  Rotation,
+  Session,
+  SigningKey,
+  Token,
+  User,
+} from "../../domain/entities.ts";
 import type { RecordedCall } from "../../domain/idempotency.ts";
 import type { Role } from "../../domain/roles.ts";
+import type { PresentedSecret, SecretKind } from "../../domain/rotation.ts";
 
 export interface OrganizationRow {
   readonly id: string;
@@ -55,11 +65,24 @@ export interface TokenRow {
   readonly last_used_at: number | null;
   readonly revoked_at: number | null;
   readonly revoked_by: string | null;
+  readonly rotated_at: number | null;
+  readonly overlap_ends_at: number | null;
+  readonly former_hint: string | null;
+  readonly former_last_used_at: number | null;
   readonly revision: number;
 }
 
-/** A token's row next to its organization's. */
+/** A secret that a token had before. */
+export interface FormerSecretRow {
+  readonly fingerprint: Uint8Array;
+  /** Null when it has ended for good. */
+  readonly ends_at: number | null;
+}
+
+/** A token's row next to its organization's, and which of its secrets it was found by. */
 export interface TokenRecordRow extends TokenRow {
+  readonly secret_kind: SecretKind;
+  readonly secret_ends_at: number | null;
   readonly organization_name: string;
   readonly organization_profile: string;
   readonly organization_plan: string;
@@ -125,6 +148,10 @@ export const TOKEN_COLUMNS = [
   "last_used_at",
   "revoked_at",
   "revoked_by",
+  "rotated_at",
+  "overlap_ends_at",
+  "former_hint",
+  "former_last_used_at",
   "revision",
 ] as const satisfies readonly (keyof TokenRow)[];
 
@@ -234,6 +261,7 @@ export function toToken(row: TokenRow): Token {
     lastUsedAt: toDate(row.last_used_at),
     revokedAt: toDate(row.revoked_at),
     revokedBy: row.revoked_by ?? undefined,
+    rotation: toRotation(row),
     revision: row.revision,
   };
 }
@@ -258,8 +286,38 @@ export function tokenRow(token: Token): TokenRow {
     last_used_at: toOptionalMillis(token.lastUsedAt),
     revoked_at: toOptionalMillis(token.revokedAt),
     revoked_by: token.revokedBy ?? null,
+    ...rotationRow(token.rotation),
     revision: token.revision,
   };
+}
+
+function toRotation(row: TokenRow): Rotation | undefined {
+  const { rotated_at, overlap_ends_at, former_hint, former_last_used_at } = row;
+  // The schema has the three or none.
+  if (rotated_at === null || overlap_ends_at === null || former_hint === null) return undefined;
+  return {
+    startedAt: new Date(rotated_at),
+    overlapEndsAt: new Date(overlap_ends_at),
+    previousHint: former_hint,
+    previousLastUsedAt: toDate(former_last_used_at),
+  };
+}
+
+type RotationRow = Pick<TokenRow, "rotated_at" | "overlap_ends_at" | "former_hint" | "former_last_used_at">;
+
+function rotationRow(rotation: Rotation | undefined): RotationRow {
+  return {
+    rotated_at: toOptionalMillis(rotation?.startedAt),
+    overlap_ends_at: toOptionalMillis(rotation?.overlapEndsAt),
+    former_hint: rotation?.previousHint ?? null,
+    former_last_used_at: toOptionalMillis(rotation?.previousLastUsedAt),
+  };
+}
+
+const CURRENT_SECRET: PresentedSecret = Object.freeze({ kind: "current" });
+
+export function toFormerSecret({ ends_at }: Pick<FormerSecretRow, "ends_at">): PresentedSecret {
+  return { kind: "former", endsAt: toDate(ends_at) };
 }
 
 export function toTokenRecord(row: TokenRecordRow): TokenRecord {
@@ -272,6 +330,7 @@ export function toTokenRecord(row: TokenRecordRow): TokenRecord {
       plan: row.organization_plan,
       createdAt: new Date(row.organization_created_at),
     },
+    secret: row.secret_kind === "current" ? CURRENT_SECRET : toFormerSecret({ ends_at: row.secret_ends_at }),
   };
 }
 

@@ -17,6 +17,7 @@ import type {
   Position,
   RefreshTokenOutcome,
   RefreshTokenRotation,
+  SecretRotation,
   SetUp,
   Storage,
   TokenQuery,
@@ -206,7 +207,7 @@ class SqliteStorage implements Storage {
   }
 
   async findTokenByFingerprint(fingerprint: Uint8Array): Promise<TokenRecord | undefined> {
-    return this.#read(({ findTokenByFingerprint }) => map(findTokenByFingerprint.get(fingerprint), toTokenRecord));
+    return this.#read(({ findTokenByFingerprint }) => map(findTokenByFingerprint.get({ fingerprint }), toTokenRecord));
   }
 
   async listTokens(query: TokenQuery): Promise<readonly Token[]> {
@@ -235,6 +236,24 @@ class SqliteStorage implements Storage {
 
   recordUses(uses: readonly TokenUse[]): Promise<void> {
     return this.#write("recordUses", uses);
+  }
+
+  rotateToken(
+    id: Id,
+    rotation: SecretRotation,
+    change: Change,
+    record?: IdempotencyRecord,
+  ): Promise<Token | undefined> {
+    const secret = { ...rotation, fingerprint: compact(rotation.fingerprint) };
+    return this.#write("rotateToken", { id, rotation: secret, change }, record);
+  }
+
+  finishRotation(id: Id, change: Change, record?: IdempotencyRecord): Promise<Token | undefined> {
+    return this.#write("finishRotation", { id, change }, record);
+  }
+
+  cancelRotation(id: Id, change: Change, record?: IdempotencyRecord): Promise<Token | undefined> {
+    return this.#write("cancelRotation", { id, change }, record);
   }
 
   takeLease(request: LeaseRequest): Promise<Lease> {
