@@ -1,6 +1,6 @@
 /** `latchkey audit`: shows, exports and verifies the audit log. */
 import { toJson } from "@bufbuild/protobuf";
-import { type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { AuditService, type Event, EventSchema, type ListEventsRequest } from "../../gen/latchkey/v1/audit_pb.ts";
 import { verifyAuditLog } from "./audit-verify.ts";
 import { parseOptions, UsageError } from "./command.ts";
@@ -8,6 +8,7 @@ import { commandGroup } from "./command-group.ts";
 import { CLIENT_OPTIONS, callService } from "./service-call.ts";
 import { configFrom } from "./settings.ts";
 import { formatTime, printTable } from "./table.ts";
+import { parseTime } from "./time-option.ts";
 
 const PAGE_SIZE = 500;
 
@@ -128,8 +129,5 @@ function optionalArgument(args: readonly string[]): readonly [string, readonly s
 }
 
 function timeOption<Name extends string>(name: Name, text: string | undefined): { [Key in Name]?: Timestamp } {
-  if (text === undefined) return {};
-  const time = new Date(text);
-  if (Number.isNaN(time.getTime())) throw new UsageError(`--${name} must be a time like 2026-11-21T12:00:00Z`);
-  return { [name]: timestampFromDate(time) } as { [Key in Name]: Timestamp };
+  return text === undefined ? {} : ({ [name]: parseTime(name, text) } as { [Key in Name]: Timestamp });
 }

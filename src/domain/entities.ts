@@ -81,6 +81,17 @@ export interface Rotation {
   readonly previousLastUsedAt: Date | undefined;
 }
 
+/** What of a token can change after it is issued, but for its end. */
+export type TokenSettings = Pick<
+  Token,
+  "name" | "enabled" | "permission" | "scopes" | "ipAllowlist" | "expiresAt" | "metadata"
+>;
+
+export function settingsOf(token: TokenSettings): TokenSettings {
+  const { name, enabled, permission, scopes, ipAllowlist, expiresAt, metadata } = token;
+  return { name, enabled, permission, scopes, ipAllowlist, expiresAt, metadata };
+}
+
 /** A sign-in and every refresh token that descends from it. */
 export interface Session {
   readonly id: Id;

@@ -1,6 +1,15 @@
 /** What each change says of itself in the audit log, the same on every engine. */
+import { isDeepStrictEqual } from "node:util";
 import type { Action, Occurrence } from "./audit.ts";
-import type { Membership, Organization, Session, Token, User } from "./entities.ts";
+import {
+  type Membership,
+  type Organization,
+  type Session,
+  settingsOf,
+  type Token,
+  type TokenSettings,
+  type User,
+} from "./entities.ts";
 import { type Id, SYSTEM_ORGANIZATION_ID, toPublicId } from "./ids.ts";
 import type { Role } from "./roles.ts";
 
@@ -67,6 +76,25 @@ export function tokenIssued(token: Omit<Token, "revision">): Occurrence {
   });
 }
 
+/** What a change of settings did; undefined when it did nothing. Of metadata it says only that it changed. */
+export function tokenChanged(before: Token, after: Token): Occurrence | undefined {
+  const [old, now] = [settingsOf(before), settingsOf(after)];
+  const names = Object.keys(now) as (keyof TokenSettings)[];
+  const changed = names.filter((name) => !isDeepStrictEqual(old[name], now[name]));
+  if (changed.length === 0) return undefined;
+  const { profile, type } = after;
+  if (changed.join() === "enabled") {
+    return ofToken(after, now.enabled ? "token.enabled" : "token.disabled", { profile, type });
+  }
+  const details: Record<string, string> = { profile, type };
+  for (const name of changed) {
+    const field = name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+    if (name === "metadata") details[field] = "changed";
+    else Object.assign(details, { [`${field}_before`]: asText(old[name]), [field]: asText(now[name]) });
+  }
+  return ofToken(after, "token.updated", details);
+}
+
 export function tokenRevoked(token: Token): Occurrence {
   return ofToken(token, "token.revoked", { profile: token.profile, type: token.type });
 }
@@ -104,6 +132,11 @@ function ofToken(
   details: Readonly<Record<string, string>>,
 ): Occurrence {
   return occurrence(organizationId, action, { target: toPublicId("tok", id), targetName: name, scopes, details });
+}
+
+function asText(setting: TokenSettings[Exclude<keyof TokenSettings, "metadata">]): string {
+  if (setting instanceof Date) return setting.toISOString();
+  return typeof setting === "object" ? setting.join(" ") : String(setting ?? "");
 }
 
 function person({ id, email }: PersonKnown): Pick<Occurrence, "target" | "targetName"> {

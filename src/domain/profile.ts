@@ -1,4 +1,5 @@
 /** A product's token conventions, as data. `docs/profiles.md` explains the file that it is read from. */
+import type { Token } from "./entities.ts";
 import type { Role } from "./roles.ts";
 import { isWellFormed, type SecretFormat } from "./secret-format.ts";
 
@@ -158,19 +159,23 @@ export class Profiles {
   }
 }
 
+/** What decides what a token may do. */
+type Granted = Pick<Token, "permission" | "scopes">;
+
 /** Whether a token with this permission and these scopes may do what needs `scope`. */
-export function grants(
-  access: Access,
-  token: { readonly permission: string; readonly scopes: readonly string[] },
-  scope: string,
-): boolean {
+export function grants(access: Access, token: Granted, scope: string): boolean {
+  return access.kind === "full" || scopesOf(access, token).includes(scope);
+}
+
+/** The scopes that a token has, by name or by its permission. Where every token may do everything there are none. */
+export function scopesOf(access: Access, { permission, scopes }: Granted): readonly string[] {
   switch (access.kind) {
     case "full":
-      return true;
+      return [];
     case "scopes":
-      return token.scopes.includes(scope);
+      return scopes;
     case "permissions":
-      return access.permissions.find(({ name }) => name === token.permission)?.scopes.includes(scope) ?? false;
+      return access.permissions.find(({ name }) => name === permission)?.scopes ?? [];
   }
 }
 

@@ -36,7 +36,17 @@
  */
 import type { Action, AuditEvent, Change } from "./audit.ts";
 import type { TokenRecord } from "./decision.ts";
-import type { Member, Membership, Organization, Session, SigningKey, Token, TokenState, User } from "./entities.ts";
+import type {
+  Member,
+  Membership,
+  Organization,
+  Session,
+  SigningKey,
+  Token,
+  TokenSettings,
+  TokenState,
+  User,
+} from "./entities.ts";
 import type { IdempotencyRecord, RecordedCall } from "./idempotency.ts";
 import type { Id } from "./ids.ts";
 import type { SignInFailure } from "./occurrences.ts";
@@ -70,7 +80,25 @@ export interface SetUp {
   readonly tokens: readonly NewToken[];
 }
 
-export interface TokenQuery {
+/**
+ * Which tokens of an organization are meant. What is undefined doesn't matter.
+ *
+ * - TF1. A token matches that has all that is named. A name starts with a prefix when its first bytes are
+ *   those of the prefix: no character stands for another one, or for any.
+ * - TF2. A token is unused since a moment when its last use, or its creation if it was never used, is before
+ *   that moment.
+ */
+export interface TokenFilter {
+  readonly type: string | undefined;
+  readonly namePrefix: string | undefined;
+  /** Public id. */
+  readonly createdBy: string | undefined;
+  /** The person behind it. */
+  readonly userId: Id | undefined;
+  readonly unusedSince: Date | undefined;
+}
+
+export interface TokenQuery extends TokenFilter {
   readonly organizationId: Id;
   /** Only tokens of this profile; undefined means of any. */
   readonly profile: string | undefined;
@@ -274,6 +302,21 @@ export interface Storage {
    *   `undefined` if unknown.
    */
   revokeToken(id: Id, change: Change, record?: IdempotencyRecord): Promise<Token | undefined>;
+
+  /**
+   * - TU1. Gives a token these settings, changes nothing else of it, and answers it with a new revision.
+   *   Settings that it has already change nothing, and it is answered as it is.
+   * - TU2. `undefined`, and nothing changes, if the token's revision isn't `ifRevision`, or it is unknown. Of
+   *   several changes at once that go by one revision at most one is made.
+   * - TU3. A revoked token is `failed_precondition`, whatever its revision.
+   */
+  updateToken(
+    id: Id,
+    settings: TokenSettings,
+    ifRevision: number,
+    change: Change,
+    record?: IdempotencyRecord,
+  ): Promise<Token | undefined>;
 
   /**
    * - T7. Records uses, as one write. A token's last use never moves back; unknown tokens are passed

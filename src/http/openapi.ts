@@ -8,6 +8,7 @@ import {
   type JsonValue,
   ScalarType,
 } from "@bufbuild/protobuf";
+import { FieldMaskSchema } from "@bufbuild/protobuf/wkt";
 import { field as fieldRules } from "../../gen/buf/validate/validate_pb.ts";
 import comments from "../../gen/comments.json" with { type: "json" };
 import { AuthService, UserService } from "../../gen/latchkey/v1/auth_pb.ts";
@@ -17,6 +18,8 @@ import { type Profile, type ResponseTemplate, SERVICE_KEY_TYPE, type Template } 
 import { rotateTemplate } from "../rpc/presentation.ts";
 import { ANNOTATED_BASE_PATH } from "../rpc/product.ts";
 import { STATUS } from "../rpc/status.ts";
+import { updateMaskOf } from "../rpc/update-mask.ts";
+import { productName } from "./request-json.ts";
 import type { RestRoute } from "./rest-routes.ts";
 
 /** Answers that were really received, by operation id and HTTP status. */
@@ -46,7 +49,7 @@ export function openApiDocument(profile: Profile, routes: readonly RestRoute[], 
     info: {
       title: `${profile.id} API tokens`,
       version: "v1",
-      description: "Issues, lists and revokes API tokens.",
+      description: "Issues, lists, changes and revokes API tokens.",
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
     },
     servers: profile.basePaths.map((url) => ({ url })),
@@ -171,12 +174,12 @@ function queryParameters(profile: Profile, route: RestRoute): readonly JsonObjec
   if (route.body === "*") return [];
   const inPath = new Set(route.variables.map(({ parameter }) => parameter.field));
   return route.method.input.fields
-    .filter((field) => !inPath.has(field) && !HIDDEN_FIELDS.has(field.name))
+    .filter((field) => !inPath.has(field) && !HIDDEN_FIELDS.has(field.name) && isOffered(profile, field))
     .map((field) => ({
-      name: productName(profile, field),
+      name: productName(profile.presentation.requestFields, field),
       in: "query",
       description: commentOf(field),
-      schema: fieldSchema(profile, field),
+      schema: field.message === undefined ? fieldSchema(profile, field) : TIME,
     }));
 }
 
@@ -200,23 +203,29 @@ function headerParameters({ requiresIdempotencyKey }: Profile, route: RestRoute)
 /** Nothing where there is nothing to say in a body. */
 function requestBody(profile: Profile, route: RestRoute, example: JsonValue | undefined): JsonObject {
   if (route.body === "") return {};
-  const inPath = new Set(route.variables.map(({ parameter }) => parameter.field));
-  const fields = route.method.input.fields.filter(
+  const { method, variables } = route;
+  const inPath = new Set(variables.map(({ parameter }) => parameter.field));
+  const mask = updateMaskOf(method.input);
+  const fields = method.input.fields.filter(
     (field) => !inPath.has(field) && !HIDDEN_FIELDS.has(field.name) && isOffered(profile, field),
   );
   if (fields.length === 0) return {};
   const isRequired = (field: DescField): boolean =>
     (hasOption(field, fieldRules) && getOption(field, fieldRules).required) ||
-    (field.name === "permission" && profile.access.kind === "permissions");
-  const required = fields.filter(isRequired).map((field) => productName(profile, field));
+    (field.name === "permission" && profile.access.kind === "permissions" && mask === undefined);
+  const nameOf = (field: DescField): string => productName(profile.presentation.requestFields, field);
+  const maskable = fields.filter((field) => mask?.maskable.includes(field)).map(nameOf);
+  const describe = (field: DescField): string =>
+    field === mask?.field
+      ? `Fields to change, in place of those of the body: some of ${maskable.join(",")}`
+      : commentOf(field);
+  const required = fields.filter(isRequired).map(nameOf);
   const schema = {
     type: "object",
     required,
+    ...(mask === undefined ? {} : { minProperties: 1 }),
     properties: Object.fromEntries(
-      fields.map((field) => [
-        productName(profile, field),
-        { ...fieldSchema(profile, field), description: commentOf(field) },
-      ]),
+      fields.map((field) => [nameOf(field), { ...fieldSchema(profile, field), description: describe(field) }]),
     ),
     additionalProperties: false,
   };
@@ -224,9 +233,9 @@ function requestBody(profile: Profile, route: RestRoute, example: JsonValue | un
   return { requestBody: { required: required.length > 0, content } };
 }
 
-/** Whether the product has a use for a field of an issue request; the fields of all others are always in use. */
+/** Whether the product has a use for a field of a request about tokens; the fields of all others are always in use. */
 function isOffered(profile: Profile, field: DescField): boolean {
-  if (field.parent !== TokenService.method.issue.input) return true;
+  if (field.parent.file !== TokenSchema.file) return true;
   switch (field.name) {
     case "type":
       return profile.types.some(({ name }) => name !== "" && name !== SERVICE_KEY_TYPE);
@@ -243,11 +252,6 @@ function isOffered(profile: Profile, field: DescField): boolean {
   }
 }
 
-function productName({ presentation }: Profile, field: DescField): string {
-  const renamed = Array.from(presentation.requestFields).find(([, ours]) => ours === field.name);
-  return renamed?.[0] ?? field.jsonName;
-}
-
 const commentOf = (field: DescField): string => COMMENTS[`${field.parent.typeName}.${field.name}`] ?? "";
 
 function fieldSchema(profile: Profile, field: DescField): JsonObject {
@@ -261,7 +265,8 @@ function valueSchema(profile: Profile, field: DescField): JsonObject {
     return { type: "string", enum: field.enum.values.filter(({ number }) => number !== 0).map(({ name }) => name) };
   }
   if (field.message?.typeName === "google.protobuf.Duration") return DURATION;
-  if (field.message !== undefined) return { type: ["string", "null"], format: "date-time" };
+  if (field.message === FieldMaskSchema) return TEXT;
+  if (field.message !== undefined) return NULLABLE_TIME;
   if (field.scalar === ScalarType.BOOL) return { type: "boolean" };
   if (field.scalar !== ScalarType.STRING) return { type: "integer", minimum: 0 };
   const allowed = allowedValues(profile, field);
@@ -283,6 +288,7 @@ function allowedValues({ access, types }: Profile, { name }: DescField): string[
 
 /** Seconds, as protobuf writes them in JSON. */
 const DURATION: JsonObject = { type: ["string", "null"], pattern: "^\\d+(\\.\\d{1,9})?s$" };
+const TIME: JsonObject = { type: "string", format: "date-time" };
 const NULLABLE_TIME: JsonObject = { type: ["string", "null"], format: "date-time" };
 const UUID: JsonObject = { type: "string", format: "uuid" };
 const NULLABLE_UUID: JsonObject = { type: ["string", "null"], format: "uuid" };
@@ -300,7 +306,7 @@ const PLACEHOLDER_SCHEMAS: Readonly<Record<string, JsonObject>> = {
   metadata: { type: "object", additionalProperties: TEXT },
   state: { type: "string", enum: ["active", "disabled", "expired", "revoked"] },
   is_active: { type: "boolean" },
-  created_at: { type: "string", format: "date-time" },
+  created_at: TIME,
   expires_at: NULLABLE_TIME,
   last_used_at: NULLABLE_TIME,
   revoked_at: NULLABLE_TIME,

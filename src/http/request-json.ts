@@ -4,6 +4,7 @@ import {
   type DescMessage,
   fromJson,
   fromJsonString,
+  type JsonObject,
   type JsonValue,
   type Message,
   ScalarType,
@@ -11,6 +12,7 @@ import {
 import { StructSchema } from "@bufbuild/protobuf/wkt";
 import { AppError, type FieldViolation, invalidArgument } from "../domain/errors.ts";
 import { MAX_VIOLATIONS } from "../rpc/limits.ts";
+import { type UpdateMask, updateMaskOf } from "../rpc/update-mask.ts";
 
 /** No message of the API nests anywhere near this deep. */
 const MAX_DEPTH = 16;
@@ -23,16 +25,13 @@ const utf8 = new TextDecoder("utf-8", { fatal: true });
  * well be a secret in the wrong place.
  *
  * @param field name of the one field that the body stands for; by default it is the whole message
+ * @param names those of the product whose REST body it is, where the fields also are the update mask;
+ *   undefined for the JSON of protobuf
  * @throws AppError of kind `invalid_argument` that names the fields as they were sent
  */
-export function messageFromJson(
-  schema: DescMessage,
-  body: Uint8Array,
-  field?: string,
-  names: FieldNames = NO_NAMES,
-): Message {
+export function messageFromJson(schema: DescMessage, body: Uint8Array, field?: string, names?: FieldNames): Message {
   const sent = utf8Text(body);
-  const text = field === undefined && names.size > 0 ? withOurNames(sent, names) : sent;
+  const text = field === undefined && names !== undefined ? inOurTerms(schema, sent, names) : sent;
   const json = parse(text);
   if (field === undefined && !isObject(json)) {
     throw new AppError("invalid_argument", "The request body must be a JSON object.");
@@ -54,8 +53,6 @@ export function messageFromJson(
 /** A product's JSON names of fields, and ours. */
 export type FieldNames = ReadonlyMap<string, string>;
 
-const NO_NAMES: FieldNames = new Map();
-
 /** The field that a product means with a name. Ours are not the product's where it has its own. */
 export function ourName(names: FieldNames, name: string): string | undefined {
   const ours = names.get(name);
@@ -64,13 +61,20 @@ export function ourName(names: FieldNames, name: string): string | undefined {
   return Array.from(names.values()).includes(snake) ? undefined : name;
 }
 
+/** The name that a product has for a field. */
+export function productName(names: FieldNames, field: DescField): string {
+  return names.entries().find(([, ours]) => ours === field.name)?.[0] ?? field.jsonName;
+}
+
 /** Bad input in the words of whoever sent it: its names aren't ours, so the product has none for them. */
 export function faultAsSent(...violations: readonly FieldViolation[]): AppError {
   return new AppError("invalid_argument", invalidArgument(...violations).message);
 }
 
-/** The same JSON with our names. Refuses a name that comes twice, which is lost on the way. */
-function withOurNames(text: string, names: FieldNames): string {
+/** The same JSON with our names, and with an update mask where there can be one. Refuses a name that comes twice, which is lost on the way. */
+function inOurTerms(schema: DescMessage, text: string, names: FieldNames): string {
+  const mask = updateMaskOf(schema);
+  if (names.size === 0 && mask === undefined) return text;
   const json = parse(text);
   if (!isObject(json)) return text;
   try {
@@ -86,7 +90,23 @@ function withOurNames(text: string, names: FieldNames): string {
     }
     return [ours, value];
   });
-  return JSON.stringify(Object.fromEntries(entries));
+  const ours = Object.fromEntries(entries);
+  return JSON.stringify(mask === undefined ? ours : withMask(mask, ours, names));
+}
+
+/** With the mask that was sent in our names, or one of all fields that were sent, as `null` too. */
+function withMask({ field, maskable }: UpdateMask, json: JsonObject, names: FieldNames): JsonObject {
+  const sent = json[field.jsonName] ?? json[field.name] ?? "";
+  if (typeof sent !== "string") return json;
+  const paths = sent === "" ? Object.keys(json) : sent.split(",").map((path) => ourName(names, path));
+  const named = paths.map((path) => maskable.find(({ name, jsonName }) => path === name || path === jsonName));
+  const known = named.filter((one) => one !== undefined);
+  if (sent !== "" && known.length < named.length) {
+    const allowed = maskable.map((one) => productName(names, one)).join(", ");
+    throw faultAsSent({ field: productName(names, field), description: `must be among ${allowed}` });
+  }
+  const key = Object.hasOwn(json, field.name) ? field.name : field.jsonName;
+  return { ...json, [key]: known.map(({ jsonName }) => jsonName).join(",") };
 }
 
 function duplicateKey(error: unknown): string | undefined {
@@ -212,6 +232,6 @@ function parse(text: string): JsonValue {
   }
 }
 
-function isObject(json: JsonValue): json is { [key: string]: JsonValue } {
+function isObject(json: JsonValue): json is JsonObject {
   return typeof json === "object" && json !== null && !Array.isArray(json);
 }

@@ -58,6 +58,10 @@ const REQUEST_FIELDS = [
   "page_size",
   "page_token",
   "states",
+  "name_prefix",
+  "created_by",
+  "unused_since",
+  "update_mask",
 ] as const;
 
 /** More than any answer needs, and no risk to the stack of whoever walks through it. */

@@ -40,6 +40,7 @@ import { issue } from "./token/issue.ts";
 import { list as listTokens } from "./token/list.ts";
 import { revoke } from "./token/revoke.ts";
 import { rotate } from "./token/rotate.ts";
+import { update } from "./token/update.ts";
 import { getMe } from "./user/get-me.ts";
 
 export type ServiceDeps = IssueTokenDeps &
@@ -57,6 +58,7 @@ export function createServices(deps: ServiceDeps): readonly ServiceEntry[] {
       get: getToken(deps),
       getSelf: getSelf(deps),
       list: listTokens(deps),
+      update: update(deps),
       revoke: revoke(deps),
       rotate: rotate(deps),
       finishRotation: finishRotation(deps),

@@ -104,7 +104,7 @@ export function mintToken(
         name: wishes.name,
         hint: secretHint(profile.secretFormat, secret),
         permission: wishes.permission,
-        scopes: [...new Set(wishes.scopes)].toSorted(),
+        scopes: normalizeScopes(wishes.scopes),
         ipAllowlist: [...wishes.ipAllowlist],
         metadata: { ...wishes.metadata },
         enabled: true,
@@ -131,6 +131,11 @@ function conventions(
   return { profile, wishes: { ...input, type: input.type === "" && first ? first.name : input.type } };
 }
 
+/** As a token has them: sorted, without repeats. */
+export function normalizeScopes(scopes: readonly string[]): readonly string[] {
+  return [...new Set(scopes)].toSorted();
+}
+
 /** The person whom the token is for: the caller, or a member whom a service key names. */
 async function findUser(
   { storage }: Pick<IssueTokenDeps, "storage">,
@@ -147,40 +152,48 @@ async function findUser(
   return membership === undefined ? refuse("must be a member of the organization") : { id, violations: [] };
 }
 
-function findViolations(
+/**
+ * What is wrong with the wishes for a token; of one that isn't there nothing is.
+ *
+ * @throws AppError of kind `permission_denied` for what another plan would have.
+ */
+export function findViolations(
   profile: Profile,
   organization: Organization,
-  wishes: TokenWishes,
+  wishes: Partial<TokenWishes>,
   nowMs: number,
 ): readonly FieldViolation[] {
   const found: FieldViolation[] = [];
   const refuse = (field: string, description: string): void => void found.push({ field, description });
   const notOffered = `is not offered by the profile ${profile.id}`;
   const { access } = profile;
+  const { type, permission, scopes = [], expiresAt, ipAllowlist = [] } = wishes;
 
-  if (typeOf(profile, wishes.type) === undefined) {
+  if (type !== undefined && typeOf(profile, type) === undefined) {
     const names = profile.types.map(({ name }) => name).filter((name) => name !== "");
     refuse("type", names.length === 0 ? notOffered : `must be one of ${names.join(", ")}`);
   }
   if (access.kind === "permissions") {
     const names = access.permissions.map(({ name }) => name);
-    if (!names.includes(wishes.permission)) refuse("permission", `must be one of ${names.join(", ")}`);
-  } else if (wishes.permission !== "") {
+    if (permission !== undefined && !names.includes(permission)) {
+      refuse("permission", `must be one of ${names.join(", ")}`);
+    }
+  } else if (permission) {
     refuse("permission", notOffered);
   }
   if (access.kind === "scopes") {
     const names = access.catalog.map(({ name }) => name);
-    if (wishes.scopes.some((scope) => !names.includes(scope))) refuse("scopes", `must be among ${names.join(", ")}`);
-  } else if (wishes.scopes.length > 0) {
+    if (scopes.some((scope) => !names.includes(scope))) refuse("scopes", `must be among ${names.join(", ")}`);
+  } else if (scopes.length > 0) {
     refuse("scopes", notOffered);
   }
-  if (wishes.expiresAt !== undefined) {
+  if (expiresAt !== undefined) {
     if (profile.expiry === "never") refuse("expires_at", notOffered);
-    else if (wishes.expiresAt.getTime() <= nowMs) refuse("expires_at", "must be in the future");
+    else if (expiresAt.getTime() <= nowMs) refuse("expires_at", "must be in the future");
   }
-  if (wishes.ipAllowlist.length > 0) {
+  if (ipAllowlist.length > 0) {
     requirePlanWithAllowlist(profile, organization, refuse);
-    for (const [index, block] of wishes.ipAllowlist.entries()) {
+    for (const [index, block] of ipAllowlist.entries()) {
       if (!isAddressBlock(block)) refuse(`ip_allowlist[${index}]`, "must be an IP address or a CIDR block");
     }
   }

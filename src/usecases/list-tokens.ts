@@ -3,7 +3,7 @@ import type { Caller } from "../domain/caller.ts";
 import type { Clock } from "../domain/clock.ts";
 import type { Token, TokenState } from "../domain/entities.ts";
 import type { Profiles } from "../domain/profile.ts";
-import type { Storage } from "../domain/storage.ts";
+import type { Storage, TokenFilter } from "../domain/storage.ts";
 import { profileOf, requireReader, resolveOrganization } from "./authorization.ts";
 import { type Page, type PageRequest, readPage } from "./page-token.ts";
 
@@ -20,6 +20,12 @@ export interface ListTokensInput extends PageRequest {
   readonly organizationId: string;
   /** Empty for what the profile lists by itself. */
   readonly states: readonly TokenState[];
+  /** Empty for any; so are the two that follow. */
+  readonly type: string;
+  readonly namePrefix: string;
+  /** Public id. */
+  readonly createdBy: string;
+  readonly unusedSince: Date | undefined;
 }
 
 /**
@@ -37,11 +43,19 @@ export async function listTokens(
   const profile = profileOf(profiles, organization);
   requireReader(caller, profile);
   const states = input.states.length > 0 ? input.states : profile.listsRevoked ? undefined : ALL_BUT_REVOKED;
+  const filter: TokenFilter = {
+    type: input.type || undefined,
+    namePrefix: input.namePrefix || undefined,
+    createdBy: input.createdBy || undefined,
+    userId: undefined,
+    unusedSince: input.unusedSince,
+  };
   return readPage(
     {
-      identity: ["tokens", organization.id, ...input.states.toSorted()],
+      identity: ["tokens", JSON.stringify([organization.id, input.states.toSorted(), filter])],
       read: (after, limit) =>
         storage.listTokens({
+          ...filter,
           organizationId: organization.id,
           profile: caller.kind === "service" ? undefined : profile.id,
           states,

@@ -2,7 +2,7 @@
 import type { Token } from "../domain/entities.ts";
 import { notFound } from "../domain/errors.ts";
 import type { Profiles } from "../domain/profile.ts";
-import { findVisibleToken, requireIdempotencyKey, requireManager } from "./authorization.ts";
+import { findTokenToChange } from "./authorization.ts";
 import { type Attempt, type IdempotencyDeps, once } from "./idempotency.ts";
 import { changeOf, type Origin } from "./origin.ts";
 
@@ -26,13 +26,9 @@ export interface RevokeTokenInput {
  *   another request.
  */
 export async function revokeToken(deps: RevokeTokenDeps, origin: Origin, input: RevokeTokenInput): Promise<Token> {
-  const { storage, profiles, clock } = deps;
+  const { storage, clock } = deps;
   const { caller } = origin;
-  const token = await findVisibleToken({ storage }, caller, input);
-  const profile = profiles.get(token.profile);
-  if (profile === undefined) throw notFound("token");
-  requireManager(caller, profile, token.type, token);
-  requireIdempotencyKey(profile, input.attempt);
+  const { token } = await findTokenToChange(deps, caller, input);
   const { result } = await once(deps, caller, input.attempt, async () => ({
     confidential: undefined,
     async write(record) {

@@ -24,6 +24,10 @@ export const faults = {
       async recordUses() {
         await setImmediate();
       },
+      async updateToken() {
+        await setImmediate();
+        return undefined;
+      },
       async revokeToken() {
         await setImmediate();
         return undefined;
@@ -155,6 +159,32 @@ export const faults = {
           storage.createOrganization(someOrganization(), change, record).catch(() => {}),
         ]);
         return stored;
+      },
+    });
+  },
+
+  /** TF1: compares names as `LIKE` does. */
+  guessesNames(storage: Storage): Storage {
+    return override(storage, {
+      async listTokens(query) {
+        const { namePrefix } = query;
+        const tokens = await storage.listTokens({ ...query, namePrefix: undefined });
+        if (namePrefix === undefined) return tokens;
+        const pattern = RegExp.escape(namePrefix).replaceAll("%", ".*").replaceAll("_", ".");
+        return tokens.filter(({ name }) => new RegExp(`^${pattern}`, "isu").test(name));
+      },
+    });
+  },
+
+  /** TU2: the last write wins, whatever it went by. */
+  updatesWhateverIsThere(storage: Storage): Storage {
+    return override(storage, {
+      async updateToken(id, settings, _, change, record) {
+        for (;;) {
+          const token = await storage.getToken(id);
+          const updated = token && (await storage.updateToken(id, settings, token.revision, change, record));
+          if (token === undefined || updated !== undefined) return updated;
+        }
       },
     });
   },

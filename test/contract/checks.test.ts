@@ -6,6 +6,7 @@ import { faults } from "./broken-storages.ts";
 import {
   checkLastUse,
   checkLeases,
+  checkNamePrefix,
   checkOnce,
   checkOneOwnerStays,
   checkOneRotationWins,
@@ -15,6 +16,7 @@ import {
   checkProfileChange,
   checkReadsSeeWrites,
   checkSetUpIsWhole,
+  checkUpdatesGoByWhatTheyRead,
 } from "./checks.ts";
 import { checkLeasesSurvive, expectStored, startWritingProcess } from "./durability.ts";
 import {
@@ -33,6 +35,8 @@ const caught: readonly [string, (storage: Storage) => Storage, (storage: Storage
   ["M5, M6: a guard of the last owner that looks first", faults.guardsOwnersWithoutLock, checkOneOwnerStays],
   ["L1: leases that look first", faults.leasesWithoutLock, checkLeases],
   ["I1, I2: a record that is looked for first", faults.recordsWithoutLock, checkOnce],
+  ["TF1: names that are guessed", faults.guessesNames, checkNamePrefix],
+  ["TU2: an update of whatever is there", faults.updatesWhateverIsThere, checkUpdatesGoByWhatTheyRead],
   ["T5: pages by offset", faults.pagesByOffset, checkPaging],
   ["T7: the last write wins", faults.keepsLatestWrite, checkLastUse],
   ["TR1: a look-up in two steps", faults.findsSecretsInSteps, checkOldSecretIsKnown],

@@ -19,6 +19,7 @@ import {
   someOrganization,
   someRecord,
   someSession,
+  someSettings,
   someSigningKey,
   someToken,
   someUse,
@@ -38,6 +39,9 @@ export async function checkReadsSeeWrites(storage: Storage): Promise<void> {
     await storage.recordUses([someUse(token.id, after(use))]);
     expect(await storage.getToken(token.id)).toEqual({ ...created, lastUsedAt: after(use) });
   }
+  const updated = await storage.updateToken(token.id, someSettings({ name: "new" }), created.revision, someChange());
+  expect(updated).toBeDefined();
+  expect(await storage.getToken(token.id)).toEqual(updated);
   const revoked = await storage.revokeToken(token.id, someChange());
   expect(await storage.getToken(token.id)).toEqual(revoked);
 }
@@ -165,12 +169,55 @@ export async function checkOnce(storage: Storage): Promise<void> {
   }
 }
 
+/** TF1. Names that are alike to a database that folds, normalizes or guesses. */
+export async function checkNamePrefix(storage: Storage): Promise<void> {
+  const { id: organizationId } = await storage.createOrganization(someOrganization(), someChange());
+  const letter = fc.constantFrom("a", "A", "%", "_", "*", "\u00e9", "e", "\u0301", "ß", "ss", "\u{1f511}", "\u0000");
+  const letters = fc.array(letter, { maxLength: 4 }).map((list) => list.join(""));
+  const names = fc.sample(letters, 200);
+  const tokens = names.map((name) => someToken({ organizationId, name }));
+  await Promise.all(tokens.map((token) => storage.createToken(token, someChange())));
+  await fc.assert(
+    fc.asyncProperty(letters, async (namePrefix) => {
+      const found = await storage.listTokens(everyToken(organizationId, { namePrefix }));
+      const expected = names.filter((name) => name.startsWith(namePrefix));
+      expect(found.map(({ name }) => name).toSorted()).toEqual(expected.toSorted());
+    }),
+  );
+}
+
+/** TU2. Each of many takes a scope away, going by the scopes that it has read. None may come back. */
+export async function checkUpdatesGoByWhatTheyRead(storage: Storage): Promise<void> {
+  const { id: organizationId } = await storage.createOrganization(someOrganization(), someChange());
+  for (let race = 0; race < 10; race++) {
+    const scopes = Array.from({ length: AT_ONCE }, (_, index) => `scope ${index}`);
+    const { id } = await storage.createToken(someToken({ organizationId, scopes }), someChange());
+    const revisions = new Set<number>();
+    const takeAway = async (scope: string): Promise<void> => {
+      for (;;) {
+        const token = await storage.getToken(id);
+        if (token === undefined) throw new Error("expected the token to be there");
+        const settings = someSettings({ scopes: token.scopes.filter((other) => other !== scope) });
+        const updated = await storage.updateToken(id, settings, token.revision, someChange());
+        if (updated === undefined) continue;
+        expect(updated.scopes).toEqual(settings.scopes);
+        revisions.add(updated.revision);
+        return;
+      }
+    };
+    await Promise.all(scopes.map(takeAway));
+    expect((await storage.getToken(id))?.scopes).toEqual([]);
+    expect(revisions.size).toBe(AT_ONCE);
+  }
+}
+
 /** T5, over many histories. */
 export async function checkPaging(storage: Storage): Promise<void> {
   const age = fc.integer({ min: 0, max: 4 });
   const interference = fc.oneof(
     fc.record({ kind: fc.constant("issue" as const), age: fc.integer({ min: -2, max: 6 }) }),
     fc.record({ kind: fc.constant("revoke" as const), index: fc.nat() }),
+    fc.record({ kind: fc.constant("update" as const), index: fc.nat() }),
   );
   await fc.assert(
     fc.asyncProperty(
@@ -195,9 +242,17 @@ export async function checkPaging(storage: Storage): Promise<void> {
             const id = throughout[next.index % throughout.length] ?? "";
             meanwhile.push(storage.revokeToken(id, someChange()));
           }
+          if (next?.kind === "update") {
+            const token = await storage.getToken(throughout[next.index % throughout.length] ?? "");
+            const settings = someSettings({ name: `deploy ${meanwhile.length}`, enabled: false });
+            // One that is revoked already stays as it is.
+            const update = storage.updateToken(token?.id ?? "", settings, token?.revision ?? 0, someChange());
+            meanwhile.push(update.catch(() => {}));
+          }
           // Half of the changes are done before the page is read, the others happen at the same time.
           if (meanwhile.length % 2 === 0) await meanwhile.at(-1);
-          const page = await storage.listTokens(everyToken(organization.id, { limit, after: seen.at(-1) }));
+          const query = everyToken(organization.id, { namePrefix: "deploy", limit, after: seen.at(-1) });
+          const page = await storage.listTokens(query);
           seen.push(...page);
           if (page.length === 0) break;
         }

@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { expect } from "vitest";
 import { type AuditEvent, type ChainHead, type Change, EMPTY_CHAIN, findFault } from "../../src/domain/audit.ts";
+import { settingsOf, type Token, type TokenSettings } from "../../src/domain/entities.ts";
 import { AppError } from "../../src/domain/errors.ts";
 import { SYSTEM_ORGANIZATION_ID, toPublicId } from "../../src/domain/ids.ts";
 import type { Storage } from "../../src/domain/storage.ts";
@@ -16,6 +17,7 @@ import {
   someOrganization,
   someRotation,
   someSession,
+  someSettings,
   someToken,
   someUse,
   someUser,
@@ -142,6 +144,9 @@ export async function checkEachChangeHasItsEvent(storage: Storage): Promise<void
     expect(await eventsOf(() => storage.finishRotation(tokenId, change))).toEqual(again === 0 ? [finished] : []);
   }
 
+  await checkEventsOfUpdates(storage, newToken.token, eventsOf, (action, fields) =>
+    event(action, { ...ofToken, ...fields }),
+  );
   expect(await eventsOf(() => storage.revokeToken(newToken.token.id, change))).toEqual([
     event("token.revoked", { ...ofToken, details: { profile: "plane", type: "bot" } }),
   ]);
@@ -153,6 +158,73 @@ export async function checkEachChangeHasItsEvent(storage: Storage): Promise<void
     event("member.removed", { ...ofUser, details: { role: "member" } }),
   ]);
   expect(await eventsOf(() => storage.removeMember(organizationId, user.id, change))).toEqual([]);
+}
+
+/** Each change of a token's settings tells the old and the new ones. Ends with those that it began with. */
+async function checkEventsOfUpdates(
+  storage: Storage,
+  token: Omit<Token, "revision">,
+  eventsOf: (write: () => Promise<unknown>) => Promise<unknown[]>,
+  event: (action: string, fields: object) => object,
+): Promise<void> {
+  const { id, profile, type } = token;
+  const original = settingsOf(token);
+  const update = async (settings: TokenSettings, ifRevision?: number): Promise<unknown[]> => {
+    const revision = ifRevision ?? (await storage.getToken(id))?.revision ?? 0;
+    return eventsOf(() => storage.updateToken(id, settings, revision, changeBy("usr_author", after(5))));
+  };
+  const details = { profile, type };
+  expect(await update(original)).toEqual([]);
+  expect(await update({ ...original, enabled: false })).toEqual([event("token.disabled", { details })]);
+  expect(await update({ ...original, enabled: false })).toEqual([]);
+  expect(await update(original, 1)).toEqual([]);
+  expect(await update(original)).toEqual([event("token.enabled", { details })]);
+
+  const expiresAt = after(2_000);
+  const other = {
+    name: "build",
+    enabled: false,
+    permission: "",
+    scopes: ["c"],
+    ipAllowlist: [],
+    expiresAt,
+    metadata: { note: "nor is this" },
+  };
+  const wholly = {
+    ...details,
+    name_before: "deploy",
+    name: "build",
+    enabled_before: "true",
+    enabled: "false",
+    permission_before: "read",
+    scopes_before: "a b",
+    scopes: "c",
+    ip_allowlist_before: "192.0.2.1 2001:db8::/32",
+    expires_at_before: after(1_000).toISOString(),
+    expires_at: expiresAt.toISOString(),
+    metadata: "changed",
+  };
+  expect(await update(other)).toEqual([
+    event("token.updated", { targetName: "build", scopes: ["c"], details: wholly }),
+  ]);
+  const forever = { ...other, expiresAt: undefined };
+  expect(await update(forever)).toEqual([
+    event("token.updated", {
+      targetName: "build",
+      scopes: ["c"],
+      details: { ...details, expires_at_before: expiresAt.toISOString() },
+    }),
+  ]);
+  const labelled = { ...forever, metadata: { note: "nor is this", more: "nor this" } };
+  const ofLabels = event("token.updated", {
+    targetName: "build",
+    scopes: ["c"],
+    details: { ...details, metadata: "changed" },
+  });
+  expect(await update(labelled)).toEqual([ofLabels]);
+  const shuffled = { more: "nor this", note: "nor is this" };
+  expect(await update({ ...labelled, metadata: shuffled })).toEqual([]);
+  expect(await update(original)).toHaveLength(1);
 }
 
 /** E1. Of every three changes at once the event of one can't be stored, a thousand times. */
@@ -223,6 +295,7 @@ export async function checkNoChangeWithoutEvent({ storage, failEvents }: Storage
       note("tokens", created.token);
       return storage.createToken(created, doomed);
     },
+    () => storage.updateToken(token.token.id, someSettings({ enabled: false }), revision, doomed),
     () => storage.revokeToken(token.token.id, doomed),
     () => storage.rotateToken(token.token.id, someRotation({ revision }, { overlapEndsAt: after(9) }), doomed),
     () => storage.finishRotation(idInOverlap, doomed),

@@ -1,13 +1,22 @@
 /** Makes entities to store. Ids and fingerprints are new on every call; every field can be given. */
 import { randomBytes, randomUUID } from "node:crypto";
 import type { Change } from "../../src/domain/audit.ts";
-import type { Membership, Organization, Session, SigningKey, Token, User } from "../../src/domain/entities.ts";
+import type {
+  Membership,
+  Organization,
+  Session,
+  SigningKey,
+  Token,
+  TokenSettings,
+  User,
+} from "../../src/domain/entities.ts";
 import type { IdempotencyRecord } from "../../src/domain/idempotency.ts";
 import type {
   EventQuery,
   LeaseRequest,
   NewToken,
   SecretRotation,
+  TokenFilter,
   TokenQuery,
   TokenUse,
 } from "../../src/domain/storage.ts";
@@ -75,6 +84,19 @@ export function someToken(fields: Pick<Token, "organizationId"> & Partial<Omit<T
   };
 }
 
+export function someSettings(fields: Partial<TokenSettings> = {}): TokenSettings {
+  return {
+    name: "deploy",
+    enabled: true,
+    permission: "",
+    scopes: [],
+    ipAllowlist: [],
+    expiresAt: undefined,
+    metadata: {},
+    ...fields,
+  };
+}
+
 export function someSession(fields: Pick<Session, "organizationId" | "userId"> & Partial<Session>): Session {
   return { id: randomUUID(), createdAt: NOW, expiresAt: after(60_000), endedAt: undefined, ...fields };
 }
@@ -116,9 +138,19 @@ export function someRecord(fields: Partial<IdempotencyRecord> = {}): Idempotency
   };
 }
 
+/** Matches every token. */
+export const NO_FILTER: TokenFilter = {
+  type: undefined,
+  namePrefix: undefined,
+  createdBy: undefined,
+  userId: undefined,
+  unusedSince: undefined,
+};
+
 /** All tokens of an organization. */
 export function everyToken(organizationId: string, fields: Partial<TokenQuery> = {}): TokenQuery {
-  return { organizationId, profile: undefined, states: undefined, now: NOW, after: undefined, limit: 1000, ...fields };
+  const anything = { ...NO_FILTER, profile: undefined, states: undefined };
+  return { organizationId, ...anything, now: NOW, after: undefined, limit: 1000, ...fields };
 }
 
 /** A person's change, at `NOW`. */

@@ -1,4 +1,4 @@
-/** Lists of organizations and members, and the upkeep of rate windows, find their rows by an index. */
+/** Lists of organizations, members and tokens, and the upkeep of rate windows, find their rows by an index. */
 import { join } from "node:path";
 import type Database from "better-sqlite3";
 import { describe, expect, it } from "vitest";
@@ -7,7 +7,9 @@ import { openWriteConnection } from "../../src/storage/sqlite/connection.ts";
 import { createDatabaseFile } from "../../src/storage/sqlite/files.ts";
 import { migrate } from "../../src/storage/sqlite/migrations.ts";
 import { prepareReads } from "../../src/storage/sqlite/reads.ts";
+import { filterParameters } from "../../src/storage/sqlite/token-filter.ts";
 import { temporaryDirectory } from "../helpers/sqlite.ts";
+import { NO_FILTER } from "./samples.ts";
 
 const SLOW = /SCAN|TEMP B-TREE/;
 
@@ -24,6 +26,20 @@ describe("the SQLite engine's indexes", () => {
     database.connection.exec("DROP INDEX organizations_by_age; DROP INDEX memberships_by_age");
     expect(database.plan(listOrganizations, organizations)).toMatch(SLOW);
     expect(database.plan(listMembers, members)).toMatch(SLOW);
+  });
+
+  it("serve an organization's tokens in their order, whatever is asked of them", async () => {
+    await using database = await openDatabase();
+    const { listTokens } = prepareReads(database.connection);
+    const filter = filterParameters({ ...NO_FILTER, type: "x", namePrefix: "x", createdBy: "x", userId: "x" });
+    const states = { active: 1, disabled: 1, expired: 1, revoked: 0 };
+    const place = { beforeCreatedAt: 0, beforeId: "", now: 0, limit: 1 };
+    for (const parameters of [filterParameters(NO_FILTER), { ...filter, unusedSince: 1 }]) {
+      const query = { organizationId: "", profile: null, ...states, ...place, ...parameters };
+      expect(database.plan(listTokens, query)).toBe(
+        "SEARCH tokens USING INDEX tokens_by_age (organization_id=? AND (created_at,id)<(?,?))",
+      );
+    }
   });
 
   it("serve the rate windows of a token, and those that ended", async () => {

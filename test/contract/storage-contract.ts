@@ -1,17 +1,19 @@
 /** The tests of the storage port's clauses, for any engine. Each title starts with the clause that it tests. */
 import { randomUUID } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ACTIONS, EMPTY_CHAIN, findFault } from "../../src/domain/audit.ts";
-import { type Organization, type TokenState, tokenState, type User } from "../../src/domain/entities.ts";
+import { type Organization, settingsOf, type TokenState, tokenState, type User } from "../../src/domain/entities.ts";
 import { AppError, type ErrorKind } from "../../src/domain/errors.ts";
 import { type IdempotencyRecord, openAnswer } from "../../src/domain/idempotency.ts";
 import { SERVICE_PROFILE_ID } from "../../src/domain/profile.ts";
 import type { Role } from "../../src/domain/roles.ts";
-import type { Position, Storage } from "../../src/domain/storage.ts";
+import type { Position, Storage, TokenFilter } from "../../src/domain/storage.ts";
 import {
   checkLastUse,
   checkLeases,
+  checkNamePrefix,
   checkOnce,
   checkOneOwnerStays,
   checkOneRotationWins,
@@ -21,6 +23,7 @@ import {
   checkProfileChange,
   checkReadsSeeWrites,
   checkSetUpIsWhole,
+  checkUpdatesGoByWhatTheyRead,
   someSetUp,
   sum,
 } from "./checks.ts";
@@ -55,6 +58,7 @@ import {
   someRecord,
   someRotation,
   someSession,
+  someSettings,
   someSigningKey,
   someToken,
   someUse,
@@ -986,10 +990,20 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
           enabled: fc.boolean(),
           expiresAt: optional(near),
           revokedAt: optional(near),
+          type: fc.constantFrom("", "bot", "Bot"),
+          name: fc.constantFrom("deploy", "deploy 2", "Deploy"),
+          createdBy: fc.constantFrom("usr_one", "tok_two"),
+          userId: optional(fc.constantFrom(...PEOPLE)),
+          lastUsedAt: optional(near),
         }),
         { maxLength: 20 },
       );
       const queries = fc.record({
+        type: optional(fc.constantFrom("bot", "b", "")),
+        namePrefix: optional(fc.constantFrom("dep", "deploy ", "")),
+        createdBy: optional(fc.constantFrom("usr_one", "usr_")),
+        userId: optional(fc.constantFrom(PEOPLE[0], randomUUID())),
+        unusedSince: optional(near),
         profile: optional(fc.constantFrom("watchplane", "latchkey", "none")),
         states: optional(fc.uniqueArray(state)),
         now: near,
@@ -1012,6 +1026,13 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
             const last = place % 2 === 0 ? undefined : stored[place % (stored.length + 1)];
             const expected = stored
               .filter((token) => query.profile === undefined || token.profile === query.profile)
+              .filter((token) => query.type === undefined || token.type === query.type)
+              .filter((token) => query.namePrefix === undefined || token.name.startsWith(query.namePrefix))
+              .filter((token) => query.createdBy === undefined || token.createdBy === query.createdBy)
+              .filter((token) => query.userId === undefined || token.userId === query.userId)
+              .filter(({ lastUsedAt, createdAt }) => {
+                return query.unusedSince === undefined || (lastUsedAt ?? createdAt) < query.unusedSince;
+              })
               .filter((token) => query.states?.includes(tokenState(token, query.now.getTime())) ?? true)
               .filter((token) => last === undefined || byAge(last, token) < 0)
               .toSorted(byAge)
@@ -1021,6 +1042,45 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
         }),
         { numRuns: 50 },
       );
+    });
+
+    it("TF1: a name starts with a prefix byte for byte", async () => {
+      await using subject = await openSubject();
+      await checkNamePrefix(subject.storage);
+    });
+
+    it("TF1: matches what has all that is named", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const [userId, anotherId] = PEOPLE;
+      const fields = { type: "bot", name: "deploy", createdBy: "tok_one", userId };
+      const token = await storage.createToken(someToken({ organizationId, ...fields }), someChange());
+      const all = { type: "bot", namePrefix: "dep", createdBy: "tok_one", userId, unusedSince: after(1) };
+      const list = (filter: Partial<TokenFilter>) => storage.listTokens(everyToken(organizationId, filter));
+      expect(await list(all)).toEqual([token]);
+      const others = { type: "Bot", namePrefix: "Dep", createdBy: "tok_on", userId: anotherId, unusedSince: NOW };
+      for (const [name, value] of Object.entries(others)) {
+        expect(await list({ [name]: value }), name).toEqual([]);
+        expect(await list({ ...all, [name]: value }), name).toEqual([]);
+      }
+      // A token without a person is nobody's.
+      await storage.createToken(someToken({ organizationId }), someChange());
+      expect(await list({ userId })).toEqual([token]);
+    });
+
+    it("TF2: a token is unused since what comes after its last use, or after its creation without one", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const unusedSince = async (milliseconds: number): Promise<readonly string[]> => {
+        const query = everyToken(organizationId, { unusedSince: after(milliseconds) });
+        return (await storage.listTokens(query)).map(({ id }) => id);
+      };
+      const { id } = await storage.createToken(someToken({ organizationId }), someChange());
+      expect([await unusedSince(0), await unusedSince(1)]).toEqual([[], [id]]);
+      await storage.recordUses([someUse(id, after(5))]);
+      expect([await unusedSince(1), await unusedSince(5), await unusedSince(6)]).toEqual([[], [], [id]]);
     });
 
     it("T5: pages hold every token that was there throughout exactly once", async () => {
@@ -1060,6 +1120,133 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     it("T6: answers nothing for an unknown token", async () => {
       await using subject = await openSubject();
       expect(await subject.storage.revokeToken(randomUUID(), changeBy("usr_one", NOW))).toBeUndefined();
+    });
+
+    it("TU1: gives a token other settings, and changes nothing else", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const organization = someOrganization();
+      await storage.createOrganization(organization, someChange());
+      const organizationId = organization.id;
+      const issued = someToken({ organizationId, type: "bot", userId: randomUUID(), createdBy: "usr_one" });
+      const created = await storage.createToken(issued, someChange());
+      const neighbour = await storage.createToken(someToken({ organizationId }), someChange());
+      await storage.recordUses([someUse(created.id, after(7))]);
+      let { revision } = neighbour;
+      await fc.assert(
+        fc.asyncProperty(tokenFields, async (fields) => {
+          const before = await storage.getToken(created.id);
+          const settings = settingsOf(fields);
+          const updated = await storage.updateToken(created.id, settings, before?.revision ?? 0, someChange());
+          expect(updated).toStrictEqual({
+            ...created,
+            ...settings,
+            lastUsedAt: after(7),
+            revision: updated?.revision,
+          });
+          if (!isDeepStrictEqual(before && settingsOf(before), settings)) {
+            expect(updated?.revision).toBeGreaterThan(revision);
+            revision = updated?.revision ?? 0;
+          }
+          expect(await storage.getToken(created.id)).toStrictEqual(updated);
+          const found = await storage.findTokenByFingerprint(issued.fingerprint);
+          expect(found).toStrictEqual({ token: updated, organization });
+        }),
+      );
+      expect(await storage.getToken(neighbour.id)).toEqual(neighbour);
+    });
+
+    it("TU1: settings that a token has already change nothing", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const fields = { scopes: ["a", "b"], metadata: { one: "1", two: "2" }, expiresAt: after(5) };
+      const token = await storage.createToken(someToken({ organizationId, ...fields }), someChange());
+      const events = await storage.listEvents(everyEvent());
+      const same = someSettings({ ...fields, metadata: { two: "2", one: "1" }, expiresAt: after(5) });
+      expect(await storage.updateToken(token.id, same, token.revision, someChange())).toEqual(token);
+      expect(await storage.getToken(token.id)).toEqual(token);
+      expect(await storage.listEvents(everyEvent())).toEqual(events);
+      // A list has an order, and its texts have ends.
+      for (const scopes of [["b", "a"], ["a b"], ["a"]]) {
+        const { revision = 0 } = (await storage.getToken(token.id)) ?? {};
+        const updated = await storage.updateToken(
+          token.id,
+          someSettings({ ...fields, scopes }),
+          revision,
+          someChange(),
+        );
+        expect(updated?.scopes).toEqual(scopes);
+        expect(updated?.revision).toBeGreaterThan(revision);
+      }
+    });
+
+    it("TU2: a token that has another revision by now, or is unknown, isn't changed", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const token = await storage.createToken(someToken({ organizationId }), someChange());
+      const settings = someSettings({ name: "new" });
+      const updated = await storage.updateToken(token.id, settings, token.revision, someChange());
+      expect(updated?.name).toBe("new");
+      const events = await storage.listEvents(everyEvent());
+      const { revision = 0 } = updated ?? {};
+      for (const other of [token.revision, revision - 1, revision + 1, 0, -1]) {
+        const late = someSettings({ name: "late" });
+        expect(await storage.updateToken(token.id, late, other, someChange())).toBeUndefined();
+        expect(await storage.updateToken(token.id, settings, other, someChange())).toBeUndefined();
+      }
+      expect(await storage.updateToken(randomUUID(), settings, revision, someChange())).toBeUndefined();
+      expect(await storage.getToken(token.id)).toEqual(updated);
+      expect(await storage.listEvents(everyEvent())).toEqual(events);
+      // A use is no change.
+      await storage.recordUses([someUse(token.id, after(1))]);
+      const again = await storage.updateToken(token.id, someSettings({ name: "used" }), revision, someChange());
+      expect(again).toMatchObject({ name: "used", lastUsedAt: after(1) });
+    });
+
+    it("TU2: of many at once that go by what they have read none undoes another", async () => {
+      await using subject = await openSubject();
+      await checkUpdatesGoByWhatTheyRead(subject.storage);
+    });
+
+    it("TU3: a revoked token can't be changed", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const token = await storage.createToken(someToken({ organizationId }), someChange());
+      const revoked = await storage.revokeToken(token.id, someChange());
+      for (const revision of [revoked?.revision ?? 0, token.revision]) {
+        const settings = someSettings({ name: "new" });
+        const error = await expectKind(
+          storage.updateToken(token.id, settings, revision, someChange()),
+          "failed_precondition",
+        );
+        expect(error.message).toBe("A revoked token can't be changed.");
+      }
+      expect(await storage.getToken(token.id)).toEqual(revoked);
+    });
+
+    it("TU3: a revoke at the same time stays, whichever comes first", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const outcomes = new Set<string>();
+      for (let race = 0; race < 20; race++) {
+        const { id, revision } = await storage.createToken(someToken({ organizationId }), someChange());
+        const update = () =>
+          storage
+            .updateToken(id, someSettings({ name: "new" }), revision, someChange())
+            .catch((error: unknown) => error);
+        const revoke = () => storage.revokeToken(id, changeBy("usr_one", after(1)));
+        const calls = race % 2 === 0 ? [update, revoke] : [revoke, update];
+        const answers = await Promise.all(calls.map((call) => call()));
+        const token = await storage.getToken(id);
+        expect(token).toMatchObject({ revokedAt: after(1), revokedBy: "usr_one" });
+        expect(answers.some((answer) => answer instanceof AppError)).toBe(token?.name === "deploy");
+        outcomes.add(token?.name ?? "");
+      }
+      expect([...outcomes].toSorted()).toEqual(["deploy", "new"]);
     });
 
     it("T7: a last use never moves back", async () => {
@@ -1512,6 +1699,9 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
         setProfile: (record) => storage.setProfile(randomUUID(), "plane", "pro", someChange(), record),
         setMemberRole: (record) => storage.setMemberRole(organizationId, randomUUID(), "owner", someChange(), record),
         removeMember: (record) => storage.removeMember(organizationId, randomUUID(), someChange(), record),
+        updateToken: (record) => storage.updateToken(randomUUID(), someSettings(), 1, someChange(), record),
+        "a stale updateToken": (record) =>
+          storage.updateToken(token.token.id, someSettings({ name: "late" }), 0, someChange(), record),
         revokeToken: (record) => storage.revokeToken(randomUUID(), someChange(), record),
         rotateToken: (record) => storage.rotateToken(randomUUID(), someRotation({ revision: 1 }), someChange(), record),
         finishRotation: (record) => storage.finishRotation(randomUUID(), someChange(), record),
@@ -1554,7 +1744,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
         const record = someRecord({ confidential });
         answers.set(record, await write(record));
       }
-      expect(answers.size).toBe(12);
+      expect(answers.size).toBe(13);
       await storage.setPlan(ids.organizationId, "another", someChange());
       for (const [{ keyHash, sealing }, result] of answers) {
         const { sealedAnswer = new Uint8Array(0) } = (await storage.findRecordedCall(keyHash, NOW)) ?? {};
@@ -1775,6 +1965,8 @@ const text = fc.string({ unit: "binary", maxLength: 40 });
 const time = fc.date({ min: new Date(0), max: new Date("9999-12-31T23:59:59.999Z"), noInvalidDate: true });
 const texts = fc.array(text, { maxLength: 5 });
 
+const PEOPLE = [randomUUID(), randomUUID()] as const;
+
 const tokenFields = fc
   .record({
     profile: text,
@@ -1878,6 +2070,7 @@ function writes(storage: Storage): Record<string, () => Promise<unknown>> {
     setMemberRole: () => storage.setMemberRole(randomUUID(), randomUUID(), "owner", someChange()),
     removeMember: () => storage.removeMember(randomUUID(), randomUUID(), someChange()),
     createToken: () => storage.createToken(someToken(ids), someChange()),
+    updateToken: () => storage.updateToken(randomUUID(), someSettings(), 1, someChange()),
     revokeToken: () => storage.revokeToken(randomUUID(), someChange()),
     rotateToken: () => storage.rotateToken(randomUUID(), someRotation({ revision: 1 }), someChange()),
     finishRotation: () => storage.finishRotation(randomUUID(), someChange()),
@@ -1932,6 +2125,10 @@ function recordedWrites(
     cancelRotation: (record) => storage.cancelRotation(tokenId, someChange(), record),
     "rotateToken again": rotate,
     finishRotation: (record) => storage.finishRotation(tokenId, someChange(), record),
+    updateToken: async (record) => {
+      const { revision = 0 } = (await storage.getToken(tokenId)) ?? {};
+      return storage.updateToken(tokenId, someSettings({ name: "new" }), revision, someChange(), record);
+    },
     revokeToken: (record) => storage.revokeToken(tokenId, someChange({ at: after(2) }), record),
   };
 }

@@ -115,12 +115,35 @@ describe("each action leaves exactly one event", () => {
     await expectOne({ ...ofKey, revision: finished?.revision, action: "token.rotation_finished" });
     await call((options) => tokens.finishRotation({ id }, options));
     expect(await newEvents()).toEqual([]);
+    const narrow = { id, scopes: ["introspect"] };
+    const { token: narrowed } = await call((options) => tokens.update(narrow, options));
+    await expectOne({
+      ...token,
+      revision: narrowed?.revision,
+      action: "token.updated",
+      scopes: ["introspect"],
+      details: {
+        profile: "latchkey",
+        type: "service_key",
+        scopes_before: "introspect tokens:read",
+        scopes: "introspect",
+      },
+    });
+    await call((options) => tokens.update(narrow, options));
+    expect(await newEvents()).toEqual([]);
+    for (const [enabled, action] of [
+      [false, "token.disabled"],
+      [true, "token.enabled"],
+    ] as const) {
+      const { token: switched } = await call((options) => tokens.update({ id, enabled }, options));
+      await expectOne({ ...token, revision: switched?.revision, action, scopes: ["introspect"] });
+    }
     const { token: revoked } = await call((options) => tokens.revoke({ id }, options));
     await expectOne({
       ...token,
       revision: revoked?.revision,
       action: "token.revoked",
-      scopes: scopes.toSorted(),
+      scopes: ["introspect"],
     });
     await call((options) => tokens.revoke({ id }, options));
     expect(await newEvents()).toEqual([]);

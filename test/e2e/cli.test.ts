@@ -74,6 +74,73 @@ describe("the client commands", () => {
     expect(await Promise.all([secret, atOnce.stdout].map(works))).toEqual([false, true]);
   });
 
+  it("list the tokens that match", async () => {
+    const org = ["--org", await test.addOrganization("plane")];
+    const issue = async (...args: string[]): Promise<void> => {
+      expect((await run(["issue", ...org, ...args])).code).toBe(0);
+    };
+    await issue("--name", "ci: build", "--type", "service");
+    await issue("--name", "CI: deploy");
+    const listed = async (...args: string[]) => {
+      const { stdout } = await run(["list", ...org, "--json", ...args]);
+      const lines = stdout.split("\n").filter((line) => line !== "");
+      return lines.map((line) => JSON.parse(line) as { name: string; createdBy: string });
+    };
+    const [deploy, build] = await listed();
+    expect(await listed("--type", "service")).toEqual([build]);
+    expect(await listed("--name-prefix", "CI")).toEqual([deploy]);
+    expect(await listed("--created-by", build?.createdBy ?? "")).toEqual([deploy, build]);
+    expect(await listed("--created-by", "usr_nobody")).toEqual([]);
+    expect(await listed("--unused-since", "2020-01-01")).toEqual([]);
+    expect(await listed("--unused-since", "9999-01-01", "--type", "api_key")).toEqual([deploy]);
+  });
+
+  it("change a token", async () => {
+    const org = ["--org", await test.addOrganization("watchmantower")];
+    const metadata = ["--metadata", "team=blue", "--metadata", "url=http://a?b=c"];
+    const issued = await run(["issue", ...org, "--name", "before", "--permission", "full", ...metadata]);
+    const [, id = ""] = /issued (tok_\w+)/.exec(issued.stderr) ?? [];
+    const update = async (...args: string[]) => {
+      const { code, stdout, stderr } = await run(["update", id, ...args, "--json"]);
+      expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+      return JSON.parse(stdout) as object;
+    };
+    const full = { name: "before", permission: "full", metadata: { team: "blue", url: "http://a?b=c" } };
+    expect(await run(["update", id, "--name", "after"])).toEqual({
+      code: 0,
+      stdout: "",
+      stderr: `updated ${id} (after)\n`,
+    });
+    const expiresAt = "2999-01-31T00:00:00Z";
+    const limited = await update("--permission", "read-only", "--expires-at", expiresAt);
+    expect(limited).toMatchObject({ ...full, name: "after", permission: "read-only", expiresAt });
+    expect(await update("--metadata", "stage=test")).toMatchObject({ metadata: { stage: "test" }, expiresAt });
+    const bare = await update("--expires-at", "never", "--metadata", "");
+    expect(bare).toMatchObject({ name: "after", permission: "read-only" });
+    expect(Object.keys(bare)).not.toContain("expiresAt");
+    expect(Object.keys(bare)).not.toContain("metadata");
+
+    expect(await update("--disable")).toMatchObject({ state: "TOKEN_STATE_DISABLED" });
+    const off = await run(["introspect", issued.stdout.trim()]);
+    expect(off.code).toBe(3);
+    expect(JSON.parse(off.stdout)).toMatchObject({ active: false, reason: "REASON_DISABLED" });
+    expect(await update("--enable", "--name", "on again")).toMatchObject({
+      state: "TOKEN_STATE_ACTIVE",
+      name: "on again",
+    });
+    expect((await run(["introspect", issued.stdout.trim()])).code).toBe(0);
+
+    expect(await run(["update", id, "--scope", "a"])).toMatchObject({
+      code: 1,
+      stderr: "latchkey: scopes: is not offered by the profile watchmantower\n",
+    });
+    expect(await run(["update", id, "--ip", "10.0.0.1", "--ip", "10.0.0.0/8"])).toMatchObject({
+      code: 1,
+      stderr: "latchkey: ip_allowlist: the plan free doesn't offer it; it needs enterprise\n",
+    });
+    expect((await run(["update", id, "--ip", "", "--scope", ""])).code).toBe(0);
+  });
+
   it("say what the service refuses, on the standard error, with exit code 1", async () => {
     expect(await run(["issue", "--name", "x"])).toEqual({
       code: 1,
@@ -92,6 +159,12 @@ describe("the client commands", () => {
   it.each([
     [["issue"], "--name is required"],
     [["issue", "--name", "x", "--expires-at", "soon"], "--expires-at must be a time"],
+    [["issue", "--name", "x", "--metadata", "blue"], "--metadata must be KEY=VALUE"],
+    [["update", "--name", "x"], "needs 1 argument, not 0"],
+    [["update", "tok_x"], "needs an option that changes something"],
+    [["update", "tok_x", "--enable", "--disable"], "--enable and --disable exclude each other"],
+    [["update", "tok_x", "--expires-at", "soon"], "--expires-at must be a time"],
+    [["update", "tok_x", "--metadata", "blue"], "--metadata must be KEY=VALUE"],
     [["revoke"], "needs 1 argument, not 0"],
     [["rotate"], "needs 1 argument, not 0"],
     [["rotate", "tok_x", "--overlap", "a week"], "--overlap must be a time such as 90s, 30m, 12h or 7d"],
@@ -100,6 +173,7 @@ describe("the client commands", () => {
     [["rotate", "tok_x", "--overlap", "1d", "--finish"], "exclude each other"],
     [["introspect", "a", "b"], "needs 1 argument, not 2"],
     [["list", "--nope"], "--nope"],
+    [["list", "--unused-since", "lately"], "--unused-since must be a time"],
     [["bootstrap"], "--admin-email is required"],
   ])("%o is a misuse, with exit code 2 and the usage", async (args, message) => {
     const { code, stdout, stderr } = await run(args);
@@ -110,7 +184,7 @@ describe("the client commands", () => {
 });
 
 describe("help", () => {
-  const COMMANDS = ["serve", "bootstrap", "issue", "list", "rotate", "revoke", "introspect"];
+  const COMMANDS = ["serve", "bootstrap", "issue", "list", "update", "rotate", "revoke", "introspect"];
 
   it("lists every command", async () => {
     const { code, stdout } = await runProgram(["help"]);

@@ -36,7 +36,7 @@ import { startTestApp, type TestApp } from "../helpers/test-app.ts";
 const REUSED = "The idempotency key was used for another request. Use a new key.";
 const REFUSAL = { ok: false, code: "ALREADY_EXISTS", message: REUSED };
 
-const { issue, revoke, rotate, finishRotation, cancelRotation } = TokenService.method;
+const { issue, update, revoke, rotate, finishRotation, cancelRotation } = TokenService.method;
 const { create, setPlan, setProfile, addMember, setMemberRole, removeMember } = OrganizationService.method;
 
 describe.each(RPC_SURFACES)("a repeated call through %s", (name) => {
@@ -101,6 +101,29 @@ describe.each(RPC_SURFACES)("a repeated call through %s", (name) => {
     expect(BigInt(events[0]?.revision ?? 0)).toBe(token?.revision);
   });
 
+  it("changes a token once, also when somebody has changed or revoked it since", async () => {
+    const organizationId = await test.addOrganization();
+    const { token } = await call(issue, { organizationId, name: "x" });
+    const id = token?.id ?? "";
+    const since = () => call(update, { id, name: "since" });
+    const metadata = { b: "2", a: "1" };
+    const first = await repeat(update, { id, name: "once", metadata }, { id, name: "twice", metadata }, since);
+    expect(first.token).toMatchObject({ name: "once", metadata });
+    expect((await call(TokenService.method.get, { id })).token?.name).toBe("since");
+    // Nothing changes, and is remembered.
+    const idle = await repeat(update, { id, enabled: true }, { id, enabled: false }, () => call(revoke, { id }));
+    expect(idle.token?.state).toBe(TokenState.ACTIVE);
+    const events = await test.app.deployment.storage.listEvents(
+      everyEvent({ organizationId: fromPublicId("org", organizationId), target: id }),
+    );
+    expect(events.map(({ action, targetName }) => `${action} ${targetName}`)).toEqual([
+      "token.issued x",
+      "token.updated once",
+      "token.updated since",
+      "token.revoked since",
+    ]);
+  });
+
   it("revokes one token, and refuses the key for another one", async () => {
     const organizationId = await test.addOrganization();
     const [one, other] = [
@@ -163,6 +186,7 @@ describe.each(RPC_SURFACES)("a repeated call through %s", (name) => {
     const organizationId = await test.addOrganization();
     const idempotencyKey = randomUUID();
     const { token } = await call(issue, { organizationId, name: "x", idempotencyKey });
+    await call(update, { id: token?.id ?? "", name: "y", idempotencyKey });
     await call(revoke, { id: token?.id ?? "", idempotencyKey });
     await call(setPlan, { organizationId, plan: "standard", idempotencyKey });
   });
@@ -218,6 +242,15 @@ describe("a repeated call of a product", () => {
     expect(await tenant.list()).toHaveLength(1);
 
     const id = field(FACTS[product].tokenIn(first.json), "id") as string;
+    const rename = (name: string) => {
+      const body = { [product === "plane" ? "label" : "name"]: name };
+      return tenant.call("PATCH", `/api-tokens/${id}`, { headers: { ...admin, "idempotency-key": key }, body });
+    };
+    const renamed = await rename("another name");
+    expect([renamed.status, field(FACTS[product].tokenIn(renamed.json), "id")]).toEqual([200, id]);
+    expect((await rename("another name")).text).toBe(renamed.text);
+    expect((await rename("a third name")).json).toEqual(CONFLICTS[product]);
+
     const end = (which: string) =>
       tenant.call("DELETE", `/api-tokens/${which}`, { headers: { ...admin, "idempotency-key": key } });
     const revoked = await end(id);

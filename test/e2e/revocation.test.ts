@@ -1,5 +1,5 @@
 /**
- * After an acknowledged revoke, no introspection that starts later finds the token active; after the
+ * After an acknowledged revoke or switch-off, no introspection that starts later finds the token active; after the
  * acknowledged end of one of its secrets, none finds that secret active.
  */
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
@@ -27,7 +27,7 @@ const REVOKE: Ending = { end: (tokens, id) => tokens.revoke({ id }) };
 /** Ends a secret under load and counts the later introspections that still found it active. */
 async function countStaleAnswers(
   options: TestAppOptions,
-  { prepare, end }: Ending = REVOKE,
+  { prepare, end }: Ending,
 ): Promise<{ active: number; asked: number }> {
   await using test = await startTestApp(options);
   const connection = { address: test.app.grpcAddress, token: test.credentials.serviceKey };
@@ -38,14 +38,14 @@ async function countStaleAnswers(
   const id = token?.id ?? "";
   const secret = (await prepare?.(tokens, id)) ?? issued;
 
-  // Introspections are in flight while the revoke is, so that whatever might be cached is.
-  let revoked = false;
+  // Introspections are in flight while the call is, so that whatever might be cached is.
+  let ended = false;
   const load = Array.from({ length: 16 }, async () => {
-    while (!revoked) await backend.introspect({ token: secret });
+    while (!ended) await backend.introspect({ token: secret });
   });
   await backend.introspect({ token: secret });
   await end(tokens, id);
-  revoked = true;
+  ended = true;
   const later = Array.from({ length: INTROSPECTIONS }, () =>
     backend.introspect({ token: secret }, { timeoutMs: 60_000 }),
   );
@@ -84,21 +84,26 @@ function silentStore(storage: Storage): Storage {
   });
 }
 
-describe("an acknowledged revoke", () => {
+const ENDS: readonly [string, Ending][] = [
+  ["revoke", REVOKE],
+  ["switch-off", { end: (tokens, id) => tokens.update({ id, enabled: false }) }],
+];
+
+describe.each(ENDS)("an acknowledged %s", (_, ending) => {
   it("would be seen to be stale by this test if the cache heard of no change", async () => {
-    const { active, asked } = await countStaleAnswers({ surroundings: { aroundStorage: silentStore } });
+    const { active, asked } = await countStaleAnswers({ surroundings: { aroundStorage: silentStore } }, ending);
     expect(asked).toBe(INTROSPECTIONS);
     expect(active).toBeGreaterThan(0);
   });
 
   it("would be seen to be stale by this test if a cache kept the token", async () => {
-    const { active, asked } = await countStaleAnswers({ surroundings: { aroundStorage: staleCache } });
+    const { active, asked } = await countStaleAnswers({ surroundings: { aroundStorage: staleCache } }, ending);
     expect(asked).toBe(INTROSPECTIONS);
     expect(active).toBeGreaterThan(0);
   });
 
   it("is never followed by an active answer", async () => {
-    expect(await countStaleAnswers({})).toEqual({ active: 0, asked: INTROSPECTIONS });
+    expect(await countStaleAnswers({}, ending)).toEqual({ active: 0, asked: INTROSPECTIONS });
   });
 });
 

@@ -46,10 +46,13 @@ it("keeps secrets out of the database, its WAL, the log at its most verbose, and
     keep(await surface.rotate(admin, gone.id, 60));
     keep(await surface.finishRotation(admin, gone.id));
     canaries.push(second, third);
+    expectOk(await surface.update(admin, gone.id, { name: "soon gone" }));
     expectOk(await surface.revoke(admin, gone.id));
 
     // Secrets where they don't belong: as a name of the wrong shape, an id, a page token, a wrong header.
     keep(await surface.get(admin, secret));
+    keep(await surface.update(admin, secret, { name: "x" }));
+    keep(await surface.update(admin, id, { permission: secret, scopes: [secret] }));
     keep(await surface.revoke(admin, secret));
     keep(await surface.rotate(admin, secret));
     keep(await surface.list(admin, { pageToken: secret }));

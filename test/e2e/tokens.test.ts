@@ -28,16 +28,18 @@ describe.each(SURFACES)("TokenService through %s", (name) => {
     await test[Symbol.asyncDispose]();
   });
 
-  it("lets an owner and an admin issue and revoke", async () => {
+  it("lets an owner and an admin issue, change and revoke", async () => {
     const person = await test.addMember("admin");
     const session = expectOk(await openSurface(test.app, "rest").login({}, person.email, person.password));
     for (const credential of [admin, { bearer: session.accessToken }]) {
       const { id } = expectOk(await surface.issue(credential, { name: "by a manager" }));
+      expect(expectOk(await surface.update(credential, id, { name: "another name" })).name).toBe("another name");
+      expect(expectOk(await surface.get(credential, id)).name).toBe("another name");
       expectOk(await surface.revoke(credential, id));
     }
   });
 
-  it("lets a member list and read, and neither issue nor revoke", async () => {
+  it("lets a member list and read, and neither issue, change nor revoke", async () => {
     const issued = expectOk(await surface.issue(admin, { name: "seen by a member" }));
     expect(expectOk(await surface.get(member, issued.id)).name).toBe("seen by a member");
     expect(expectOk(await surface.list(member)).tokens.map(({ id }) => id)).toContain(issued.id);
@@ -47,6 +49,8 @@ describe.each(SURFACES)("TokenService through %s", (name) => {
       message: "Only an owner or an admin of the organization can manage API tokens.",
     };
     expect(await surface.issue(member, { name: "no" })).toEqual(refusal);
+    expect(await surface.update(member, issued.id, { name: "no" })).toEqual(refusal);
+    expect(await surface.update(member, issued.id, { enabled: false })).toEqual(refusal);
     expect(await surface.revoke(member, issued.id)).toEqual(refusal);
   });
 
@@ -56,6 +60,7 @@ describe.each(SURFACES)("TokenService through %s", (name) => {
     const made = expectOk(await surface.issue(token, { name: "made by a token" }));
     expect(expectOk(await surface.get(token, made.id)).name).toBe("made by a token");
     expect(expectOk(await surface.list(token)).tokens.map(({ id }) => id)).toContain(made.id);
+    expect(expectOk(await surface.update(token, made.id, { name: "changed by a token" })).id).toBe(made.id);
     expectOk(await surface.revoke(token, made.id));
     expect(await surface.issue({ apiKey: made.secret }, { name: "no" })).toMatchObject({ code: "UNAUTHENTICATED" });
   });
@@ -70,6 +75,7 @@ describe.each(SURFACES)("TokenService through %s", (name) => {
     expect(await surface.issue({}, { name: "" })).toEqual(refusal);
     expect(await surface.get({}, "nonsense")).toEqual(refusal);
     expect(await surface.list({})).toEqual(refusal);
+    expect(await surface.update({}, "nonsense", { name: "" })).toEqual(refusal);
     expect(await surface.revoke({}, "nonsense")).toEqual(refusal);
   });
 
@@ -129,6 +135,7 @@ describe.each(SURFACES)("TokenService through %s", (name) => {
       "x".repeat(900),
     ]) {
       expect(await surface.get(admin, id)).toEqual(refusal);
+      expect(await surface.update(admin, id, { name: "mine" })).toEqual(refusal);
       expect(await surface.revoke(admin, id)).toEqual(refusal);
     }
     expect(await surface.list(admin, { organizationId: elsewhere })).toEqual({
@@ -136,6 +143,39 @@ describe.each(SURFACES)("TokenService through %s", (name) => {
       code: "NOT_FOUND",
       message: "No such organization.",
     });
+  });
+
+  it.each([
+    ["nothing", {}, "The request names nothing to change."],
+    ["an empty name", { name: "" }, "name: must not hold control characters or be blank"],
+    ["a long name", { name: "x".repeat(201) }, "name: must be at most 200 characters"],
+    ["scopes", { name: "x", scopes: ["a"] }, "scopes: is not offered by the profile watchplane"],
+    ["a permission", { permission: "full" }, "permission: is not offered by the profile watchplane"],
+  ])("refuses a change to %s by field, and changes nothing", async (_, fields, message) => {
+    const { id } = expectOk(await surface.issue(admin, { name: "as it is" }));
+    expect(await surface.update(admin, id, fields)).toEqual({ ok: false, code: "INVALID_ARGUMENT", message });
+    expect(expectOk(await surface.get(admin, id)).name).toBe("as it is");
+  });
+
+  it("changes no token that was revoked", async () => {
+    const { id } = expectOk(await surface.issue(admin, { name: "gone" }));
+    expectOk(await surface.revoke(admin, id));
+    for (const fields of [{ name: "back" }, { name: "gone" }, { enabled: true }]) {
+      expect(await surface.update(admin, id, fields)).toEqual({
+        ok: false,
+        code: "FAILED_PRECONDITION",
+        message: "A revoked token can't be changed.",
+      });
+    }
+  });
+
+  it("switches a token off and on, at once", async () => {
+    const { id, secret } = expectOk(await surface.issue(admin, { name: "switched" }));
+    expectOk(await surface.list({ apiKey: secret }));
+    expectOk(await surface.update(admin, id, { enabled: false }));
+    expect(await surface.list({ apiKey: secret })).toEqual({ ok: false, code: "UNAUTHENTICATED", message: INVALID });
+    expectOk(await surface.update(admin, id, { enabled: true }));
+    expectOk(await surface.list({ apiKey: secret }));
   });
 
   it("revokes twice without complaint", async () => {
@@ -193,6 +233,8 @@ describe.each(SURFACES)("TokenService through %s", (name) => {
     const made = expectOk(await surface.issue(writer, { name: "in its own organization" }));
     expect(await surface.list(writer)).toMatchObject({ code: "PERMISSION_DENIED" });
     expect(await surface.revoke({ bearer: reader.bearer }, made.id)).toMatchObject({ code: "NOT_FOUND" });
+    expect(await surface.update(reader, made.id, { name: "no" })).toMatchObject({ code: "NOT_FOUND" });
+    expect(expectOk(await surface.update(writer, made.id, { name: "yes" })).name).toBe("yes");
     expectOk(await surface.revoke(writer, made.id));
     expect(await surface.issue(writer, { name: "no", organizationId: test.credentials.organizationId })).toMatchObject({
       code: "NOT_FOUND",
@@ -215,6 +257,7 @@ describe.each(SURFACES)("TokenService through %s", (name) => {
     const key = expectOk(await surface.issue(writer, { name: "less", type: "service_key", scopes: ["tokens:read"] }));
     expect(key.secret).toMatch(/^lk_[0-9A-Za-z]{48}$/);
     expect(await surface.get(admin, key.id)).toMatchObject({ code: "NOT_FOUND" });
+    expect(await surface.update(admin, key.id, { enabled: false })).toMatchObject({ code: "NOT_FOUND" });
     expect(await surface.revoke(admin, key.id)).toMatchObject({ code: "NOT_FOUND" });
     expect(expectOk(await surface.list(admin, { pageSize: 1000 })).tokens.map(({ id }) => id)).not.toContain(key.id);
     expect(expectOk(await surface.get(writer, key.id)).name).toBe("less");

@@ -89,6 +89,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
       get: unimplemented,
       getSelf: unimplemented,
       list: unimplemented,
+      update: unimplemented,
       revoke: unimplemented,
       rotate: unimplemented,
       finishRotation: unimplemented,

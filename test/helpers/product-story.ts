@@ -16,6 +16,14 @@ const ISSUE_REQUESTS: Readonly<Record<string, JsonValue>> = {
   plane: { label: "Nightly export", token_type: "api_key", expired_at: null },
 };
 
+/** What a person would send to each product to change it. */
+const UPDATE_REQUESTS: Readonly<Record<string, JsonValue>> = {
+  watchplane: { name: "CI pipeline, staging" },
+  watchmantower: { permissions: "read-only", expiresAt: null },
+  walwarden: { scopes: ["databases:read"] },
+  plane: { label: "Weekly export", expired_at: "2027-01-01T00:00:00Z" },
+};
+
 const START = Date.parse("2026-01-15T10:00:00Z");
 
 /** Answers by operation id and status, and requests by operation id. */
@@ -81,6 +89,9 @@ export async function tellStory(id: string): Promise<StoryExamples> {
   await call("listToken", "GET", "/api-tokens", admin);
   await call("getToken", "GET", `/api-tokens/${tokenId}`, admin);
   await call("getToken", "GET", "/api-tokens/nothing", admin);
+  await call("updateToken", "PATCH", `/api-tokens/${tokenId}`, admin, UPDATE_REQUESTS[id] ?? { name: "CI" });
+  await call("updateToken", "PATCH", "/api-tokens/nothing", admin, UPDATE_REQUESTS[id] ?? { name: "CI" });
+  await call("updateToken", "PATCH", `/api-tokens/${tokenId}`, admin, {});
   await call("rotateToken", "POST", `/api-tokens/${tokenId}/rotate`, admin, { overlap: "604800s" });
   await call("rotateToken", "POST", `/api-tokens/${tokenId}/rotate`, { ...admin, "idempotency-key": "another" });
   await call("cancelRotationToken", "POST", `/api-tokens/${tokenId}/rotation/cancel`, admin);

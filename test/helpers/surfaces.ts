@@ -9,7 +9,7 @@ import { AuditService } from "../../gen/latchkey/v1/audit_pb.ts";
 import { AuthService, UserService } from "../../gen/latchkey/v1/auth_pb.ts";
 import { IntrospectionService } from "../../gen/latchkey/v1/introspection_pb.ts";
 import { OrganizationService } from "../../gen/latchkey/v1/organization_pb.ts";
-import { TokenService } from "../../gen/latchkey/v1/token_pb.ts";
+import { TokenService, type UpdateRequestSchema } from "../../gen/latchkey/v1/token_pb.ts";
 import type { App } from "../../src/app.ts";
 import { createClient } from "../../src/client/index.ts";
 import { STATUS } from "../../src/rpc/status.ts";
@@ -52,6 +52,12 @@ export interface Surface {
     credential: Credential,
     request?: { organizationId?: string; pageSize?: number; pageToken?: string },
   ): Promise<Outcome<PageView>>;
+  /** Changes the fields that are given. */
+  update(
+    credential: Credential,
+    id: string,
+    fields: Pick<MessageInitShape<typeof UpdateRequestSchema>, "name" | "enabled" | "permission" | "scopes">,
+  ): Promise<Outcome<TokenView>>;
   revoke(credential: Credential, id: string): Promise<Outcome<true>>;
   /** @param overlapSeconds undefined leaves it out of the request */
   rotate(credential: Credential, id: string, overlapSeconds?: number): Promise<Outcome<IssuedView>>;
@@ -139,6 +145,8 @@ function rpcSurface(name: string, invoke: Invoke, close: () => void): RpcSurface
         tokens: tokens.map(view),
         nextPageToken,
       })),
+    update: async (credential, id, fields) =>
+      map(await invoke(token.update, { id, ...fields }, credential), (answer) => view(answer.token)),
     revoke: async (credential, id) => map(await invoke(token.revoke, { id }, credential), () => true as const),
     rotate: async (credential, id, overlapSeconds) => {
       const overlap = overlapSeconds === undefined ? {} : { overlap: durationFromMs(overlapSeconds * 1000) };
@@ -276,6 +284,10 @@ function restSurface(baseUrl: string): Surface {
         }),
       );
     },
+    update: (credential, id, fields) =>
+      send("PATCH", `api-tokens/${encodeURIComponent(id)}`, credential, fields, ({ data }: { data: Row }) =>
+        view(data),
+      ),
     revoke: (credential, id) =>
       send("DELETE", `api-tokens/${encodeURIComponent(id)}`, credential, undefined, () => true as const),
     rotate: (credential, id, overlapSeconds) =>

@@ -2,7 +2,7 @@ import { request as httpRequest } from "node:http";
 import { Readable } from "node:stream";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { TokenState } from "../../gen/latchkey/v1/token_pb.ts";
+import { TokenState, type UpdateRequest } from "../../gen/latchkey/v1/token_pb.ts";
 import { AppError } from "../../src/domain/errors.ts";
 import { AUTHORIZED, CANARY, JSON_TYPE, RawClient, rawBody, startTestServer, type TestServer } from "./test-server.ts";
 
@@ -310,6 +310,68 @@ describe("a body", () => {
   });
 });
 
+describe("the body of a change", () => {
+  const received: string[][] = [];
+  let other: TestServer;
+
+  beforeAll(async () => {
+    const update = async ({ updateMask }: UpdateRequest) => {
+      received.push(updateMask?.paths.toSorted() ?? []);
+      return { token: {} };
+    };
+    other = await startTestServer({ tokens: { update } });
+  });
+
+  afterAll(() => other.stop());
+
+  const patch = async (body: string): Promise<{ status: number; body: unknown }> => {
+    const init = { method: "PATCH", headers: { ...AUTHORIZED, ...JSON_TYPE }, body };
+    const response = await fetch(`${other.url}/api/v1/api-tokens/tok_1`, init);
+    return { status: response.status, body: await response.json() };
+  };
+
+  it.each([
+    ['{"name":"x"}', ["name"]],
+    ['{"expires_at":null,"ipAllowlist":[],"enabled":false}', ["enabled", "expires_at", "ip_allowlist"]],
+    ['{"metadata":{"name":"x"},"scopes":null}', ["metadata", "scopes"]],
+    ['{"id":"tok_2","organizationId":"x","idempotencyKey":"k","name":"x"}', ["name"]],
+    ['{"name":"x","updateMask":"ip_allowlist,expiresAt"}', ["expires_at", "ip_allowlist"]],
+    ['{"name":"x","update_mask":"name"}', ["name"]],
+    ['{"name":"x","updateMask":""}', ["name"]],
+    ['{"name":"x","updateMask":null}', ["name"]],
+    ['{"updateMask":""}', []],
+    ["{}", []],
+    ["", []],
+  ])("%s changes %j", async (body, paths) => {
+    expect((await patch(body)).status).toBe(200);
+    expect(received.pop()).toEqual(paths);
+  });
+
+  const allowed = "name, enabled, permission, scopes, ipAllowlist, expiresAt, metadata";
+
+  it.each([
+    ['{"name":"x","name":"y"}', "name: is given twice"],
+    ['{"metadata":{"a":"1","a":"2"}}', "a: is given twice"],
+    ['{"expiresAt":null,"expires_at":null}', "expires_at: is given twice"],
+    ['{"updateMask":"name","update_mask":"name"}', "update_mask: is given twice"],
+    ['{"updateMask":"name,,scopes"}', `updateMask: must be among ${allowed}`],
+    ['{"updateMask":"name, scopes"}', `updateMask: must be among ${allowed}`],
+    ['{"updateMask":"id"}', `updateMask: must be among ${allowed}`],
+    ['{"updateMask":"*"}', `updateMask: must be among ${allowed}`],
+    [`{"updateMask":"wp_${CANARY}"}`, `updateMask: must be among ${allowed}`],
+    ['{"updateMask":["name"]}', "updateMask: must be a list of fields like name,ipAllowlist"],
+    ['{"__proto__":{"name":"x"}}', "__proto__: is not a field of the request"],
+    ['{"enabled":"false"}', "enabled: must be true or false"],
+    ['{"type":"x"}', "type: is not a field of the request"],
+    ["[]", "The request body must be a JSON object."],
+    ["null", "The request body must be a JSON object."],
+    ['{"name":"x"', "The request body is not JSON."],
+  ])("%s is refused", async (body, message) => {
+    expect(await patch(body)).toEqual({ status: 400, body: error("INVALID_ARGUMENT", message) });
+    expect(received).toEqual([]);
+  });
+});
+
 describe("a query", () => {
   const list = (query: string) => call("GET", `/api/v1/api-tokens?${query}`);
 
@@ -418,7 +480,7 @@ describe("a path", () => {
     expect(collection.status).toBe(405);
     expect(collection.headers.get("allow")).toBe("GET, HEAD, POST");
     expect(collection.body).toEqual(error("UNIMPLEMENTED", "This path takes GET, HEAD, POST."));
-    expect((await call("POST", "/api/v1/api-tokens/tok_1")).headers.get("allow")).toBe("DELETE, GET, HEAD");
+    expect((await call("POST", "/api/v1/api-tokens/tok_1")).headers.get("allow")).toBe("DELETE, GET, HEAD, PATCH");
     expect((await call("GET", "/api/v1/auth/login")).headers.get("allow")).toBe("POST");
     expect((await call("OPTIONS", "/api/v1/api-tokens")).status).toBe(405);
   });

@@ -101,6 +101,10 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
         return { tokens: [token("tok_1")], nextPageToken: request.pageSize === 1 ? "more" : "" };
       },
       getSelf: async () => ({ token: token("tok_1") }),
+      update: async (request) => {
+        if (request.id !== "tok_1") throw notFound("token");
+        return { token: token("tok_1", request.name) };
+      },
       revoke: async (request) => {
         if (request.id !== "tok_1") throw notFound("token");
         return { token: token("tok_1") };

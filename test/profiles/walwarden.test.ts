@@ -231,11 +231,14 @@ describe("the token model", () => {
     expect(await ours.list()).toEqual([]);
     const { id } = await ours.issue({ scopes: SCOPES });
     expect(await ours.listed(id)).toMatchObject({ scopes: SCOPES.toSorted() });
-    // Nothing changes them afterwards.
-    for (const verb of ["PATCH", "PUT", "POST"]) {
-      const options = { headers: await ours.as("admin"), body: { scopes: [] } };
-      expect((await ours.call(verb, `/api-tokens/${id}`, options)).status).toBe(405);
+    // Nor does a change let one in.
+    const headers = { ...(await ours.as("admin")), "idempotency-key": "k" };
+    const changed = await ours.call("PATCH", `/api-tokens/${id}`, { headers, body: { scopes: ["databases:delete"] } });
+    expect([changed.status, changed.json]).toEqual([400, SCOPE_FAULT]);
+    for (const verb of ["PUT", "POST"]) {
+      expect((await ours.call(verb, `/api-tokens/${id}`, { headers, body: { scopes: [] } })).status).toBe(405);
     }
+    expect(await ours.listed(id)).toMatchObject({ scopes: SCOPES.toSorted() });
   });
 
   it("[walwarden-12] no wildcard is a scope, or passes for one", async () => {

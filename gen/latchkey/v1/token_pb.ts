@@ -6,15 +6,15 @@ import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobu
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "../../buf/validate/validate_pb.ts";
 import { file_google_api_annotations } from "../../google/api/annotations_pb.ts";
-import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Duration, FieldMask, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_field_mask, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file latchkey/v1/token.proto.
  */
 export const file_latchkey_v1_token: GenFile = /*@__PURE__*/
-  fileDesc("ChdsYXRjaGtleS92MS90b2tlbi5wcm90bxILbGF0Y2hrZXkudjEi5AQKBVRva2VuEgoKAmlkGAEgASgJEhcKD29yZ2FuaXphdGlvbl9pZBgCIAEoCRIPCgdwcm9maWxlGAMgASgJEgwKBHR5cGUYBCABKAkSDAoEbmFtZRgFIAEoCRIMCgRoaW50GAYgASgJEhIKCnBlcm1pc3Npb24YByABKAkSDgoGc2NvcGVzGAggAygJEhQKDGlwX2FsbG93bGlzdBgJIAMoCRIyCghtZXRhZGF0YRgKIAMoCzIgLmxhdGNoa2V5LnYxLlRva2VuLk1ldGFkYXRhRW50cnkSJgoFc3RhdGUYCyABKA4yFy5sYXRjaGtleS52MS5Ub2tlblN0YXRlEhIKCmNyZWF0ZWRfYnkYDCABKAkSLgoKY3JlYXRlZF9hdBgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXhwaXJlc19hdBgOIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMbGFzdF91c2VkX2F0GA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpyZXZva2VkX2F0GBAgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpyZXZva2VkX2J5GBEgASgJEg8KB3VzZXJfaWQYFCABKAkSEAoIcmV2aXNpb24YEiABKAMSJwoIcm90YXRpb24YEyABKAsyFS5sYXRjaGtleS52MS5Sb3RhdGlvbhovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiwQEKCFJvdGF0aW9uEi4KCnN0YXJ0ZWRfYXQYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjMKD292ZXJsYXBfZW5kc19hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFQoNcHJldmlvdXNfaGludBgDIAEoCRI5ChVwcmV2aW91c19sYXN0X3VzZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIqgFCgxJc3N1ZVJlcXVlc3QSIQoPb3JnYW5pemF0aW9uX2lkGAEgASgJQgi6SAVyAxjoBxKVAQoEbmFtZRgCIAEoCUKGAbpIggG6AXcKDm5hbWUucHJpbnRhYmxlEixtdXN0IG5vdCBob2xkIGNvbnRyb2wgY2hhcmFjdGVycyBvciBiZSBibGFuaxo3dGhpcy5tYXRjaGVzKCdeXFxQe0NjfSokJykgJiYgdGhpcy5tYXRjaGVzKCdbXlxccHtafV0nKcgBAXIDGMgBEhUKBHR5cGUYAyABKAlCB7pIBHICGEASGwoKcGVybWlzc2lvbhgEIAEoCUIHukgEcgIYQBIiCgZzY29wZXMYBSADKAlCErpID5IBDBBkGAEiBnIEEAEYQBI4CgpleHBpcmVzX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIIukgFsgECMgASKAoMaXBfYWxsb3dsaXN0GAcgAygJQhK6SA+SAQwQZBgBIgZyBBABGEASGQoHdXNlcl9pZBgJIAEoCUIIukgFcgMY6AcSgAEKD2lkZW1wb3RlbmN5X2tleRgKIAEoCUJnukhkugFcChdpZGVtcG90ZW5jeV9rZXkudmlzaWJsZRInbXVzdCBob2xkIHZpc2libGUgQVNDSUkgY2hhcmFjdGVycyBvbmx5Ghh0aGlzLm1hdGNoZXMoJ15bIS1+XSokJylyAxj/ARJSCghtZXRhZGF0YRgIIAMoCzInLmxhdGNoa2V5LnYxLklzc3VlUmVxdWVzdC5NZXRhZGF0YUVudHJ5Qhe6SBSaAREQICIGcgQQARhAKgVyAxiAAhovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiQgoNSXNzdWVSZXNwb25zZRIhCgV0b2tlbhgBIAEoCzISLmxhdGNoa2V5LnYxLlRva2VuEg4KBnNlY3JldBgCIAEoCSJUChZUb2tlblNlcnZpY2VHZXRSZXF1ZXN0EhcKAmlkGAEgASgJQgu6SAjIAQFyAxjoBxIhCg9vcmdhbml6YXRpb25faWQYAiABKAlCCLpIBXIDGOgHIjwKF1Rva2VuU2VydmljZUdldFJlc3BvbnNlEiEKBXRva2VuGAEgASgLMhIubGF0Y2hrZXkudjEuVG9rZW4iEAoOR2V0U2VsZlJlcXVlc3QiNAoPR2V0U2VsZlJlc3BvbnNlEiEKBXRva2VuGAEgASgLMhIubGF0Y2hrZXkudjEuVG9rZW4itAEKF1Rva2VuU2VydmljZUxpc3RSZXF1ZXN0EiEKD29yZ2FuaXphdGlvbl9pZBgBIAEoCUIIukgFcgMY6AcSGgoJcGFnZV9zaXplGAIgASgFQge6SAQaAigAEhwKCnBhZ2VfdG9rZW4YAyABKAlCCLpIBXIDGOgHEjwKBnN0YXRlcxgEIAMoDjIXLmxhdGNoa2V5LnYxLlRva2VuU3RhdGVCE7pIEJIBDRAIGAEiB4IBBBABIAAiVwoYVG9rZW5TZXJ2aWNlTGlzdFJlc3BvbnNlEiIKBnRva2VucxgBIAMoCzISLmxhdGNoa2V5LnYxLlRva2VuEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSLOAQoNUmV2b2tlUmVxdWVzdBIXCgJpZBgBIAEoCUILukgIyAEBcgMY6AcSIQoPb3JnYW5pemF0aW9uX2lkGAIgASgJQgi6SAVyAxjoBxKAAQoPaWRlbXBvdGVuY3lfa2V5GAMgASgJQme6SGS6AVwKF2lkZW1wb3RlbmN5X2tleS52aXNpYmxlEidtdXN0IGhvbGQgdmlzaWJsZSBBU0NJSSBjaGFyYWN0ZXJzIG9ubHkaGHRoaXMubWF0Y2hlcygnXlshLX5dKiQnKXIDGP8BIjMKDlJldm9rZVJlc3BvbnNlEiEKBXRva2VuGAEgASgLMhIubGF0Y2hrZXkudjEuVG9rZW4iiwIKDVJvdGF0ZVJlcXVlc3QSFwoCaWQYASABKAlCC7pICMgBAXIDGOgHEiEKD29yZ2FuaXphdGlvbl9pZBgCIAEoCUIIukgFcgMY6AcSOwoHb3ZlcmxhcBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIPukgMqgEJIgUIgJqeATIAEoABCg9pZGVtcG90ZW5jeV9rZXkYBCABKAlCZ7pIZLoBXAoXaWRlbXBvdGVuY3lfa2V5LnZpc2libGUSJ211c3QgaG9sZCB2aXNpYmxlIEFTQ0lJIGNoYXJhY3RlcnMgb25seRoYdGhpcy5tYXRjaGVzKCdeWyEtfl0qJCcpcgMY/wEiQwoOUm90YXRlUmVzcG9uc2USIQoFdG9rZW4YASABKAsyEi5sYXRjaGtleS52MS5Ub2tlbhIOCgZzZWNyZXQYAiABKAki1gEKFUZpbmlzaFJvdGF0aW9uUmVxdWVzdBIXCgJpZBgBIAEoCUILukgIyAEBcgMY6AcSIQoPb3JnYW5pemF0aW9uX2lkGAIgASgJQgi6SAVyAxjoBxKAAQoPaWRlbXBvdGVuY3lfa2V5GAMgASgJQme6SGS6AVwKF2lkZW1wb3RlbmN5X2tleS52aXNpYmxlEidtdXN0IGhvbGQgdmlzaWJsZSBBU0NJSSBjaGFyYWN0ZXJzIG9ubHkaGHRoaXMubWF0Y2hlcygnXlshLX5dKiQnKXIDGP8BIjsKFkZpbmlzaFJvdGF0aW9uUmVzcG9uc2USIQoFdG9rZW4YASABKAsyEi5sYXRjaGtleS52MS5Ub2tlbiLWAQoVQ2FuY2VsUm90YXRpb25SZXF1ZXN0EhcKAmlkGAEgASgJQgu6SAjIAQFyAxjoBxIhCg9vcmdhbml6YXRpb25faWQYAiABKAlCCLpIBXIDGOgHEoABCg9pZGVtcG90ZW5jeV9rZXkYAyABKAlCZ7pIZLoBXAoXaWRlbXBvdGVuY3lfa2V5LnZpc2libGUSJ211c3QgaG9sZCB2aXNpYmxlIEFTQ0lJIGNoYXJhY3RlcnMgb25seRoYdGhpcy5tYXRjaGVzKCdeWyEtfl0qJCcpcgMY/wEiOwoWQ2FuY2VsUm90YXRpb25SZXNwb25zZRIhCgV0b2tlbhgBIAEoCzISLmxhdGNoa2V5LnYxLlRva2VuKo0BCgpUb2tlblN0YXRlEhsKF1RPS0VOX1NUQVRFX1VOU1BFQ0lGSUVEEAASFgoSVE9LRU5fU1RBVEVfQUNUSVZFEAESGAoUVE9LRU5fU1RBVEVfRElTQUJMRUQQAhIXChNUT0tFTl9TVEFURV9FWFBJUkVEEAMSFwoTVE9LRU5fU1RBVEVfUkVWT0tFRBAEMrkHCgxUb2tlblNlcnZpY2USXQoFSXNzdWUSGS5sYXRjaGtleS52MS5Jc3N1ZVJlcXVlc3QaGi5sYXRjaGtleS52MS5Jc3N1ZVJlc3BvbnNlIh2C0+STAhc6ASoiEi9hcGkvdjEvYXBpLXRva2VucxJ0CgNHZXQSIy5sYXRjaGtleS52MS5Ub2tlblNlcnZpY2VHZXRSZXF1ZXN0GiQubGF0Y2hrZXkudjEuVG9rZW5TZXJ2aWNlR2V0UmVzcG9uc2UiIpACAYLT5JMCGRIXL2FwaS92MS9hcGktdG9rZW5zL3tpZH0SaAoHR2V0U2VsZhIbLmxhdGNoa2V5LnYxLkdldFNlbGZSZXF1ZXN0GhwubGF0Y2hrZXkudjEuR2V0U2VsZlJlc3BvbnNlIiKQAgGC0+STAhkSFy9hcGkvdjEvYXBpLXRva2Vucy9zZWxmEnIKBExpc3QSJC5sYXRjaGtleS52MS5Ub2tlblNlcnZpY2VMaXN0UmVxdWVzdBolLmxhdGNoa2V5LnYxLlRva2VuU2VydmljZUxpc3RSZXNwb25zZSIdkAIBgtPkkwIUEhIvYXBpL3YxL2FwaS10b2tlbnMSZQoGUmV2b2tlEhoubGF0Y2hrZXkudjEuUmV2b2tlUmVxdWVzdBobLmxhdGNoa2V5LnYxLlJldm9rZVJlc3BvbnNlIiKQAgKC0+STAhkqFy9hcGkvdjEvYXBpLXRva2Vucy97aWR9EmwKBlJvdGF0ZRIaLmxhdGNoa2V5LnYxLlJvdGF0ZVJlcXVlc3QaGy5sYXRjaGtleS52MS5Sb3RhdGVSZXNwb25zZSIpgtPkkwIjOgEqIh4vYXBpL3YxL2FwaS10b2tlbnMve2lkfS9yb3RhdGUSkAEKDkZpbmlzaFJvdGF0aW9uEiIubGF0Y2hrZXkudjEuRmluaXNoUm90YXRpb25SZXF1ZXN0GiMubGF0Y2hrZXkudjEuRmluaXNoUm90YXRpb25SZXNwb25zZSI1kAICgtPkkwIsOgEqIicvYXBpL3YxL2FwaS10b2tlbnMve2lkfS9yb3RhdGlvbi9maW5pc2gSjQEKDkNhbmNlbFJvdGF0aW9uEiIubGF0Y2hrZXkudjEuQ2FuY2VsUm90YXRpb25SZXF1ZXN0GiMubGF0Y2hrZXkudjEuQ2FuY2VsUm90YXRpb25SZXNwb25zZSIygtPkkwIsOgEqIicvYXBpL3YxL2FwaS10b2tlbnMve2lkfS9yb3RhdGlvbi9jYW5jZWxiBnByb3RvMw", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChdsYXRjaGtleS92MS90b2tlbi5wcm90bxILbGF0Y2hrZXkudjEi5AQKBVRva2VuEgoKAmlkGAEgASgJEhcKD29yZ2FuaXphdGlvbl9pZBgCIAEoCRIPCgdwcm9maWxlGAMgASgJEgwKBHR5cGUYBCABKAkSDAoEbmFtZRgFIAEoCRIMCgRoaW50GAYgASgJEhIKCnBlcm1pc3Npb24YByABKAkSDgoGc2NvcGVzGAggAygJEhQKDGlwX2FsbG93bGlzdBgJIAMoCRIyCghtZXRhZGF0YRgKIAMoCzIgLmxhdGNoa2V5LnYxLlRva2VuLk1ldGFkYXRhRW50cnkSJgoFc3RhdGUYCyABKA4yFy5sYXRjaGtleS52MS5Ub2tlblN0YXRlEhIKCmNyZWF0ZWRfYnkYDCABKAkSLgoKY3JlYXRlZF9hdBgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXhwaXJlc19hdBgOIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMbGFzdF91c2VkX2F0GA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpyZXZva2VkX2F0GBAgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpyZXZva2VkX2J5GBEgASgJEg8KB3VzZXJfaWQYFCABKAkSEAoIcmV2aXNpb24YEiABKAMSJwoIcm90YXRpb24YEyABKAsyFS5sYXRjaGtleS52MS5Sb3RhdGlvbhovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiwQEKCFJvdGF0aW9uEi4KCnN0YXJ0ZWRfYXQYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjMKD292ZXJsYXBfZW5kc19hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFQoNcHJldmlvdXNfaGludBgDIAEoCRI5ChVwcmV2aW91c19sYXN0X3VzZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIsIGCgxJc3N1ZVJlcXVlc3QSIQoPb3JnYW5pemF0aW9uX2lkGAEgASgJQgi6SAVyAxjoBxKVAQoEbmFtZRgCIAEoCUKGAbpIggG6AXcKDm5hbWUucHJpbnRhYmxlEixtdXN0IG5vdCBob2xkIGNvbnRyb2wgY2hhcmFjdGVycyBvciBiZSBibGFuaxo3dGhpcy5tYXRjaGVzKCdeXFxQe0NjfSokJykgJiYgdGhpcy5tYXRjaGVzKCdbXlxccHtafV0nKcgBAXIDGMgBEhUKBHR5cGUYAyABKAlCB7pIBHICGEASGwoKcGVybWlzc2lvbhgEIAEoCUIHukgEcgIYQBIiCgZzY29wZXMYBSADKAlCErpID5IBDBBkGAEiBnIEEAEYQBI4CgpleHBpcmVzX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIIukgFsgECMgASKAoMaXBfYWxsb3dsaXN0GAcgAygJQhK6SA+SAQwQZBgBIgZyBBABGEASGQoHdXNlcl9pZBgJIAEoCUIIukgFcgMY6AcSgAEKD2lkZW1wb3RlbmN5X2tleRgKIAEoCUJnukhkugFcChdpZGVtcG90ZW5jeV9rZXkudmlzaWJsZRInbXVzdCBob2xkIHZpc2libGUgQVNDSUkgY2hhcmFjdGVycyBvbmx5Ghh0aGlzLm1hdGNoZXMoJ15bIS1+XSokJylyAxj/ARLrAQoIbWV0YWRhdGEYCCADKAsyJy5sYXRjaGtleS52MS5Jc3N1ZVJlcXVlc3QuTWV0YWRhdGFFbnRyeUKvAbpIqwG6AZMBChJtZXRhZGF0YS5wcmludGFibGUSMGtleXMgYW5kIHZhbHVlcyBtdXN0IG5vdCBob2xkIGNvbnRyb2wgY2hhcmFjdGVycxpLdGhpcy5hbGwoa2V5LCBrZXkubWF0Y2hlcygnXlxcUHtDY30qJCcpICYmIHRoaXNba2V5XS5tYXRjaGVzKCdeXFxQe0NjfSokJykpmgERECAiBnIEEAEYQCoFcgMYgAIaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIkIKDUlzc3VlUmVzcG9uc2USIQoFdG9rZW4YASABKAsyEi5sYXRjaGtleS52MS5Ub2tlbhIOCgZzZWNyZXQYAiABKAkiVAoWVG9rZW5TZXJ2aWNlR2V0UmVxdWVzdBIXCgJpZBgBIAEoCUILukgIyAEBcgMY6AcSIQoPb3JnYW5pemF0aW9uX2lkGAIgASgJQgi6SAVyAxjoByI8ChdUb2tlblNlcnZpY2VHZXRSZXNwb25zZRIhCgV0b2tlbhgBIAEoCzISLmxhdGNoa2V5LnYxLlRva2VuIhAKDkdldFNlbGZSZXF1ZXN0IjQKD0dldFNlbGZSZXNwb25zZRIhCgV0b2tlbhgBIAEoCzISLmxhdGNoa2V5LnYxLlRva2VuIsQCChdUb2tlblNlcnZpY2VMaXN0UmVxdWVzdBIhCg9vcmdhbml6YXRpb25faWQYASABKAlCCLpIBXIDGOgHEhoKCXBhZ2Vfc2l6ZRgCIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAMgASgJQgi6SAVyAxjoBxI8CgZzdGF0ZXMYBCADKA4yFy5sYXRjaGtleS52MS5Ub2tlblN0YXRlQhO6SBCSAQ0QCBgBIgeCAQQQASAAEhUKBHR5cGUYBSABKAlCB7pIBHICGEASHQoLbmFtZV9wcmVmaXgYBiABKAlCCLpIBXIDGMgBEhwKCmNyZWF0ZWRfYnkYByABKAlCCLpIBXIDGOgHEjoKDHVudXNlZF9zaW5jZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCCLpIBbIBAjIAIlcKGFRva2VuU2VydmljZUxpc3RSZXNwb25zZRIiCgZ0b2tlbnMYASADKAsyEi5sYXRjaGtleS52MS5Ub2tlbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkinAcKDVVwZGF0ZVJlcXVlc3QSFwoCaWQYASABKAlCC7pICMgBAXIDGOgHEiEKD29yZ2FuaXphdGlvbl9pZBgCIAEoCUIIukgFcgMY6AcSlgEKBG5hbWUYAyABKAlCggG6SH+6AXcKDm5hbWUucHJpbnRhYmxlEixtdXN0IG5vdCBob2xkIGNvbnRyb2wgY2hhcmFjdGVycyBvciBiZSBibGFuaxo3dGhpcy5tYXRjaGVzKCdeXFxQe0NjfSokJykgJiYgdGhpcy5tYXRjaGVzKCdbXlxccHtafV0nKXIDGMgBSACIAQESFAoHZW5hYmxlZBgEIAEoCEgBiAEBEiAKCnBlcm1pc3Npb24YBSABKAlCB7pIBHICGEBIAogBARIiCgZzY29wZXMYBiADKAlCErpID5IBDBBkGAEiBnIEEAEYQBIoCgxpcF9hbGxvd2xpc3QYByADKAlCErpID5IBDBBkGAEiBnIEEAEYQBI4CgpleHBpcmVzX2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIIukgFsgECMgAS7AEKCG1ldGFkYXRhGAkgAygLMigubGF0Y2hrZXkudjEuVXBkYXRlUmVxdWVzdC5NZXRhZGF0YUVudHJ5Qq8BukirAboBkwEKEm1ldGFkYXRhLnByaW50YWJsZRIwa2V5cyBhbmQgdmFsdWVzIG11c3Qgbm90IGhvbGQgY29udHJvbCBjaGFyYWN0ZXJzGkt0aGlzLmFsbChrZXksIGtleS5tYXRjaGVzKCdeXFxQe0NjfSokJykgJiYgdGhpc1trZXldLm1hdGNoZXMoJ15cXFB7Q2N9KiQnKSmaAREQICIGcgQQARhAKgVyAxiAAhIvCgt1cGRhdGVfbWFzaxgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2sSgAEKD2lkZW1wb3RlbmN5X2tleRgLIAEoCUJnukhkugFcChdpZGVtcG90ZW5jeV9rZXkudmlzaWJsZRInbXVzdCBob2xkIHZpc2libGUgQVNDSUkgY2hhcmFjdGVycyBvbmx5Ghh0aGlzLm1hdGNoZXMoJ15bIS1+XSokJylyAxj/ARovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCBwoFX25hbWVCCgoIX2VuYWJsZWRCDQoLX3Blcm1pc3Npb24iMwoOVXBkYXRlUmVzcG9uc2USIQoFdG9rZW4YASABKAsyEi5sYXRjaGtleS52MS5Ub2tlbiLOAQoNUmV2b2tlUmVxdWVzdBIXCgJpZBgBIAEoCUILukgIyAEBcgMY6AcSIQoPb3JnYW5pemF0aW9uX2lkGAIgASgJQgi6SAVyAxjoBxKAAQoPaWRlbXBvdGVuY3lfa2V5GAMgASgJQme6SGS6AVwKF2lkZW1wb3RlbmN5X2tleS52aXNpYmxlEidtdXN0IGhvbGQgdmlzaWJsZSBBU0NJSSBjaGFyYWN0ZXJzIG9ubHkaGHRoaXMubWF0Y2hlcygnXlshLX5dKiQnKXIDGP8BIjMKDlJldm9rZVJlc3BvbnNlEiEKBXRva2VuGAEgASgLMhIubGF0Y2hrZXkudjEuVG9rZW4iiwIKDVJvdGF0ZVJlcXVlc3QSFwoCaWQYASABKAlCC7pICMgBAXIDGOgHEiEKD29yZ2FuaXphdGlvbl9pZBgCIAEoCUIIukgFcgMY6AcSOwoHb3ZlcmxhcBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIPukgMqgEJIgUIgJqeATIAEoABCg9pZGVtcG90ZW5jeV9rZXkYBCABKAlCZ7pIZLoBXAoXaWRlbXBvdGVuY3lfa2V5LnZpc2libGUSJ211c3QgaG9sZCB2aXNpYmxlIEFTQ0lJIGNoYXJhY3RlcnMgb25seRoYdGhpcy5tYXRjaGVzKCdeWyEtfl0qJCcpcgMY/wEiQwoOUm90YXRlUmVzcG9uc2USIQoFdG9rZW4YASABKAsyEi5sYXRjaGtleS52MS5Ub2tlbhIOCgZzZWNyZXQYAiABKAki1gEKFUZpbmlzaFJvdGF0aW9uUmVxdWVzdBIXCgJpZBgBIAEoCUILukgIyAEBcgMY6AcSIQoPb3JnYW5pemF0aW9uX2lkGAIgASgJQgi6SAVyAxjoBxKAAQoPaWRlbXBvdGVuY3lfa2V5GAMgASgJQme6SGS6AVwKF2lkZW1wb3RlbmN5X2tleS52aXNpYmxlEidtdXN0IGhvbGQgdmlzaWJsZSBBU0NJSSBjaGFyYWN0ZXJzIG9ubHkaGHRoaXMubWF0Y2hlcygnXlshLX5dKiQnKXIDGP8BIjsKFkZpbmlzaFJvdGF0aW9uUmVzcG9uc2USIQoFdG9rZW4YASABKAsyEi5sYXRjaGtleS52MS5Ub2tlbiLWAQoVQ2FuY2VsUm90YXRpb25SZXF1ZXN0EhcKAmlkGAEgASgJQgu6SAjIAQFyAxjoBxIhCg9vcmdhbml6YXRpb25faWQYAiABKAlCCLpIBXIDGOgHEoABCg9pZGVtcG90ZW5jeV9rZXkYAyABKAlCZ7pIZLoBXAoXaWRlbXBvdGVuY3lfa2V5LnZpc2libGUSJ211c3QgaG9sZCB2aXNpYmxlIEFTQ0lJIGNoYXJhY3RlcnMgb25seRoYdGhpcy5tYXRjaGVzKCdeWyEtfl0qJCcpcgMY/wEiOwoWQ2FuY2VsUm90YXRpb25SZXNwb25zZRIhCgV0b2tlbhgBIAEoCzISLmxhdGNoa2V5LnYxLlRva2VuKo0BCgpUb2tlblN0YXRlEhsKF1RPS0VOX1NUQVRFX1VOU1BFQ0lGSUVEEAASFgoSVE9LRU5fU1RBVEVfQUNUSVZFEAESGAoUVE9LRU5fU1RBVEVfRElTQUJMRUQQAhIXChNUT0tFTl9TVEFURV9FWFBJUkVEEAMSFwoTVE9LRU5fU1RBVEVfUkVWT0tFRBAEMqMICgxUb2tlblNlcnZpY2USXQoFSXNzdWUSGS5sYXRjaGtleS52MS5Jc3N1ZVJlcXVlc3QaGi5sYXRjaGtleS52MS5Jc3N1ZVJlc3BvbnNlIh2C0+STAhc6ASoiEi9hcGkvdjEvYXBpLXRva2VucxJ0CgNHZXQSIy5sYXRjaGtleS52MS5Ub2tlblNlcnZpY2VHZXRSZXF1ZXN0GiQubGF0Y2hrZXkudjEuVG9rZW5TZXJ2aWNlR2V0UmVzcG9uc2UiIpACAYLT5JMCGRIXL2FwaS92MS9hcGktdG9rZW5zL3tpZH0SaAoHR2V0U2VsZhIbLmxhdGNoa2V5LnYxLkdldFNlbGZSZXF1ZXN0GhwubGF0Y2hrZXkudjEuR2V0U2VsZlJlc3BvbnNlIiKQAgGC0+STAhkSFy9hcGkvdjEvYXBpLXRva2Vucy9zZWxmEnIKBExpc3QSJC5sYXRjaGtleS52MS5Ub2tlblNlcnZpY2VMaXN0UmVxdWVzdBolLmxhdGNoa2V5LnYxLlRva2VuU2VydmljZUxpc3RSZXNwb25zZSIdkAIBgtPkkwIUEhIvYXBpL3YxL2FwaS10b2tlbnMSaAoGVXBkYXRlEhoubGF0Y2hrZXkudjEuVXBkYXRlUmVxdWVzdBobLmxhdGNoa2V5LnYxLlVwZGF0ZVJlc3BvbnNlIiWQAgKC0+STAhw6ASoyFy9hcGkvdjEvYXBpLXRva2Vucy97aWR9EmUKBlJldm9rZRIaLmxhdGNoa2V5LnYxLlJldm9rZVJlcXVlc3QaGy5sYXRjaGtleS52MS5SZXZva2VSZXNwb25zZSIikAICgtPkkwIZKhcvYXBpL3YxL2FwaS10b2tlbnMve2lkfRJsCgZSb3RhdGUSGi5sYXRjaGtleS52MS5Sb3RhdGVSZXF1ZXN0GhsubGF0Y2hrZXkudjEuUm90YXRlUmVzcG9uc2UiKYLT5JMCIzoBKiIeL2FwaS92MS9hcGktdG9rZW5zL3tpZH0vcm90YXRlEpABCg5GaW5pc2hSb3RhdGlvbhIiLmxhdGNoa2V5LnYxLkZpbmlzaFJvdGF0aW9uUmVxdWVzdBojLmxhdGNoa2V5LnYxLkZpbmlzaFJvdGF0aW9uUmVzcG9uc2UiNZACAoLT5JMCLDoBKiInL2FwaS92MS9hcGktdG9rZW5zL3tpZH0vcm90YXRpb24vZmluaXNoEo0BCg5DYW5jZWxSb3RhdGlvbhIiLmxhdGNoa2V5LnYxLkNhbmNlbFJvdGF0aW9uUmVxdWVzdBojLmxhdGNoa2V5LnYxLkNhbmNlbFJvdGF0aW9uUmVzcG9uc2UiMoLT5JMCLDoBKiInL2FwaS92MS9hcGktdG9rZW5zL3tpZH0vcm90YXRpb24vY2FuY2VsYgZwcm90bzM", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_duration, file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
 
 /**
  * Token is what Latchkey knows of an API token. The secret is not part of it.
@@ -286,7 +286,8 @@ export type IssueRequest = Message<"latchkey.v1.IssueRequest"> & {
   idempotencyKey: string;
 
   /**
-   * Free-form labels: up to 32, keys up to 64 characters, values up to 256.
+   * Free-form labels: up to 32, keys up to 64 characters, values up to 256, none of them a control
+   * character.
    *
    * @generated from field: map<string, string> metadata = 8;
    */
@@ -447,6 +448,34 @@ export type TokenServiceListRequest = Message<"latchkey.v1.TokenServiceListReque
    * @generated from field: repeated latchkey.v1.TokenState states = 4;
    */
   states: TokenState[];
+
+  /**
+   * Only tokens of this type.
+   *
+   * @generated from field: string type = 5;
+   */
+  type: string;
+
+  /**
+   * Only tokens whose name starts with exactly this text, capitals and accents included.
+   *
+   * @generated from field: string name_prefix = 6;
+   */
+  namePrefix: string;
+
+  /**
+   * Only tokens that were issued by this user, token or service key: a public id.
+   *
+   * @generated from field: string created_by = 7;
+   */
+  createdBy: string;
+
+  /**
+   * Only tokens that were last used before this moment, or issued before it and never used.
+   *
+   * @generated from field: google.protobuf.Timestamp unused_since = 8;
+   */
+  unusedSince?: Timestamp | undefined;
 };
 
 /**
@@ -485,6 +514,121 @@ export const TokenServiceListResponseSchema: GenMessage<TokenServiceListResponse
   messageDesc(file_latchkey_v1_token, 9);
 
 /**
+ * UpdateRequest says what to change of a token. A field that the organization's profile doesn't offer is
+ * refused when it is set.
+ *
+ * @generated from message latchkey.v1.UpdateRequest
+ */
+export type UpdateRequest = Message<"latchkey.v1.UpdateRequest"> & {
+  /**
+   * Public id of the token.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Organization of the token. Users and API tokens may leave it out.
+   *
+   * @generated from field: string organization_id = 2;
+   */
+  organizationId: string;
+
+  /**
+   * Name that says where the token runs: 1 to 200 characters, none of them a control character. Can't be
+   * cleared.
+   *
+   * @generated from field: optional string name = 3;
+   */
+  name?: string | undefined;
+
+  /**
+   * False switches the token off until it is switched on again. Can't be cleared.
+   *
+   * @generated from field: optional bool enabled = 4;
+   */
+  enabled?: boolean | undefined;
+
+  /**
+   * One of the profile's permissions. Can't be cleared.
+   *
+   * @generated from field: optional string permission = 5;
+   */
+  permission?: string | undefined;
+
+  /**
+   * Scopes from the profile's catalog, in place of those that the token has.
+   *
+   * @generated from field: repeated string scopes = 6;
+   */
+  scopes: string[];
+
+  /**
+   * Addresses and CIDR blocks that may use the token, in place of those before. Empty means any.
+   *
+   * @generated from field: repeated string ip_allowlist = 7;
+   */
+  ipAllowlist: string[];
+
+  /**
+   * When the token stops working. In the future. Cleared, it never does.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 8;
+   */
+  expiresAt?: Timestamp | undefined;
+
+  /**
+   * Free-form labels, in place of all that the token has: up to 32, keys up to 64 characters, values up to
+   * 256, none of them a control character.
+   *
+   * @generated from field: map<string, string> metadata = 9;
+   */
+  metadata: { [key: string]: string };
+
+  /**
+   * Fields to change: `name`, `enabled`, `permission`, `scopes`, `ip_allowlist`, `expires_at`, `metadata`.
+   *
+   * @generated from field: google.protobuf.FieldMask update_mask = 10;
+   */
+  updateMask?: FieldMask | undefined;
+
+  /**
+   * Makes a retry safe, as in IssueRequest. Some profiles require it.
+   *
+   * @generated from field: string idempotency_key = 11;
+   */
+  idempotencyKey: string;
+};
+
+/**
+ * Describes the message latchkey.v1.UpdateRequest.
+ * Use `create(UpdateRequestSchema)` to create a new message.
+ */
+export const UpdateRequestSchema: GenMessage<UpdateRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_token, 10);
+
+/**
+ * UpdateResponse holds the token as it is after the change.
+ *
+ * @generated from message latchkey.v1.UpdateResponse
+ */
+export type UpdateResponse = Message<"latchkey.v1.UpdateResponse"> & {
+  /**
+   * The token's metadata.
+   *
+   * @generated from field: latchkey.v1.Token token = 1;
+   */
+  token?: Token | undefined;
+};
+
+/**
+ * Describes the message latchkey.v1.UpdateResponse.
+ * Use `create(UpdateResponseSchema)` to create a new message.
+ */
+export const UpdateResponseSchema: GenMessage<UpdateResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_token, 11);
+
+/**
  * RevokeRequest names the token to end.
  *
  * @generated from message latchkey.v1.RevokeRequest
@@ -517,7 +661,7 @@ export type RevokeRequest = Message<"latchkey.v1.RevokeRequest"> & {
  * Use `create(RevokeRequestSchema)` to create a new message.
  */
 export const RevokeRequestSchema: GenMessage<RevokeRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_token, 10);
+  messageDesc(file_latchkey_v1_token, 12);
 
 /**
  * RevokeResponse holds the token as it is after the revoke.
@@ -538,7 +682,7 @@ export type RevokeResponse = Message<"latchkey.v1.RevokeResponse"> & {
  * Use `create(RevokeResponseSchema)` to create a new message.
  */
 export const RevokeResponseSchema: GenMessage<RevokeResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_token, 11);
+  messageDesc(file_latchkey_v1_token, 13);
 
 /**
  * RotateRequest names the token to give a new secret.
@@ -581,7 +725,7 @@ export type RotateRequest = Message<"latchkey.v1.RotateRequest"> & {
  * Use `create(RotateRequestSchema)` to create a new message.
  */
 export const RotateRequestSchema: GenMessage<RotateRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_token, 12);
+  messageDesc(file_latchkey_v1_token, 14);
 
 /**
  * RotateResponse holds the token and, this once, its new secret.
@@ -609,7 +753,7 @@ export type RotateResponse = Message<"latchkey.v1.RotateResponse"> & {
  * Use `create(RotateResponseSchema)` to create a new message.
  */
 export const RotateResponseSchema: GenMessage<RotateResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_token, 13);
+  messageDesc(file_latchkey_v1_token, 15);
 
 /**
  * FinishRotationRequest names the token whose old secret is to stop.
@@ -644,7 +788,7 @@ export type FinishRotationRequest = Message<"latchkey.v1.FinishRotationRequest">
  * Use `create(FinishRotationRequestSchema)` to create a new message.
  */
 export const FinishRotationRequestSchema: GenMessage<FinishRotationRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_token, 14);
+  messageDesc(file_latchkey_v1_token, 16);
 
 /**
  * FinishRotationResponse holds the token as it is after the overlap.
@@ -665,7 +809,7 @@ export type FinishRotationResponse = Message<"latchkey.v1.FinishRotationResponse
  * Use `create(FinishRotationResponseSchema)` to create a new message.
  */
 export const FinishRotationResponseSchema: GenMessage<FinishRotationResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_token, 15);
+  messageDesc(file_latchkey_v1_token, 17);
 
 /**
  * CancelRotationRequest names the token whose new secret is to stop.
@@ -700,7 +844,7 @@ export type CancelRotationRequest = Message<"latchkey.v1.CancelRotationRequest">
  * Use `create(CancelRotationRequestSchema)` to create a new message.
  */
 export const CancelRotationRequestSchema: GenMessage<CancelRotationRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_token, 16);
+  messageDesc(file_latchkey_v1_token, 18);
 
 /**
  * CancelRotationResponse holds the token with its old secret.
@@ -721,7 +865,7 @@ export type CancelRotationResponse = Message<"latchkey.v1.CancelRotationResponse
  * Use `create(CancelRotationResponseSchema)` to create a new message.
  */
 export const CancelRotationResponseSchema: GenMessage<CancelRotationResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_token, 17);
+  messageDesc(file_latchkey_v1_token, 19);
 
 /**
  * TokenState is where in its life a token is.
@@ -779,7 +923,7 @@ export const TokenStateSchema: GenEnum<TokenState> = /*@__PURE__*/
   enumDesc(file_latchkey_v1_token, 0);
 
 /**
- * TokenService issues, reads and revokes API tokens.
+ * TokenService issues, reads, changes and revokes API tokens.
  *
  * Callers are a signed-in user (an access token), one of the organization's own API tokens where its
  * profile lets tokens manage tokens, or a service key with the scope named at each method.
@@ -835,6 +979,24 @@ export const TokenService: GenService<{
     methodKind: "unary";
     input: typeof TokenServiceListRequestSchema;
     output: typeof TokenServiceListResponseSchema;
+  },
+  /**
+   * Update changes what a token is and may do, from the next introspection on.
+   *
+   * Exactly the fields that `update_mask` names are changed, and one that is named but not set is cleared.
+   * Without a mask every field that is set is changed (AIP-134). Over REST the fields of the body are the
+   * mask, `null` included. A revoked or expired token can't be changed. What changes nothing leaves the
+   * token's revision as it is.
+   *
+   * Needs an owner or admin, or the service key scope `tokens:write`. Anybody else who may manage tokens can
+   * take scopes from one, and give it none.
+   *
+   * @generated from rpc latchkey.v1.TokenService.Update
+   */
+  update: {
+    methodKind: "unary";
+    input: typeof UpdateRequestSchema;
+    output: typeof UpdateResponseSchema;
   },
   /**
    * Revoke ends a token for good. It is immediate: an introspection that starts after this answer

@@ -1,13 +1,17 @@
 import type { TokenService } from "../../../gen/latchkey/v1/token_pb.ts";
 import { type ListTokensDeps, listTokens } from "../../usecases/list-tokens.ts";
 import type { Handlers } from "../handlers.ts";
-import { tokenMessage, tokenStates } from "../messages.ts";
+import { optionalDate, tokenMessage, tokenStates } from "../messages.ts";
 
 /** `TokenService.List` */
 export const list =
   (deps: ListTokensDeps): Handlers<typeof TokenService>["list"] =>
   async (request, call) => {
-    const page = await listTokens(deps, call.caller, { ...request, states: tokenStates(request.states) });
+    const page = await listTokens(deps, call.caller, {
+      ...request,
+      states: tokenStates(request.states),
+      unusedSince: optionalDate(request.unusedSince),
+    });
     const now = deps.clock();
     return { tokens: page.items.map((token) => tokenMessage(token, now)), nextPageToken: page.nextPageToken };
   };

@@ -8,7 +8,16 @@ import {
   nextEvent,
   type Occurrence,
 } from "../../domain/audit.ts";
-import type { Member, Membership, Organization, Session, SigningKey, Token, User } from "../../domain/entities.ts";
+import type {
+  Member,
+  Membership,
+  Organization,
+  Session,
+  SigningKey,
+  Token,
+  TokenSettings,
+  User,
+} from "../../domain/entities.ts";
 import { AppError } from "../../domain/errors.ts";
 import { type IdempotencyRecord, idempotencyKeyReused, sealAnswer } from "../../domain/idempotency.ts";
 import { type Id, SYSTEM_ORGANIZATION_ID } from "../../domain/ids.ts";
@@ -26,6 +35,7 @@ import {
   sessionEndedByReuse,
   signedIn,
   signInFailed,
+  tokenChanged,
   tokenIssued,
   tokenRevoked,
   tokenRotated,
@@ -138,6 +148,12 @@ interface Revocation extends Changing {
 
 interface TokenRotation extends Revocation {
   readonly rotation: SecretRotation;
+}
+
+interface TokenUpdate extends Changing {
+  readonly id: Id;
+  readonly settings: TokenSettings;
+  readonly ifRevision: number;
 }
 
 interface NewSession extends Changing {
@@ -265,6 +281,13 @@ export function prepareWrites(connection: Database.Database) {
       UPDATE tokens SET revoked_at = @revokedAt, revoked_by = @revokedBy, revision = @revision
       WHERE id = @id
       RETURNING ${tokenColumns}
+    `),
+
+    updateToken: connection.prepare<TokenRow>(`
+      UPDATE tokens
+      SET name = @name, enabled = @enabled, permission = @permission, scopes = @scopes, ip_allowlist = @ip_allowlist,
+        expires_at = @expires_at, metadata = @metadata, revision = @revision
+      WHERE id = @id
     `),
 
     recordUse: connection.prepare<{ id: string; usedAt: number }>(`
@@ -516,6 +539,20 @@ const commands = {
       revision,
     });
     return after && toToken(after);
+  },
+
+  updateToken(writes: Writes, { id, settings, ifRevision, change }: TokenUpdate): Token | undefined {
+    const row = writes.getToken.get(id);
+    if (row === undefined) return undefined;
+    const before = toToken(row);
+    if (before.revokedAt !== undefined) throw new AppError("failed_precondition", "A revoked token can't be changed.");
+    if (before.revision !== ifRevision) return undefined;
+    const occurrence = tokenChanged(before, { ...before, ...settings });
+    if (occurrence === undefined) return before;
+    const { revision } = record(writes, change, occurrence);
+    const after = { ...before, ...settings, revision };
+    writes.updateToken.run(tokenRow(after));
+    return after;
   },
 
   recordUses(writes: Writes, uses: readonly TokenUse[]): void {

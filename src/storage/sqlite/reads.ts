@@ -14,6 +14,7 @@ import {
   type TokenRow,
   type UserRow,
 } from "./rows.ts";
+import { MATCHES_FILTER, type TokenFilterParameters } from "./token-filter.ts";
 
 interface ListOrganizationsParameters {
   readonly beforeCreatedAt: number;
@@ -28,7 +29,7 @@ interface ListMembersParameters {
   readonly limit: number;
 }
 
-interface ListTokensParameters {
+interface ListTokensParameters extends TokenFilterParameters {
   readonly organizationId: string;
   readonly profile: string | null;
   readonly beforeCreatedAt: number;
@@ -124,6 +125,7 @@ export function prepareReads(connection: Database.Database) {
       WHERE organization_id = @organizationId
         AND (created_at, id) < (@beforeCreatedAt, @beforeId)
         AND (@profile IS NULL OR profile = @profile)
+        AND ${MATCHES_FILTER}
         AND CASE
           WHEN revoked_at IS NOT NULL THEN @revoked
           WHEN expires_at <= @now THEN @expired

@@ -1,7 +1,16 @@
 /** The storage port on one SQLite file: reads on the calling thread, writes through the writer thread. */
 import type { AuditEvent, Change } from "../../domain/audit.ts";
 import type { TokenRecord } from "../../domain/decision.ts";
-import type { Member, Membership, Organization, Session, SigningKey, Token, User } from "../../domain/entities.ts";
+import type {
+  Member,
+  Membership,
+  Organization,
+  Session,
+  SigningKey,
+  Token,
+  TokenSettings,
+  User,
+} from "../../domain/entities.ts";
 import { AppError } from "../../domain/errors.ts";
 import type { IdempotencyRecord, RecordedCall } from "../../domain/idempotency.ts";
 import type { Id } from "../../domain/ids.ts";
@@ -43,6 +52,7 @@ import {
   toTokenRecord,
   toUser,
 } from "./rows.ts";
+import { filterParameters } from "./token-filter.ts";
 import { Writer } from "./writer.ts";
 
 export interface SqliteStorageOptions {
@@ -215,6 +225,7 @@ class SqliteStorage implements Storage {
     return this.#read(({ listTokens }) =>
       listTokens
         .all({
+          ...filterParameters(query),
           organizationId,
           profile: profile ?? null,
           beforeCreatedAt: after === undefined ? END_OF_TIME_MS : toMillis(after.createdAt),
@@ -232,6 +243,16 @@ class SqliteStorage implements Storage {
 
   revokeToken(id: Id, change: Change, record?: IdempotencyRecord): Promise<Token | undefined> {
     return this.#write("revokeToken", { id, change }, record);
+  }
+
+  updateToken(
+    id: Id,
+    settings: TokenSettings,
+    ifRevision: number,
+    change: Change,
+    record?: IdempotencyRecord,
+  ): Promise<Token | undefined> {
+    return this.#write("updateToken", { id, settings, ifRevision, change }, record);
   }
 
   recordUses(uses: readonly TokenUse[]): Promise<void> {
