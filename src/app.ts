@@ -28,6 +28,7 @@ import { RateLimiter } from "./usecases/rate-limiter.ts";
 import { RecordedCallsSweeper } from "./usecases/recorded-calls-sweeper.ts";
 import { type FirstCredentials, type SetUpInput, setUp } from "./usecases/set-up.ts";
 import { TokenCache } from "./usecases/token-cache.ts";
+import { TokenFinder } from "./usecases/token-finder.ts";
 import { UsageRecorder } from "./usecases/usage-recorder.ts";
 
 /** What the outside world is to the service; tests put their own in its place. */
@@ -134,6 +135,10 @@ export async function startApp(deployment: Deployment): Promise<App> {
       { cause },
     );
   });
+  const finderOf = (tokens: TokenCache): TokenFinder => new TokenFinder({ storage, tokens, profiles, sealer });
+  const tokenCache = new TokenCache(storage, { maxEntries: config.cacheEntries, maxBytes: config.cacheBytes });
+  // Apart, so that no crowd of customers' tokens puts the backends' few keys out.
+  const callerFinder = finderOf(new TokenCache(storage, CALLER_CACHE));
   const usage = new UsageRecorder(storage, clock, logger);
   parts.defer(() => usage.stop());
   const rateLimiter = new RateLimiter({ storage, clock, logger });
@@ -141,14 +146,11 @@ export async function startApp(deployment: Deployment): Promise<App> {
   const sweeper = new RecordedCallsSweeper(storage, clock, logger);
   parts.defer(() => sweeper.stop());
 
-  const tokens = new TokenCache(storage, { maxEntries: config.cacheEntries, maxBytes: config.cacheBytes });
-  // Apart, so that no crowd of customers' tokens puts the backends' few keys out.
-  const callers = new TokenCache(storage, CALLER_CACHE);
   const services = createServices({
     ...deployment,
-    tokens,
     defaultProfile: products.fallback,
     accessTokens,
+    tokenFinder: finderOf(tokenCache),
     usage,
     rateLimiter,
   });
@@ -157,7 +159,7 @@ export async function startApp(deployment: Deployment): Promise<App> {
   const pipeline = new Pipeline([...services, health.entry, ...reflection], {
     authenticate: (credential, call) =>
       authenticate(
-        { storage, tokens: callers, profiles, accessTokens, usage, rateLimiter, clock },
+        { storage, tokenFinder: callerFinder, profiles, accessTokens, usage, rateLimiter, clock },
         credential,
         call.peer,
       ),

@@ -31,6 +31,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "ask whether a token is good and what it can do",
     load: async () => (await import("./introspect.ts")).introspect,
   },
+  import: {
+    summary: "bring in keys that another system made",
+    load: async () => (await import("./import.ts")).importKeys,
+  },
   orgs: {
     summary: "make organizations, and set their plan and profile",
     load: async () => (await import("./orgs.ts")).orgs,

@@ -21,6 +21,7 @@ export const ACTIONS = [
   "token.rotated",
   "token.rotation_finished",
   "token.rotation_cancelled",
+  "token.imported",
   "user.signed_in",
   "user.sign_in_failed",
   "session.ended",

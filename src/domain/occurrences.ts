@@ -65,15 +65,13 @@ export function memberRemoved({ organizationId, role }: Membership, user: Person
 }
 
 export function tokenIssued(token: Omit<Token, "revision">): Occurrence {
-  const { profile, type, permission, userId, expiresAt } = token;
-  return ofToken(token, "token.issued", {
-    profile,
-    type,
-    permission,
-    user: userId === undefined ? "" : toPublicId("usr", userId),
-    expires_at: expiresAt?.toISOString() ?? "",
-    ip_allowlist: token.ipAllowlist.join(" "),
-  });
+  return ofToken(token, "token.issued", powersOf(token));
+}
+
+/** Another system made its key, at a time of its own. */
+export function tokenImported(token: Omit<Token, "revision">): Occurrence {
+  const details = { created_at: token.createdAt.toISOString(), enabled: String(token.enabled) };
+  return ofToken(token, "token.imported", { ...powersOf(token), ...details });
 }
 
 /** What a change of settings did; undefined when it did nothing. Of metadata it says only that it changed. */
@@ -124,6 +122,19 @@ export function signInFailed(organizationId: Id, user: PersonKnown | undefined, 
 export function sessionEndedByReuse({ id, organizationId }: Session, user: PersonKnown): Occurrence {
   const details = { session: id, reason: "refresh_token_reused" };
   return occurrence(organizationId, "session.ended", { ...person(user), details });
+}
+
+/** What a new token can do, where and until when, and for whom. */
+function powersOf(token: Omit<Token, "revision">): Readonly<Record<string, string>> {
+  const { profile, type, permission, userId, expiresAt } = token;
+  return {
+    profile,
+    type,
+    permission,
+    user: userId === undefined ? "" : toPublicId("usr", userId),
+    expires_at: expiresAt?.toISOString() ?? "",
+    ip_allowlist: token.ipAllowlist.join(" "),
+  };
 }
 
 function ofToken(

@@ -36,6 +36,7 @@
  */
 import type { Action, AuditEvent, Change } from "./audit.ts";
 import type { TokenRecord } from "./decision.ts";
+import type { DigestAlgorithm, DigestScheme, ImportKey } from "./digest-scheme.ts";
 import type {
   Member,
   Membership,
@@ -70,6 +71,13 @@ export interface SecretRotation {
   readonly hint: string;
   /** Until then the secret before it goes on working. */
   readonly overlapEndsAt: Date;
+}
+
+/** How the fingerprints of imported tokens were made. */
+export interface NewDigestScheme {
+  readonly algorithm: DigestAlgorithm;
+  /** Undefined for an algorithm without one. */
+  readonly key: ImportKey | undefined;
 }
 
 /** Everything that a new deployment starts with. */
@@ -317,6 +325,32 @@ export interface Storage {
     change: Change,
     record?: IdempotencyRecord,
   ): Promise<Token | undefined>;
+
+  /**
+   * Stores tokens whose keys another system made, and the schemes that their fingerprints were made by.
+   *
+   * - IM1. It is one write, and answers for each token in order: the token with its revision, higher than
+   *   any before it, or `taken` where its fingerprint is that of a token that is stored, or that stands
+   *   before it. Of several at once exactly one gets a fingerprint.
+   * - IM2. An organization that doesn't exist, or has another profile than the token, and an id that is
+   *   taken, are as for `createToken`; a service key is `failed_precondition`. Then nothing is stored.
+   * - IM3. Where a token was stored, the schemes are in use from then on, each once. Of an HMAC key that is
+   *   there already the first one stays.
+   * - IM4. Where it would keep more than `MAX_IMPORT_KEYS`, it is `failed_precondition` and nothing is
+   *   stored.
+   */
+  importTokens(
+    tokens: readonly NewToken[],
+    schemes: readonly NewDigestScheme[],
+    change: Change,
+    record?: IdempotencyRecord,
+  ): Promise<readonly (Token | "taken")[]>;
+
+  /** - IM5. Reads the schemes in use, always in one order, SHA-256 first. */
+  listDigestSchemes(): Promise<readonly DigestScheme[]>;
+
+  /** - IM6. Reads an HMAC key. */
+  getImportKey(id: string): Promise<ImportKey | undefined>;
 
   /**
    * - T7. Records uses, as one write. A token's last use never moves back; unknown tokens are passed

@@ -1,6 +1,7 @@
 /** The public routes as an OpenAPI 3.1 document, made from the annotated protos and a product's profile. */
 import {
   type DescField,
+  type DescMessage,
   type DescMethod,
   getOption,
   hasOption,
@@ -8,7 +9,7 @@ import {
   type JsonValue,
   ScalarType,
 } from "@bufbuild/protobuf";
-import { FieldMaskSchema } from "@bufbuild/protobuf/wkt";
+import { DurationSchema, FieldMaskSchema, TimestampSchema } from "@bufbuild/protobuf/wkt";
 import { field as fieldRules } from "../../gen/buf/validate/validate_pb.ts";
 import comments from "../../gen/comments.json" with { type: "json" };
 import { AuthService, UserService } from "../../gen/latchkey/v1/auth_pb.ts";
@@ -69,7 +70,7 @@ function operation(profile: Profile, route: RestRoute, examples: Examples): Json
   const id = operationId(route);
   const description = COMMENTS[`${method.parent.typeName}.${method.name}`] ?? "";
   const isOpen = method.parent === AuthService;
-  const success = responseTemplate(profile, route);
+  const success = responseOf(profile, route);
   const failures: readonly ErrorKind[] = [
     "unauthenticated",
     ...(isOpen ? [] : (["permission_denied"] as const)),
@@ -100,7 +101,7 @@ function operation(profile: Profile, route: RestRoute, examples: Examples): Json
     ...(parameters.length > 0 ? { parameters } : {}),
     ...requestBody(profile, route, examples[`${id} request`]),
     responses: {
-      [String(success.status)]: answer("Done", schemaOf(success.body), examples[`${id} ${success.status}`]),
+      [String(success.status)]: answer("Done", success.schema, examples[`${id} ${success.status}`]),
       ...Object.fromEntries(responses),
     },
   };
@@ -128,6 +129,15 @@ function answer(description: string, schema: JsonObject, example: JsonValue | un
     description,
     content: { "application/json": { schema, ...(example === undefined ? {} : { example }) } },
   };
+}
+
+/** Products have no word for what an import answers, so it is the message itself. */
+function responseOf(profile: Profile, route: RestRoute): { readonly status: number; readonly schema: JsonObject } {
+  if (route.method === TokenService.method.import) {
+    return { status: 200, schema: messageSchema(profile, route.method.output) };
+  }
+  const { status, body } = responseTemplate(profile, route);
+  return { status, schema: schemaOf(body) };
 }
 
 function responseTemplate(profile: Profile, { method }: RestRoute): ResponseTemplate {
@@ -205,32 +215,61 @@ function requestBody(profile: Profile, route: RestRoute, example: JsonValue | un
   if (route.body === "") return {};
   const { method, variables } = route;
   const inPath = new Set(variables.map(({ parameter }) => parameter.field));
-  const mask = updateMaskOf(method.input);
-  const fields = method.input.fields.filter(
+  const nameOf = (field: DescField): string => productName(profile.presentation.requestFields, field);
+  const schema = requestSchema(profile, method.input, nameOf, inPath);
+  if (schema.properties === undefined) return {};
+  const content = { "application/json": { schema, ...(example === undefined ? {} : { example }) } };
+  return { requestBody: { required: schema.required.length > 0, content } };
+}
+
+function requestSchema(
+  profile: Profile,
+  message: DescMessage,
+  nameOf: (field: DescField) => string,
+  inPath: ReadonlySet<DescField> = new Set(),
+) {
+  const fields = message.fields.filter(
     (field) => !inPath.has(field) && !HIDDEN_FIELDS.has(field.name) && isOffered(profile, field),
   );
-  if (fields.length === 0) return {};
+  const mask = updateMaskOf(message);
   const isRequired = (field: DescField): boolean =>
     (hasOption(field, fieldRules) && getOption(field, fieldRules).required) ||
     (field.name === "permission" && profile.access.kind === "permissions" && mask === undefined);
-  const nameOf = (field: DescField): string => productName(profile.presentation.requestFields, field);
   const maskable = fields.filter((field) => mask?.maskable.includes(field)).map(nameOf);
   const describe = (field: DescField): string =>
     field === mask?.field
       ? `Fields to change, in place of those of the body: some of ${maskable.join(",")}`
       : commentOf(field);
-  const required = fields.filter(isRequired).map(nameOf);
-  const schema = {
+  const properties = fields.map((field): [string, JsonObject] => [
+    nameOf(field),
+    { ...fieldSchema(profile, field), description: describe(field) },
+  ]);
+  return {
     type: "object",
-    required,
+    required: fields.filter(isRequired).map(nameOf),
     ...(mask === undefined ? {} : { minProperties: 1 }),
-    properties: Object.fromEntries(
-      fields.map((field) => [nameOf(field), { ...fieldSchema(profile, field), description: describe(field) }]),
-    ),
+    ...(fields.length === 0 ? {} : { properties: Object.fromEntries(properties) }),
     additionalProperties: false,
   };
-  const content = { "application/json": { schema, ...(example === undefined ? {} : { example }) } };
-  return { requestBody: { required: required.length > 0, content } };
+}
+
+/** A message in protobuf's own JSON, which leaves out what is empty. */
+function messageSchema(profile: Profile, message: DescMessage): JsonObject {
+  const schema = (field: DescField): JsonObject => {
+    if (field.fieldKind === "list" && field.message !== undefined) {
+      return { type: "array", items: messageSchema(profile, field.message) };
+    }
+    if (field.fieldKind === "message" && field.message !== TimestampSchema)
+      return messageSchema(profile, field.message);
+    // A 64-bit number is a text in JSON.
+    if (field.fieldKind === "scalar" && field.scalar === ScalarType.INT64) return TEXT;
+    return fieldSchema(profile, field);
+  };
+  const properties = message.fields.map((field): [string, JsonObject] => [
+    field.jsonName,
+    { ...schema(field), description: commentOf(field) },
+  ]);
+  return { type: "object", properties: Object.fromEntries(properties) };
 }
 
 /** Whether the product has a use for a field of a request about tokens; the fields of all others are always in use. */
@@ -256,7 +295,10 @@ const commentOf = (field: DescField): string => COMMENTS[`${field.parent.typeNam
 
 function fieldSchema(profile: Profile, field: DescField): JsonObject {
   if (field.fieldKind === "map") return { type: "object", additionalProperties: { type: "string" } };
-  if (field.fieldKind === "list") return { type: "array", items: valueSchema(profile, field), uniqueItems: true };
+  if (field.fieldKind === "list") {
+    const isOfMessages = field.message !== undefined;
+    return { type: "array", items: valueSchema(profile, field), ...(isOfMessages ? {} : { uniqueItems: true }) };
+  }
   return valueSchema(profile, field);
 }
 
@@ -264,10 +306,13 @@ function valueSchema(profile: Profile, field: DescField): JsonObject {
   if (field.enum !== undefined) {
     return { type: "string", enum: field.enum.values.filter(({ number }) => number !== 0).map(({ name }) => name) };
   }
-  if (field.message?.typeName === "google.protobuf.Duration") return DURATION;
+  if (field.message === DurationSchema) return DURATION;
   if (field.message === FieldMaskSchema) return TEXT;
-  if (field.message !== undefined) return NULLABLE_TIME;
+  if (field.message === TimestampSchema) return NULLABLE_TIME;
+  // A product's names are those of the request itself.
+  if (field.message !== undefined) return requestSchema(profile, field.message, ({ jsonName }) => jsonName);
   if (field.scalar === ScalarType.BOOL) return { type: "boolean" };
+  if (field.scalar === ScalarType.BYTES) return { type: "string", contentEncoding: "base64" };
   if (field.scalar !== ScalarType.STRING) return { type: "integer", minimum: 0 };
   const allowed = allowedValues(profile, field);
   const rules = hasOption(field, fieldRules) ? getOption(field, fieldRules) : undefined;

@@ -1,6 +1,7 @@
 /** How much one call may ask for. Every transport holds to these. */
 import type { DescMethod } from "@bufbuild/protobuf";
 import { IntrospectionService } from "../../gen/latchkey/v1/introspection_pb.ts";
+import { TokenService } from "../../gen/latchkey/v1/token_pb.ts";
 
 /** A client's deadline counts up to this, in milliseconds; a call without one gets it. */
 export const MAX_TIMEOUT_MS = 30_000;
@@ -19,8 +20,9 @@ const MAX_SMALL_REQUEST_BYTES = 64 * 1024;
 /**
  * The most that this method's request message may be. A question about a token is let through at any
  * size up to the outer limit, because an over-long token deserves an answer and not an error: the
- * caller passes on what a stranger sent to it.
+ * caller passes on what a stranger sent to it. An import holds a thousand tokens.
  */
 export function maxRequestBytes(method: DescMethod): number {
-  return method.parent === IntrospectionService ? MAX_REQUEST_BYTES : MAX_SMALL_REQUEST_BYTES;
+  const isLarge = method.parent === IntrospectionService || method === TokenService.method.import;
+  return isLarge ? MAX_REQUEST_BYTES : MAX_SMALL_REQUEST_BYTES;
 }

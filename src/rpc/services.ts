@@ -6,6 +6,7 @@ import { OrganizationService } from "../../gen/latchkey/v1/organization_pb.ts";
 import { TokenService } from "../../gen/latchkey/v1/token_pb.ts";
 import type { AddMemberDeps } from "../usecases/add-member.ts";
 import type { CreateOrganizationDeps } from "../usecases/create-organization.ts";
+import type { ImportTokensDeps } from "../usecases/import-tokens.ts";
 import type { IssueTokenDeps } from "../usecases/issue-token.ts";
 import type { RefreshSessionDeps } from "../usecases/refresh-session.ts";
 import type { SignInDeps } from "../usecases/sign-in.ts";
@@ -36,6 +37,7 @@ import { cancelRotation } from "./token/cancel-rotation.ts";
 import { finishRotation } from "./token/finish-rotation.ts";
 import { get as getToken } from "./token/get.ts";
 import { getSelf } from "./token/get-self.ts";
+import { importTokens } from "./token/import.ts";
 import { issue } from "./token/issue.ts";
 import { list as listTokens } from "./token/list.ts";
 import { revoke } from "./token/revoke.ts";
@@ -44,6 +46,7 @@ import { update } from "./token/update.ts";
 import { getMe } from "./user/get-me.ts";
 
 export type ServiceDeps = IssueTokenDeps &
+  ImportTokensDeps &
   JudgementDeps &
   SignInDeps &
   RefreshSessionDeps &
@@ -63,6 +66,7 @@ export function createServices(deps: ServiceDeps): readonly ServiceEntry[] {
       rotate: rotate(deps),
       finishRotation: finishRotation(deps),
       cancelRotation: cancelRotation(deps),
+      import: importTokens(deps),
     }),
     serviceEntry(
       IntrospectionService,

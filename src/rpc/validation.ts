@@ -15,11 +15,19 @@ const validator = createValidator();
  * @throws Error when a rule itself is broken, which is a fault of ours.
  */
 export function validate(schema: DescMessage, message: Message): void {
+  const violations = findFaults(schema, message);
+  if (violations.length > 0) throw invalidArgument(...violations);
+}
+
+/**
+ * The fields at fault, none of a valid message.
+ *
+ * @throws Error when a rule itself is broken, which is a fault of ours.
+ */
+export function findFaults(schema: DescMessage, message: Message): readonly FieldViolation[] {
   const result = validator.validate(schema, message);
-  if (result.kind === "invalid") {
-    throw invalidArgument(...result.violations.slice(0, MAX_VIOLATIONS).map(toFieldViolation));
-  }
   if (result.kind === "error") throw result.error;
+  return result.kind === "invalid" ? result.violations.slice(0, MAX_VIOLATIONS).map(toFieldViolation) : [];
 }
 
 function toFieldViolation(violation: Violation): FieldViolation {

@@ -1,10 +1,9 @@
 /** Finds out who sent a credential. */
-import type { AccessTokens } from "../domain/access-tokens.ts";
+import type { AccessClaims, AccessTokens } from "../domain/access-tokens.ts";
 import type { Caller } from "../domain/caller.ts";
 import type { Clock } from "../domain/clock.ts";
-import { decide, type TokenRecord } from "../domain/decision.ts";
+import { decide } from "../domain/decision.ts";
 import { addressNotAllowed, invalidCredential, rateLimited } from "../domain/errors.ts";
-import { fingerprintKey } from "../domain/fingerprint.ts";
 import type { Id } from "../domain/ids.ts";
 import {
   type CredentialHeader,
@@ -16,7 +15,7 @@ import {
 } from "../domain/profile.ts";
 import type { Storage } from "../domain/storage.ts";
 import type { RateLimiter, RateVerdict } from "./rate-limiter.ts";
-import type { TokenCache } from "./token-cache.ts";
+import type { FoundToken, TokenFinder } from "./token-finder.ts";
 import type { UsageRecorder } from "./usage-recorder.ts";
 
 /** A credential as it was sent. */
@@ -27,7 +26,7 @@ export interface Credential {
 
 export interface AuthenticateDeps {
   readonly storage: Storage;
-  readonly tokens: TokenCache;
+  readonly tokenFinder: TokenFinder;
   readonly profiles: Profiles;
   readonly accessTokens: AccessTokens;
   readonly usage: UsageRecorder;
@@ -40,6 +39,9 @@ export interface AuthenticateDeps {
  * with an access token. Roles are read anew each time, so a change takes effect at once. A call by an API
  * token counts against its rate limit and marks it as used.
  *
+ * A bearer credential that isn't a well-formed secret is an access token if we signed it, and else may be a
+ * key that was imported: other systems' keys can look like anything, JSON Web Tokens included.
+ *
  * @param clientIp address that the credential came from
  * @throws AppError of kind `unauthenticated`, always the same, for anything that isn't certain;
  *   `permission_denied` for a token that works, but not from this address; `rate_limited` for one over
@@ -51,25 +53,39 @@ export function authenticate(
   clientIp: string,
 ): Caller | Promise<Caller> {
   const { header, value } = credential;
-  const profile = deps.profiles.ofSecret(value);
-  if (profile === undefined) {
-    if (header === "authorization") return authenticateUser(deps, value);
-    throw invalidCredential();
-  }
-  if (!profile.credentialHeaders.includes(header)) throw invalidCredential();
-  const found = deps.tokens.find(fingerprintKey(value));
+  const format = deps.profiles.ofSecret(value);
+  if (format === undefined && header === "authorization") return authenticateBearer(deps, credential, clientIp);
+  return authenticateToken(deps, credential, format, clientIp);
+}
+
+async function authenticateBearer(deps: AuthenticateDeps, credential: Credential, clientIp: string): Promise<Caller> {
+  const claims = await deps.accessTokens.verify(credential.value);
+  return claims === undefined
+    ? authenticateToken(deps, credential, undefined, clientIp)
+    : authenticateUser(deps, claims);
+}
+
+function authenticateToken(
+  deps: AuthenticateDeps,
+  { header, value }: Credential,
+  format: Profile | undefined,
+  clientIp: string,
+): Caller | Promise<Caller> {
+  const found = deps.tokenFinder.find(value, format);
   return found instanceof Promise
-    ? found.then((record) => admit(deps, profile, record, clientIp))
-    : admit(deps, profile, found, clientIp);
+    ? found.then((later) => admit(deps, header, later, clientIp))
+    : admit(deps, header, found, clientIp);
 }
 
 function admit(
   { usage, rateLimiter, clock }: AuthenticateDeps,
-  profile: Profile,
-  record: TokenRecord | undefined,
+  header: CredentialHeader,
+  found: FoundToken | undefined,
   clientIp: string,
 ): Caller | Promise<Caller> {
-  if (record === undefined) throw invalidCredential();
+  // The token's own profile says where it may stand: an imported key's text doesn't tell.
+  if (found === undefined || !found.profile.credentialHeaders.includes(header)) throw invalidCredential();
+  const { record, profile } = found;
   const decision = decide(record, profile, { requiredScopes: [], clientIp }, clock());
   if (!decision.active) throw invalidCredential();
   const { token, organization, secret } = decision.record;
@@ -91,9 +107,7 @@ async function refuseAddress(rateLimiter: RateLimiter, tokenId: Id, limit: RateL
   throw addressNotAllowed(limit && (await rateLimiter.peek(tokenId, limit, 1)).status);
 }
 
-async function authenticateUser({ storage, accessTokens, clock }: AuthenticateDeps, value: string): Promise<Caller> {
-  const claims = await accessTokens.verify(value);
-  if (claims === undefined) throw invalidCredential();
+async function authenticateUser({ storage, clock }: AuthenticateDeps, claims: AccessClaims): Promise<Caller> {
   const { userId, organizationId, sessionId } = claims;
   const [session, membership, organization] = await Promise.all([
     storage.getSession(sessionId),

@@ -1,17 +1,16 @@
 /** Answers whether a token is valid and what it may do. */
 import { type Caller, callerOrganization } from "../domain/caller.ts";
 import type { Clock } from "../domain/clock.ts";
-import { type Decision, type DecisionRequest, decide, type TokenRecord } from "../domain/decision.ts";
-import { fingerprintKey } from "../domain/fingerprint.ts";
+import { type Decision, type DecisionRequest, decide } from "../domain/decision.ts";
 import { type Profile, type Profiles, rateLimitOf, SERVICE_PROFILE_ID } from "../domain/profile.ts";
 import type { RateStatus } from "../domain/rate-window.ts";
 import { requireServiceScope } from "./authorization.ts";
 import type { RateLimiter, RateVerdict } from "./rate-limiter.ts";
-import type { TokenCache } from "./token-cache.ts";
+import type { FoundToken, TokenFinder } from "./token-finder.ts";
 import type { UsageRecorder } from "./usage-recorder.ts";
 
 export interface IntrospectTokenDeps {
-  readonly tokens: TokenCache;
+  readonly tokenFinder: TokenFinder;
   readonly profiles: Profiles;
   readonly usage: UsageRecorder;
   readonly rateLimiter: RateLimiter;
@@ -36,9 +35,10 @@ export interface Judgement {
 }
 
 /**
- * Judges a token. Text that isn't a well-formed secret is refused without a look-up. A token of an
- * organization that the caller doesn't serve is unknown to it, and so is any service key: it opens
- * Latchkey, not a product. Units of a rate limit are taken last, so that a refused call costs none.
+ * Judges a token. Text that isn't a well-formed secret is malformed, unless it is an imported key; until
+ * keys were imported, that takes no look-up. A token of an organization that the caller doesn't serve is as
+ * if it weren't there, and so is any service key: it opens Latchkey, not a product. Units of a rate limit are
+ * taken last, so that a refused call costs none.
  *
  * @throws AppError: `permission_denied` without the scope `introspect`, `unavailable` when the store
  *   can't be read. It never guesses.
@@ -49,28 +49,28 @@ export function introspectToken(
   input: IntrospectTokenInput,
 ): Judgement | Promise<Judgement> {
   requireServiceScope(caller, "introspect");
-  const { profiles, tokens } = deps;
+  const { profiles, tokenFinder } = deps;
   const { secret } = input;
-  const profile = profiles.ofSecret(secret);
-  if (profile === undefined) return refusal("malformed", profiles.ofPrefix(secret));
-  if (profile.id === SERVICE_PROFILE_ID) return refusal("unknown", undefined);
-  const found = tokens.find(fingerprintKey(secret));
+  const format = profiles.ofSecret(secret);
+  if (format?.id === SERVICE_PROFILE_ID) return refusal("unknown", undefined);
+  const found = tokenFinder.find(secret, format);
   return found instanceof Promise
-    ? found.then((record) => judge(deps, caller, profile, record, input))
-    : judge(deps, caller, profile, found, input);
+    ? found.then((later) => judge(deps, caller, format, later, input))
+    : judge(deps, caller, format, found, input);
 }
 
 function judge(
-  { usage, rateLimiter, clock }: IntrospectTokenDeps,
+  { profiles, usage, rateLimiter, clock }: IntrospectTokenDeps,
   caller: Caller,
-  profile: Profile,
-  record: TokenRecord | undefined,
+  format: Profile | undefined,
+  found: FoundToken | undefined,
   input: IntrospectTokenInput,
 ): Judgement | Promise<Judgement> {
   const own = caller.kind === "anonymous" ? undefined : callerOrganization(caller);
-  if (record === undefined || (own !== undefined && own !== record.token.organizationId)) {
-    return refusal("unknown", profile);
+  if (found === undefined || (own !== undefined && own !== found.record.token.organizationId)) {
+    return format === undefined ? refusal("malformed", profiles.ofPrefix(input.secret)) : refusal("unknown", format);
   }
+  const { record, profile } = found;
   const { token, organization } = record;
   const { cost, dryRun } = input;
   const decision = decide(record, profile, input, clock());

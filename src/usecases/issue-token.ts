@@ -90,32 +90,43 @@ export function mintToken(
   by: Pick<Token, "createdBy" | "userId">,
 ): { readonly secret: string; readonly newToken: NewToken } {
   const secret = generateSecret(profile.secretFormat, entropy);
-  const now = clock();
+  const hint = secretHint(profile.secretFormat, secret);
   return {
     secret,
     newToken: {
       fingerprint: fingerprint(secret),
-      token: {
-        ...by,
-        id: uuidV7(now, entropy(10)),
-        organizationId,
-        profile: profile.id,
-        type: wishes.type,
-        name: wishes.name,
-        hint: secretHint(profile.secretFormat, secret),
-        permission: wishes.permission,
-        scopes: normalizeScopes(wishes.scopes),
-        ipAllowlist: [...wishes.ipAllowlist],
-        metadata: { ...wishes.metadata },
-        enabled: true,
-        createdAt: new Date(now),
-        expiresAt: wishes.expiresAt,
-        lastUsedAt: undefined,
-        revokedAt: undefined,
-        revokedBy: undefined,
-        rotation: undefined,
-      },
+      token: makeToken({ clock, entropy }, profile, organizationId, wishes, { ...by, hint }),
     },
+  };
+}
+
+/** Makes the row of a token that nobody has used yet. */
+export function makeToken(
+  { clock, entropy }: Pick<IssueTokenDeps, "clock" | "entropy">,
+  profile: Profile,
+  organizationId: Id,
+  wishes: TokenWishes,
+  by: Pick<Token, "createdBy" | "userId" | "hint">,
+): NewToken["token"] {
+  const now = clock();
+  return {
+    ...by,
+    id: uuidV7(now, entropy(10)),
+    organizationId,
+    profile: profile.id,
+    type: wishes.type,
+    name: wishes.name,
+    permission: wishes.permission,
+    scopes: normalizeScopes(wishes.scopes),
+    ipAllowlist: [...wishes.ipAllowlist],
+    metadata: { ...wishes.metadata },
+    enabled: true,
+    createdAt: new Date(now),
+    expiresAt: wishes.expiresAt,
+    lastUsedAt: undefined,
+    revokedAt: undefined,
+    revokedBy: undefined,
+    rotation: undefined,
   };
 }
 
@@ -137,7 +148,7 @@ export function normalizeScopes(scopes: readonly string[]): readonly string[] {
 }
 
 /** The person whom the token is for: the caller, or a member whom a service key names. */
-async function findUser(
+export async function findUser(
   { storage }: Pick<IssueTokenDeps, "storage">,
   caller: Caller,
   organization: Organization,

@@ -189,6 +189,20 @@ export const faults = {
     });
   },
 
+  /** IM1: looks which tokens are there, and stores the others one after the other. */
+  importsInSteps(storage: Storage): Storage {
+    return override(storage, {
+      async importTokens(tokens, _schemes, change) {
+        const answers: (Token | "taken")[] = [];
+        for (const token of tokens) {
+          const stored = storage.createToken(token, change);
+          answers.push(await stored.catch((): "taken" => "taken"));
+        }
+        return answers;
+      },
+    });
+  },
+
   /** T5: pages by counting, so that a token that is issued meanwhile shifts the rest. */
   pagesByOffset(storage: Storage): Storage {
     const offsets = new Map<string, number>();

@@ -4,6 +4,7 @@ import type { Storage } from "../../src/domain/storage.ts";
 import { openSqliteSubject } from "../helpers/sqlite.ts";
 import { faults } from "./broken-storages.ts";
 import {
+  checkImportsAtOnce,
   checkLastUse,
   checkLeases,
   checkNamePrefix,
@@ -37,6 +38,7 @@ const caught: readonly [string, (storage: Storage) => Storage, (storage: Storage
   ["I1, I2: a record that is looked for first", faults.recordsWithoutLock, checkOnce],
   ["TF1: names that are guessed", faults.guessesNames, checkNamePrefix],
   ["TU2: an update of whatever is there", faults.updatesWhateverIsThere, checkUpdatesGoByWhatTheyRead],
+  ["IM1: an import in steps", faults.importsInSteps, checkImportsAtOnce],
   ["T5: pages by offset", faults.pagesByOffset, checkPaging],
   ["T7: the last write wins", faults.keepsLatestWrite, checkLastUse],
   ["TR1: a look-up in two steps", faults.findsSecretsInSteps, checkOldSecretIsKnown],

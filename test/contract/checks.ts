@@ -211,6 +211,40 @@ export async function checkUpdatesGoByWhatTheyRead(storage: Storage): Promise<vo
   }
 }
 
+/** IM1. Importers at once, some of whose keys are the same, into organizations of their own. */
+export async function checkImportsAtOnce(storage: Storage): Promise<void> {
+  const shared = Array.from({ length: 20 }, someFingerprint);
+  const imports = await Promise.all(
+    Array.from({ length: AT_ONCE }, async (_, index) => {
+      const { id } = await storage.createOrganization(someOrganization(), someChange());
+      const own = Array.from({ length: 5 }, () => someToken({ organizationId: id }));
+      const fingerprints = index % 2 === 0 ? shared : shared.toReversed();
+      const alike = fingerprints.map((fingerprint) => ({ ...someToken({ organizationId: id }), fingerprint }));
+      return { id, rows: [...own, ...alike], seen: new Set<number>() };
+    }),
+  );
+  let isDone = false;
+  const done = Promise.all(
+    imports.map(({ rows }) => storage.importTokens(rows, [{ algorithm: "sha256", key: undefined }], someChange())),
+  ).finally(() => {
+    isDone = true;
+  });
+  while (!isDone) {
+    for (const { id, seen } of imports) seen.add((await storage.listTokens(everyToken(id))).length);
+    await setImmediate();
+  }
+  const answers = await done;
+  const stored = answers.map((answer) => answer.filter((one) => one !== "taken"));
+  expect(stored.flat()).toHaveLength(AT_ONCE * 5 + shared.length);
+  for (const [index, { id, seen }] of imports.entries()) {
+    const tokens = await storage.listTokens(everyToken(id));
+    expect(tokens.map((token) => token.id).toSorted()).toEqual(stored[index]?.map((token) => token.id).toSorted());
+    expect([0, tokens.length]).toEqual(expect.arrayContaining([...seen]));
+  }
+  const owners = await Promise.all(shared.map((fingerprint) => storage.findTokenByFingerprint(fingerprint)));
+  expect(owners.filter((owner) => owner === undefined)).toEqual([]);
+}
+
 /** T5, over many histories. */
 export async function checkPaging(storage: Storage): Promise<void> {
   const age = fc.integer({ min: 0, max: 4 });

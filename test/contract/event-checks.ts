@@ -14,6 +14,7 @@ import {
   NOW,
   someChange,
   someFingerprint,
+  someHmacScheme,
   someOrganization,
   someRotation,
   someSession,
@@ -151,6 +152,25 @@ export async function checkEachChangeHasItsEvent(storage: Storage): Promise<void
     event("token.revoked", { ...ofToken, details: { profile: "plane", type: "bot" } }),
   ]);
   expect(await eventsOf(() => storage.revokeToken(newToken.token.id, change))).toEqual([]);
+
+  const imported = someToken({
+    organizationId,
+    profile: "plane",
+    scopes: ["a"],
+    metadata: { note: "not for the log" },
+    createdAt: after(-1_000),
+    enabled: false,
+  });
+  const rows = [newToken, imported, { ...someToken({ organizationId }), fingerprint: imported.fingerprint }];
+  expect(await eventsOf(() => storage.importTokens(rows, [someHmacScheme()], change))).toEqual([
+    event("token.imported", {
+      target: toPublicId("tok", imported.token.id),
+      targetName: "deploy",
+      scopes: ["a"],
+      details: { profile: "plane", created_at: after(-1_000).toISOString(), enabled: "false" },
+    }),
+  ]);
+  expect(await eventsOf(() => storage.importTokens(rows, [someHmacScheme()], change))).toEqual([]);
 
   const last = () => storage.removeMember(organizationId, owner.id, change).catch(() => {});
   expect(await eventsOf(last)).toEqual([]);
@@ -296,6 +316,11 @@ export async function checkNoChangeWithoutEvent({ storage, failEvents }: Storage
       return storage.createToken(created, doomed);
     },
     () => storage.updateToken(token.token.id, someSettings({ enabled: false }), revision, doomed),
+    () => {
+      const created = someToken({ organizationId });
+      note("tokens", created.token);
+      return storage.importTokens([created], [someHmacScheme()], doomed);
+    },
     () => storage.revokeToken(token.token.id, doomed),
     () => storage.rotateToken(token.token.id, someRotation({ revision }, { overlapEndsAt: after(9) }), doomed),
     () => storage.finishRotation(idInOverlap, doomed),

@@ -1,6 +1,7 @@
 /** Makes entities to store. Ids and fingerprints are new on every call; every field can be given. */
 import { randomBytes, randomUUID } from "node:crypto";
 import type { Change } from "../../src/domain/audit.ts";
+import type { ImportKey } from "../../src/domain/digest-scheme.ts";
 import type {
   Membership,
   Organization,
@@ -14,6 +15,7 @@ import type { IdempotencyRecord } from "../../src/domain/idempotency.ts";
 import type {
   EventQuery,
   LeaseRequest,
+  NewDigestScheme,
   NewToken,
   SecretRotation,
   TokenFilter,
@@ -116,6 +118,15 @@ export function someRotation(
   fields: Partial<SecretRotation> = {},
 ): SecretRotation {
   return { revision, fingerprint: someFingerprint(), hint: "wp_…cafe", overlapEndsAt: NOW, ...fields };
+}
+
+export function someImportKey(fields: Partial<ImportKey> = {}): ImportKey {
+  return { id: randomUUID(), sealedKey: new Uint8Array(randomBytes(60)), createdAt: NOW, ...fields };
+}
+
+/** The scheme of an HMAC key. */
+export function someHmacScheme(key: ImportKey = someImportKey()): NewDigestScheme {
+  return { algorithm: "hmac_sha256", key };
 }
 
 /** One unit of a limit of 60, in the minute that `NOW` is in. */

@@ -65,6 +65,16 @@ describe("the SQLite engine's indexes", () => {
     expect(sweep).toContain("SEARCH recorded_calls USING COVERING INDEX recorded_calls_by_expiry (expires_at<?)");
   });
 
+  it("serve the look-ups of imports", async () => {
+    await using database = await openDatabase();
+    const { getImportKey } = prepareReads(database.connection);
+    const { isTaken } = prepareWrites(database.connection);
+    expect(database.plan(getImportKey, "")).not.toMatch(SLOW);
+    const taken = database.plan(isTaken, { fingerprint: new Uint8Array(32) });
+    expect(taken).toContain("SEARCH tokens USING COVERING INDEX");
+    expect(taken).toContain("SEARCH former_secrets USING PRIMARY KEY");
+  });
+
   it("serve the audit log of all, of an organization, and the end of a chain", async () => {
     await using database = await openDatabase();
     const { listEvents, listEventsOfOrganization } = prepareReads(database.connection);

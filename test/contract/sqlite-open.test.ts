@@ -172,6 +172,7 @@ describe("migrations", () => {
       { version: 3, name: "recorded calls" },
       { version: 4, name: "events" },
       { version: 5, name: "rotations" },
+      { version: 6, name: "imports" },
     ]);
     expect(recorded[0]?.["checksum"]).toMatch(/^[0-9a-f]{64}$/);
     expect(Math.abs(Number(recorded[0]?.["applied_at"]) - Date.now())).toBeLessThan(60_000);

@@ -45,6 +45,7 @@ describe("a database of schema 1", () => {
     expect(await storage.listOrganizations(undefined, 10)).toEqual([someOrganization({ id: "a0" })]);
     expect(await storage.listMembers("a0", undefined, 10)).toEqual([{ membership, user }]);
     expect(await storage.takeLease(someLeaseRequest())).toEqual({ granted: 1, taken: 1 });
+    expect(await storage.listDigestSchemes()).toEqual([]);
     // What was there before has no events: its chain starts with the first change.
     expect(await storage.listEvents(everyEvent())).toEqual([]);
     const record = someRecord();

@@ -4,13 +4,15 @@ import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ACTIONS, EMPTY_CHAIN, findFault } from "../../src/domain/audit.ts";
+import { MAX_IMPORT_KEYS } from "../../src/domain/digest-scheme.ts";
 import { type Organization, settingsOf, type TokenState, tokenState, type User } from "../../src/domain/entities.ts";
 import { AppError, type ErrorKind } from "../../src/domain/errors.ts";
 import { type IdempotencyRecord, openAnswer } from "../../src/domain/idempotency.ts";
 import { SERVICE_PROFILE_ID } from "../../src/domain/profile.ts";
 import type { Role } from "../../src/domain/roles.ts";
-import type { Position, Storage, TokenFilter } from "../../src/domain/storage.ts";
+import type { NewDigestScheme, Position, Storage, TokenFilter } from "../../src/domain/storage.ts";
 import {
+  checkImportsAtOnce,
   checkLastUse,
   checkLeases,
   checkNamePrefix,
@@ -52,6 +54,8 @@ import {
   NOW,
   someChange,
   someFingerprint,
+  someHmacScheme,
+  someImportKey,
   someLeaseRequest,
   someMembership,
   someOrganization,
@@ -337,6 +341,8 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       }
       expect(await storage.findTokenByFingerprint(someFingerprint())).toBeUndefined();
       expect(await storage.findRecordedCall(someFingerprint(), NOW)).toBeUndefined();
+      expect(await storage.getImportKey(randomUUID())).toBeUndefined();
+      expect(await storage.listDigestSchemes()).toEqual([]);
       expect(await storage.listSigningKeys()).toEqual([]);
     });
 
@@ -1249,6 +1255,148 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       expect([...outcomes].toSorted()).toEqual(["deploy", "new"]);
     });
 
+    it("IM1: stores tokens and answers for each in order, taken where its fingerprint is", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const [here, there] = [await someMember(storage), await someMember(storage)];
+      const { organizationId } = here;
+      const native = someToken(there);
+      const { revision: before } = await storage.createToken(native, someChange());
+      const old = { createdAt: after(-1e9), enabled: false, metadata: { from: "elsewhere" } };
+      const [one, two, three] = [someToken({ organizationId, ...old }), someToken(here), someToken(here)];
+      const as = (fingerprint: Uint8Array) => ({ ...someToken({ organizationId }), fingerprint });
+      const rows = [one, as(native.fingerprint), two, as(two.fingerprint), three, as(one.fingerprint)];
+      const answers = await storage.importTokens(rows, [SHA256], someChange());
+
+      const stored = answers.filter((answer) => answer !== "taken");
+      expect(answers.map((answer) => answer === "taken")).toEqual([false, true, false, true, false, true]);
+      expect(stored).toMatchObject([one.token, two.token, three.token]);
+      const revisions = [before, ...stored.map(({ revision }) => revision)];
+      expect(new Set(revisions).size).toBe(4);
+      expect(revisions).toEqual(revisions.toSorted((first, second) => first - second));
+      expect(await storage.listTokens(everyToken(organizationId))).toEqual(stored.toSorted(byAge));
+      expect((await storage.findTokenByFingerprint(one.fingerprint))?.token).toEqual(stored[0]);
+      const owner = await storage.findTokenByFingerprint(native.fingerprint);
+      expect(owner?.token.organizationId).toBe(there.organizationId);
+    });
+
+    it("IM1: of several at once exactly one gets a fingerprint, and nobody sees a part", async () => {
+      await using subject = await openSubject();
+      await checkImportsAtOnce(subject.storage);
+    });
+
+    it("IM1: nothing stays where one event can't be stored", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const events = await storage.listEvents(everyEvent());
+      await subject.failEvents("doomed");
+      const rows = Array.from({ length: 3 }, () => someToken({ organizationId }));
+      const doomed = someChange({ requestId: "doomed" });
+      await expectKind(storage.importTokens(rows, [someHmacScheme()], doomed), "unavailable");
+      expect(await storage.listTokens(everyToken(organizationId))).toEqual([]);
+      expect(await storage.listDigestSchemes()).toEqual([]);
+      expect(await storage.listEvents(everyEvent())).toEqual(events);
+    });
+
+    it("IM2: refuses what createToken refuses, and service keys, and stores nothing", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const { id } = await storage.createToken(someToken({ organizationId }), someChange());
+      const good = someToken({ organizationId });
+      for (const [bad, kind] of [
+        [someToken({ organizationId: randomUUID() }), "failed_precondition"],
+        [someToken({ organizationId, profile: "plane" }), "failed_precondition"],
+        [someToken({ organizationId, profile: SERVICE_PROFILE_ID }), "failed_precondition"],
+        [someToken({ organizationId, id }), "already_exists"],
+      ] as const) {
+        const record = someRecord();
+        await expectKind(storage.importTokens([good, bad], [SHA256], someChange(), record), kind);
+        expect(await storage.findRecordedCall(record.keyHash, NOW)).toBeUndefined();
+      }
+      expect(await storage.findTokenByFingerprint(good.fingerprint)).toBeUndefined();
+      expect(await storage.listTokens(everyToken(organizationId))).toHaveLength(1);
+      expect(await storage.listDigestSchemes()).toEqual([]);
+    });
+
+    it("IM3: keeps each scheme once from the first token on, and the first of a key", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const stored = someToken({ organizationId });
+      await storage.importTokens([], [SHA256], someChange());
+      expect(await storage.listDigestSchemes()).toEqual([]);
+      await storage.createToken(stored, someChange());
+      await storage.importTokens([stored], [SHA256], someChange());
+      expect(await storage.listDigestSchemes()).toEqual([]);
+
+      const importOne = (...schemes: readonly NewDigestScheme[]) =>
+        storage.importTokens([someToken({ organizationId })], schemes, someChange());
+      const key = someImportKey();
+      await importOne(someHmacScheme(key), { algorithm: "sha512", key: undefined });
+      await importOne(someHmacScheme({ ...someImportKey({ id: key.id, createdAt: after(1) }) }), SHA256);
+      const inUse = [
+        { algorithm: "sha256", keyId: undefined },
+        { algorithm: "hmac_sha256", keyId: key.id },
+        { algorithm: "sha512", keyId: undefined },
+      ];
+      expect(await storage.listDigestSchemes()).toEqual(inUse);
+      expect(await storage.getImportKey(key.id)).toEqual(key);
+      const reopened = await subject.reopen();
+      expect(await reopened.listDigestSchemes()).toEqual(inUse);
+    });
+
+    it("IM4: refuses one HMAC key too many, and stores nothing of that import", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const keys = Array.from({ length: MAX_IMPORT_KEYS }, () => someImportKey());
+      for (const key of keys) {
+        await storage.importTokens([someToken({ organizationId })], [someHmacScheme(key)], someChange());
+      }
+      const refused = someToken({ organizationId });
+      const error = await expectKind(
+        storage.importTokens([refused], [someHmacScheme()], someChange()),
+        "failed_precondition",
+      );
+      expect(error.message).toBe("A deployment keeps up to 16 HMAC keys of imports, and has as many.");
+      expect(await storage.findTokenByFingerprint(refused.fingerprint)).toBeUndefined();
+      expect(await storage.listDigestSchemes()).toHaveLength(MAX_IMPORT_KEYS);
+      await storage.importTokens([refused], [someHmacScheme(keys[3])], someChange());
+    });
+
+    it("IM5: lists the schemes in use, SHA-256 first", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const keys = [someImportKey(), someImportKey()].toSorted((one, two) => (one.id < two.id ? -1 : 1));
+      const schemes = [...keys.map((key) => someHmacScheme(key)), { algorithm: "sha512", key: undefined }] as const;
+      for (const scheme of [...schemes, SHA256]) {
+        await storage.importTokens([someToken({ organizationId })], [scheme], someChange());
+      }
+      expect(await storage.listDigestSchemes()).toEqual(
+        [SHA256, ...schemes].map(({ algorithm, key }) => ({ algorithm, keyId: key?.id })),
+      );
+    });
+
+    it("IM6: reads the HMAC key with this id only, as it went in", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const bytes = fc.uint8Array({ minLength: 1, maxLength: 1100 });
+      const keys = fc
+        .sample(fc.tuple(bytes, time), 4)
+        .map(([sealedKey, createdAt]) => ({ ...someImportKey(), sealedKey, createdAt }));
+      for (const key of keys) {
+        await storage.importTokens([someToken({ organizationId })], [someHmacScheme(key)], someChange());
+      }
+      for (const key of keys) expect(await storage.getImportKey(key.id)).toStrictEqual(key);
+      for (const id of ["", randomUUID(), keys[0]!.id.toUpperCase()]) {
+        expect(await storage.getImportKey(id)).toBeUndefined();
+      }
+    });
+
     it("T7: a last use never moves back", async () => {
       await using subject = await openSubject();
       await checkLastUse(subject.storage);
@@ -1744,7 +1892,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
         const record = someRecord({ confidential });
         answers.set(record, await write(record));
       }
-      expect(answers.size).toBe(13);
+      expect(answers.size).toBe(14);
       await storage.setPlan(ids.organizationId, "another", someChange());
       for (const [{ keyHash, sealing }, result] of answers) {
         const { sealedAnswer = new Uint8Array(0) } = (await storage.findRecordedCall(keyHash, NOW)) ?? {};
@@ -2045,6 +2193,8 @@ function reads(storage: Storage): Record<string, () => Promise<unknown>> {
     listMembers: () => storage.listMembers(randomUUID(), undefined, 1),
     getToken: () => storage.getToken(randomUUID()),
     findTokenByFingerprint: () => storage.findTokenByFingerprint(someFingerprint()),
+    listDigestSchemes: () => storage.listDigestSchemes(),
+    getImportKey: () => storage.getImportKey(randomUUID()),
     listTokens: () => storage.listTokens(everyToken(randomUUID())),
     readWindow: () => storage.readWindow(randomUUID(), NOW),
     findRecordedCall: () => storage.findRecordedCall(someFingerprint(), NOW),
@@ -2075,6 +2225,7 @@ function writes(storage: Storage): Record<string, () => Promise<unknown>> {
     rotateToken: () => storage.rotateToken(randomUUID(), someRotation({ revision: 1 }), someChange()),
     finishRotation: () => storage.finishRotation(randomUUID(), someChange()),
     cancelRotation: () => storage.cancelRotation(randomUUID(), someChange()),
+    importTokens: () => storage.importTokens([someToken(ids)], [someHmacScheme()], someChange()),
     recordUses: () => storage.recordUses([]),
     takeLease: () => storage.takeLease(someLeaseRequest()),
     returnLeases: () => storage.returnLeases([]),
@@ -2087,6 +2238,8 @@ function writes(storage: Storage): Record<string, () => Promise<unknown>> {
     ensureSigningKey: () => storage.ensureSigningKey(someSigningKey()),
   };
 }
+
+const SHA256: NewDigestScheme = { algorithm: "sha256", key: undefined };
 
 /** A call of every write that takes a record, each of which changes something. The owner stays. */
 function recordedWrites(
@@ -2130,6 +2283,9 @@ function recordedWrites(
       return storage.updateToken(tokenId, someSettings({ name: "new" }), revision, someChange(), record);
     },
     revokeToken: (record) => storage.revokeToken(tokenId, someChange({ at: after(2) }), record),
+    // The profile that it has by now.
+    importTokens: (record) =>
+      storage.importTokens([someToken({ organizationId, profile: "plane" })], [someHmacScheme()], someChange(), record),
   };
 }
 

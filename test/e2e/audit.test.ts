@@ -148,6 +148,20 @@ describe("each action leaves exactly one event", () => {
     await call((options) => tokens.revoke({ id }, options));
     expect(await newEvents()).toEqual([]);
 
+    const old = { name: "an old key", plaintext: crypto.randomUUID(), metadata: { note: "not for the log" } };
+    const { results } = await call((options) => tokens.import({ organizationId, tokens: [old, old] }, options));
+    const imported = results[0]?.token;
+    await expectOne({
+      ...token,
+      target: imported?.id ?? "",
+      targetName: "an old key",
+      revision: imported?.revision,
+      action: "token.imported",
+      details: { profile: "watchplane", enabled: "true", created_at: expect.any(String) as string },
+    });
+    await call((options) => tokens.import({ organizationId, tokens: [old] }, options));
+    expect(await newEvents()).toEqual([]);
+
     const session = await call((options) =>
       auth.login({ email: "ada@example.com", password: initialPassword }, options),
     );

@@ -63,11 +63,12 @@ describe.each([
     const surface = openSurface(test.app, "grpc");
     const { id } = expectOk(await surface.issue(admin, { name: "x", metadata: { good: "good" } }));
     const named = name === "Update, Connect" ? `"id":"${id}"` : `"name":"x"`;
-    const response = await fetch(`http://${test.app.httpAddress}${pathOf(id)}`, {
-      method: verb satisfies "POST" | "PATCH",
+    const request: RequestInit = {
+      method: verb,
       headers: { authorization: `Bearer ${admin.bearer}`, "content-type": "application/json" },
       body: `{${named},"metadata":${metadata}}`,
-    });
+    };
+    const response = await fetch(`http://${test.app.httpAddress}${pathOf(id)}`, request);
     expect(response.status).toBe(400);
     const body = (await response.json()) as { message?: string; error?: { message: string } };
     expect(body.error?.message ?? body.message).toBe(message);

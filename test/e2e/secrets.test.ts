@@ -2,6 +2,8 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { DigestAlgorithm, DigestEncoding } from "../../gen/latchkey/v1/token_pb.ts";
+import { importByRest, importThrough, WAYS } from "../helpers/import-call.ts";
 import { expectOk, type Outcome, openSurface, type RpcSurface, SURFACES } from "../helpers/surfaces.ts";
 import { startTestApp } from "../helpers/test-app.ts";
 
@@ -48,6 +50,37 @@ it("keeps secrets out of the database, its WAL, the log at its most verbose, and
     canaries.push(second, third);
     expectOk(await surface.update(admin, gone.id, { name: "soon gone" }));
     expectOk(await surface.revoke(admin, gone.id));
+
+    // Keys that another system made, good ones and those that are refused, and the key of their digests.
+    const [imported, short, misplacedKey] = [crypto.randomUUID(), "hunter2-hunter2", crypto.randomUUID()];
+    const digested = `old_${crypto.randomUUID()}`;
+    const hmacKey = Buffer.from(`hmac ${crypto.randomUUID()}`);
+    const [hex, base64] = [hmacKey.toString("hex"), hmacKey.toString("base64")];
+    canaries.push(imported, short, misplacedKey, digested, hmacKey.toString(), hex, base64);
+    const hmac = WAYS.find(({ digestAlgorithm }) => digestAlgorithm === DigestAlgorithm.HMAC_SHA256);
+    const rows = [
+      { name: "canary", plaintext: imported },
+      { name: "again", plaintext: imported },
+      { name: "short", plaintext: short },
+      { name: misplacedKey, plaintext: misplacedKey, hint: misplacedKey.slice(0, 32), metadata: { key: misplacedKey } },
+      { name: "spaced", plaintext: `${misplacedKey} ` },
+      { name: "both", plaintext: misplacedKey, digest: misplacedKey },
+      { name: "in the wrong field", digest: misplacedKey, digestAlgorithm: DigestAlgorithm.SHA256, type: misplacedKey },
+      { name: "digested", digest: hmac?.write(digested, hmacKey) ?? "" },
+    ];
+    const request = { ...hmac, digestEncoding: DigestEncoding.HEX, hmacKey, tokens: rows, idempotencyKey: imported };
+    for (const _ of ["first", "again"]) {
+      const outcome = await importThrough(test.app, name, admin, request);
+      expect(expectOk(keep(outcome))).toMatchObject({ importedCount: 2, existingCount: 1, refusedCount: 5 });
+    }
+    keep(await importThrough(test.app, name, admin, { ...request, tokens: rows.slice(1) }));
+    keep(await importThrough(test.app, name, admin, { ...request, hmacKey: new Uint8Array(0) }));
+    keep(await importThrough(test.app, name, { apiKey: imported }, { ...request, idempotencyKey: "" }));
+    keep(await importByRest(test.app, admin, "", { tokens: [{ plaintext: [imported], name: { imported } }] }));
+    keep(await importByRest(test.app, admin, "", { tokens: imported, hmacKey: digested }));
+    keep(await surface.list({ apiKey: digested }));
+    keep(await surface.list({ bearer: imported }));
+    keep(await surface.get(admin, imported));
 
     // Secrets where they don't belong: as a name of the wrong shape, an id, a page token, a wrong header.
     keep(await surface.get(admin, secret));
@@ -105,6 +138,7 @@ it("keeps secrets out of the database, its WAL, the log at its most verbose, and
       "token.rotation_finished",
       "token.rotation_cancelled",
       "token.revoked",
+      "token.imported",
       "user.signed_in",
       "user.sign_in_failed",
       "session.ended",

@@ -94,6 +94,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
       rotate: unimplemented,
       finishRotation: unimplemented,
       cancelRotation: unimplemented,
+      import: unimplemented,
       ...options.token,
     }),
     serviceEntry(

@@ -24,6 +24,12 @@ const UPDATE_REQUESTS: Readonly<Record<string, JsonValue>> = {
   plane: { label: "Weekly export", expired_at: "2027-01-01T00:00:00Z" },
 };
 
+/** What the product's tokens can't do without, in an import. */
+const IMPORTED: Readonly<Record<string, Record<string, JsonValue>>> = {
+  watchmantower: { permission: "full" },
+  walwarden: { scopes: ["databases:read"] },
+};
+
 const START = Date.parse("2026-01-15T10:00:00Z");
 
 /** Answers by operation id and status, and requests by operation id. */
@@ -99,6 +105,17 @@ export async function tellStory(id: string): Promise<StoryExamples> {
   await call("revokeToken", "DELETE", `/api-tokens/${tokenId}`, admin);
   await call("revokeToken", "DELETE", "/api-tokens/nothing", admin);
   await call("getSelfToken", "GET", "/api-tokens/self", token);
+
+  const imported = (name: string, key: Record<string, JsonValue>) => ({ ...key, name, ...IMPORTED[id] });
+  await call("importToken", "POST", "/api-tokens/import", admin, {
+    digestAlgorithm: "DIGEST_ALGORITHM_SHA256",
+    digestEncoding: "DIGEST_ENCODING_HEX",
+    tokens: [
+      imported("Old CI key", { plaintext: "acme_live_7f9c2ba4e88f827d", createdAt: "2023-05-01T00:00:00Z" }),
+      imported("Old backup key", { digest: createHash("sha256").update("acme_live_1c0ffee5ba5eba11").digest("hex") }),
+      imported("Old report key", { digest: "not a digest" }),
+    ],
+  });
   return Object.fromEntries(Object.entries(examples).toSorted(([one], [other]) => (one < other ? -1 : 1)));
 }
 

@@ -112,6 +112,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
       rotate: async () => ({ token: token("tok_1"), secret: "wp_rotated" }),
       finishRotation: async () => ({ token: token("tok_1") }),
       cancelRotation: async () => ({ token: token("tok_1") }),
+      import: async () => ({}),
       ...options.tokens,
     }),
     serviceEntry(AuthService, "public", {

@@ -366,7 +366,7 @@ export const Reason = {
   UNKNOWN: 1,
 
   /**
-   * Not a token at all: wrong shape or checksum.
+   * Not a token at all: wrong shape or checksum, and no key that was imported.
    *
    * @generated from enum value: REASON_MALFORMED = 2;
    */

@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file latchkey/v1/token.proto.
  */
 export const file_latchkey_v1_token: GenFile = /*@__PURE__*/
-  fileDesc("ChdsYXRjaGtleS92MS90b2tlbi5wcm90bxILbGF0Y2hrZXkudjEi5AQKBVRva2VuEgoKAmlkGAEgASgJEhcKD29yZ2FuaXphdGlvbl9pZBgCIAEoCRIPCgdwcm9maWxlGAMgASgJEgwKBHR5cGUYBCABKAkSDAoEbmFtZRgFIAEoCRIMCgRoaW50GAYgASgJEhIKCnBlcm1pc3Npb24YByABKAkSDgoGc2NvcGVzGAggAygJEhQKDGlwX2FsbG93bGlzdBgJIAMoCRIyCghtZXRhZGF0YRgKIAMoCzIgLmxhdGNoa2V5LnYxLlRva2VuLk1ldGFkYXRhRW50cnkSJgoFc3RhdGUYCyABKA4yFy5sYXRjaGtleS52MS5Ub2tlblN0YXRlEhIKCmNyZWF0ZWRfYnkYDCABKAkSLgoKY3JlYXRlZF9hdBgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXhwaXJlc19hdBgOIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMbGFzdF91c2VkX2F0GA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpyZXZva2VkX2F0GBAgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpyZXZva2VkX2J5GBEgASgJEg8KB3VzZXJfaWQYFCABKAkSEAoIcmV2aXNpb24YEiABKAMSJwoIcm90YXRpb24YEyABKAsyFS5sYXRjaGtleS52MS5Sb3RhdGlvbhovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiwQEKCFJvdGF0aW9uEi4KCnN0YXJ0ZWRfYXQYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjMKD292ZXJsYXBfZW5kc19hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFQoNcHJldmlvdXNfaGludBgDIAEoCRI5ChVwcmV2aW91c19sYXN0X3VzZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIsIGCgxJc3N1ZVJlcXVlc3QSIQoPb3JnYW5pemF0aW9uX2lkGAEgASgJQgi6SAVyAxjoBxKVAQoEbmFtZRgCIAEoCUKGAbpIggG6AXcKDm5hbWUucHJpbnRhYmxlEixtdXN0IG5vdCBob2xkIGNvbnRyb2wgY2hhcmFjdGVycyBvciBiZSBibGFuaxo3dGhpcy5tYXRjaGVzKCdeXFxQe0NjfSokJykgJiYgdGhpcy5tYXRjaGVzKCdbXlxccHtafV0nKcgBAXIDGMgBEhUKBHR5cGUYAyABKAlCB7pIBHICGEASGwoKcGVybWlzc2lvbhgEIAEoCUIHukgEcgIYQBIiCgZzY29wZXMYBSADKAlCErpID5IBDBBkGAEiBnIEEAEYQBI4CgpleHBpcmVzX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIIukgFsgECMgASKAoMaXBfYWxsb3dsaXN0GAcgAygJQhK6SA+SAQwQZBgBIgZyBBABGEASGQoHdXNlcl9pZBgJIAEoCUIIukgFcgMY6AcSgAEKD2lkZW1wb3RlbmN5X2tleRgKIAEoCUJnukhkugFcChdpZGVtcG90ZW5jeV9rZXkudmlzaWJsZRInbXVzdCBob2xkIHZpc2libGUgQVNDSUkgY2hhcmFjdGVycyBvbmx5Ghh0aGlzLm1hdGNoZXMoJ15bIS1+XSokJylyAxj/ARLrAQoIbWV0YWRhdGEYCCADKAsyJy5sYXRjaGtleS52MS5Jc3N1ZVJlcXVlc3QuTWV0YWRhdGFFbnRyeUKvAbpIqwG6AZMBChJtZXRhZGF0YS5wcmludGFibGUSMGtleXMgYW5kIHZhbHVlcyBtdXN0IG5vdCBob2xkIGNvbnRyb2wgY2hhcmFjdGVycxpLdGhpcy5hbGwoa2V5LCBrZXkubWF0Y2hlcygnXlxcUHtDY30qJCcpICYmIHRoaXNba2V5XS5tYXRjaGVzKCdeXFxQe0NjfSokJykpmgERECAiBnIEEAEYQCoFcgMYgAIaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIkIKDUlzc3VlUmVzcG9uc2USIQoFdG9rZW4YASABKAsyEi5sYXRjaGtleS52MS5Ub2tlbhIOCgZzZWNyZXQYAiABKAkiVAoWVG9rZW5TZXJ2aWNlR2V0UmVxdWVzdBIXCgJpZBgBIAEoCUILukgIyAEBcgMY6AcSIQoPb3JnYW5pemF0aW9uX2lkGAIgASgJQgi6SAVyAxjoByI8ChdUb2tlblNlcnZpY2VHZXRSZXNwb25zZRIhCgV0b2tlbhgBIAEoCzISLmxhdGNoa2V5LnYxLlRva2VuIhAKDkdldFNlbGZSZXF1ZXN0IjQKD0dldFNlbGZSZXNwb25zZRIhCgV0b2tlbhgBIAEoCzISLmxhdGNoa2V5LnYxLlRva2VuIsQCChdUb2tlblNlcnZpY2VMaXN0UmVxdWVzdBIhCg9vcmdhbml6YXRpb25faWQYASABKAlCCLpIBXIDGOgHEhoKCXBhZ2Vfc2l6ZRgCIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAMgASgJQgi6SAVyAxjoBxI8CgZzdGF0ZXMYBCADKA4yFy5sYXRjaGtleS52MS5Ub2tlblN0YXRlQhO6SBCSAQ0QCBgBIgeCAQQQASAAEhUKBHR5cGUYBSABKAlCB7pIBHICGEASHQoLbmFtZV9wcmVmaXgYBiABKAlCCLpIBXIDGMgBEhwKCmNyZWF0ZWRfYnkYByABKAlCCLpIBXIDGOgHEjoKDHVudXNlZF9zaW5jZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCCLpIBbIBAjIAIlcKGFRva2VuU2VydmljZUxpc3RSZXNwb25zZRIiCgZ0b2tlbnMYASADKAsyEi5sYXRjaGtleS52MS5Ub2tlbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkinAcKDVVwZGF0ZVJlcXVlc3QSFwoCaWQYASABKAlCC7pICMgBAXIDGOgHEiEKD29yZ2FuaXphdGlvbl9pZBgCIAEoCUIIukgFcgMY6AcSlgEKBG5hbWUYAyABKAlCggG6SH+6AXcKDm5hbWUucHJpbnRhYmxlEixtdXN0IG5vdCBob2xkIGNvbnRyb2wgY2hhcmFjdGVycyBvciBiZSBibGFuaxo3dGhpcy5tYXRjaGVzKCdeXFxQe0NjfSokJykgJiYgdGhpcy5tYXRjaGVzKCdbXlxccHtafV0nKXIDGMgBSACIAQESFAoHZW5hYmxlZBgEIAEoCEgBiAEBEiAKCnBlcm1pc3Npb24YBSABKAlCB7pIBHICGEBIAogBARIiCgZzY29wZXMYBiADKAlCErpID5IBDBBkGAEiBnIEEAEYQBIoCgxpcF9hbGxvd2xpc3QYByADKAlCErpID5IBDBBkGAEiBnIEEAEYQBI4CgpleHBpcmVzX2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIIukgFsgECMgAS7AEKCG1ldGFkYXRhGAkgAygLMigubGF0Y2hrZXkudjEuVXBkYXRlUmVxdWVzdC5NZXRhZGF0YUVudHJ5Qq8BukirAboBkwEKEm1ldGFkYXRhLnByaW50YWJsZRIwa2V5cyBhbmQgdmFsdWVzIG11c3Qgbm90IGhvbGQgY29udHJvbCBjaGFyYWN0ZXJzGkt0aGlzLmFsbChrZXksIGtleS5tYXRjaGVzKCdeXFxQe0NjfSokJykgJiYgdGhpc1trZXldLm1hdGNoZXMoJ15cXFB7Q2N9KiQnKSmaAREQICIGcgQQARhAKgVyAxiAAhIvCgt1cGRhdGVfbWFzaxgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2sSgAEKD2lkZW1wb3RlbmN5X2tleRgLIAEoCUJnukhkugFcChdpZGVtcG90ZW5jeV9rZXkudmlzaWJsZRInbXVzdCBob2xkIHZpc2libGUgQVNDSUkgY2hhcmFjdGVycyBvbmx5Ghh0aGlzLm1hdGNoZXMoJ15bIS1+XSokJylyAxj/ARovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCBwoFX25hbWVCCgoIX2VuYWJsZWRCDQoLX3Blcm1pc3Npb24iMwoOVXBkYXRlUmVzcG9uc2USIQoFdG9rZW4YASABKAsyEi5sYXRjaGtleS52MS5Ub2tlbiLOAQoNUmV2b2tlUmVxdWVzdBIXCgJpZBgBIAEoCUILukgIyAEBcgMY6AcSIQoPb3JnYW5pemF0aW9uX2lkGAIgASgJQgi6SAVyAxjoBxKAAQoPaWRlbXBvdGVuY3lfa2V5GAMgASgJQme6SGS6AVwKF2lkZW1wb3RlbmN5X2tleS52aXNpYmxlEidtdXN0IGhvbGQgdmlzaWJsZSBBU0NJSSBjaGFyYWN0ZXJzIG9ubHkaGHRoaXMubWF0Y2hlcygnXlshLX5dKiQnKXIDGP8BIjMKDlJldm9rZVJlc3BvbnNlEiEKBXRva2VuGAEgASgLMhIubGF0Y2hrZXkudjEuVG9rZW4iiwIKDVJvdGF0ZVJlcXVlc3QSFwoCaWQYASABKAlCC7pICMgBAXIDGOgHEiEKD29yZ2FuaXphdGlvbl9pZBgCIAEoCUIIukgFcgMY6AcSOwoHb3ZlcmxhcBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIPukgMqgEJIgUIgJqeATIAEoABCg9pZGVtcG90ZW5jeV9rZXkYBCABKAlCZ7pIZLoBXAoXaWRlbXBvdGVuY3lfa2V5LnZpc2libGUSJ211c3QgaG9sZCB2aXNpYmxlIEFTQ0lJIGNoYXJhY3RlcnMgb25seRoYdGhpcy5tYXRjaGVzKCdeWyEtfl0qJCcpcgMY/wEiQwoOUm90YXRlUmVzcG9uc2USIQoFdG9rZW4YASABKAsyEi5sYXRjaGtleS52MS5Ub2tlbhIOCgZzZWNyZXQYAiABKAki1gEKFUZpbmlzaFJvdGF0aW9uUmVxdWVzdBIXCgJpZBgBIAEoCUILukgIyAEBcgMY6AcSIQoPb3JnYW5pemF0aW9uX2lkGAIgASgJQgi6SAVyAxjoBxKAAQoPaWRlbXBvdGVuY3lfa2V5GAMgASgJQme6SGS6AVwKF2lkZW1wb3RlbmN5X2tleS52aXNpYmxlEidtdXN0IGhvbGQgdmlzaWJsZSBBU0NJSSBjaGFyYWN0ZXJzIG9ubHkaGHRoaXMubWF0Y2hlcygnXlshLX5dKiQnKXIDGP8BIjsKFkZpbmlzaFJvdGF0aW9uUmVzcG9uc2USIQoFdG9rZW4YASABKAsyEi5sYXRjaGtleS52MS5Ub2tlbiLWAQoVQ2FuY2VsUm90YXRpb25SZXF1ZXN0EhcKAmlkGAEgASgJQgu6SAjIAQFyAxjoBxIhCg9vcmdhbml6YXRpb25faWQYAiABKAlCCLpIBXIDGOgHEoABCg9pZGVtcG90ZW5jeV9rZXkYAyABKAlCZ7pIZLoBXAoXaWRlbXBvdGVuY3lfa2V5LnZpc2libGUSJ211c3QgaG9sZCB2aXNpYmxlIEFTQ0lJIGNoYXJhY3RlcnMgb25seRoYdGhpcy5tYXRjaGVzKCdeWyEtfl0qJCcpcgMY/wEiOwoWQ2FuY2VsUm90YXRpb25SZXNwb25zZRIhCgV0b2tlbhgBIAEoCzISLmxhdGNoa2V5LnYxLlRva2VuKo0BCgpUb2tlblN0YXRlEhsKF1RPS0VOX1NUQVRFX1VOU1BFQ0lGSUVEEAASFgoSVE9LRU5fU1RBVEVfQUNUSVZFEAESGAoUVE9LRU5fU1RBVEVfRElTQUJMRUQQAhIXChNUT0tFTl9TVEFURV9FWFBJUkVEEAMSFwoTVE9LRU5fU1RBVEVfUkVWT0tFRBAEMqMICgxUb2tlblNlcnZpY2USXQoFSXNzdWUSGS5sYXRjaGtleS52MS5Jc3N1ZVJlcXVlc3QaGi5sYXRjaGtleS52MS5Jc3N1ZVJlc3BvbnNlIh2C0+STAhc6ASoiEi9hcGkvdjEvYXBpLXRva2VucxJ0CgNHZXQSIy5sYXRjaGtleS52MS5Ub2tlblNlcnZpY2VHZXRSZXF1ZXN0GiQubGF0Y2hrZXkudjEuVG9rZW5TZXJ2aWNlR2V0UmVzcG9uc2UiIpACAYLT5JMCGRIXL2FwaS92MS9hcGktdG9rZW5zL3tpZH0SaAoHR2V0U2VsZhIbLmxhdGNoa2V5LnYxLkdldFNlbGZSZXF1ZXN0GhwubGF0Y2hrZXkudjEuR2V0U2VsZlJlc3BvbnNlIiKQAgGC0+STAhkSFy9hcGkvdjEvYXBpLXRva2Vucy9zZWxmEnIKBExpc3QSJC5sYXRjaGtleS52MS5Ub2tlblNlcnZpY2VMaXN0UmVxdWVzdBolLmxhdGNoa2V5LnYxLlRva2VuU2VydmljZUxpc3RSZXNwb25zZSIdkAIBgtPkkwIUEhIvYXBpL3YxL2FwaS10b2tlbnMSaAoGVXBkYXRlEhoubGF0Y2hrZXkudjEuVXBkYXRlUmVxdWVzdBobLmxhdGNoa2V5LnYxLlVwZGF0ZVJlc3BvbnNlIiWQAgKC0+STAhw6ASoyFy9hcGkvdjEvYXBpLXRva2Vucy97aWR9EmUKBlJldm9rZRIaLmxhdGNoa2V5LnYxLlJldm9rZVJlcXVlc3QaGy5sYXRjaGtleS52MS5SZXZva2VSZXNwb25zZSIikAICgtPkkwIZKhcvYXBpL3YxL2FwaS10b2tlbnMve2lkfRJsCgZSb3RhdGUSGi5sYXRjaGtleS52MS5Sb3RhdGVSZXF1ZXN0GhsubGF0Y2hrZXkudjEuUm90YXRlUmVzcG9uc2UiKYLT5JMCIzoBKiIeL2FwaS92MS9hcGktdG9rZW5zL3tpZH0vcm90YXRlEpABCg5GaW5pc2hSb3RhdGlvbhIiLmxhdGNoa2V5LnYxLkZpbmlzaFJvdGF0aW9uUmVxdWVzdBojLmxhdGNoa2V5LnYxLkZpbmlzaFJvdGF0aW9uUmVzcG9uc2UiNZACAoLT5JMCLDoBKiInL2FwaS92MS9hcGktdG9rZW5zL3tpZH0vcm90YXRpb24vZmluaXNoEo0BCg5DYW5jZWxSb3RhdGlvbhIiLmxhdGNoa2V5LnYxLkNhbmNlbFJvdGF0aW9uUmVxdWVzdBojLmxhdGNoa2V5LnYxLkNhbmNlbFJvdGF0aW9uUmVzcG9uc2UiMoLT5JMCLDoBKiInL2FwaS92MS9hcGktdG9rZW5zL3tpZH0vcm90YXRpb24vY2FuY2VsYgZwcm90bzM", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_duration, file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
+  fileDesc("ChdsYXRjaGtleS92MS90b2tlbi5wcm90bxILbGF0Y2hrZXkudjEi5AQKBVRva2VuEgoKAmlkGAEgASgJEhcKD29yZ2FuaXphdGlvbl9pZBgCIAEoCRIPCgdwcm9maWxlGAMgASgJEgwKBHR5cGUYBCABKAkSDAoEbmFtZRgFIAEoCRIMCgRoaW50GAYgASgJEhIKCnBlcm1pc3Npb24YByABKAkSDgoGc2NvcGVzGAggAygJEhQKDGlwX2FsbG93bGlzdBgJIAMoCRIyCghtZXRhZGF0YRgKIAMoCzIgLmxhdGNoa2V5LnYxLlRva2VuLk1ldGFkYXRhRW50cnkSJgoFc3RhdGUYCyABKA4yFy5sYXRjaGtleS52MS5Ub2tlblN0YXRlEhIKCmNyZWF0ZWRfYnkYDCABKAkSLgoKY3JlYXRlZF9hdBgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXhwaXJlc19hdBgOIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMbGFzdF91c2VkX2F0GA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpyZXZva2VkX2F0GBAgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpyZXZva2VkX2J5GBEgASgJEg8KB3VzZXJfaWQYFCABKAkSEAoIcmV2aXNpb24YEiABKAMSJwoIcm90YXRpb24YEyABKAsyFS5sYXRjaGtleS52MS5Sb3RhdGlvbhovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiwQEKCFJvdGF0aW9uEi4KCnN0YXJ0ZWRfYXQYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjMKD292ZXJsYXBfZW5kc19hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFQoNcHJldmlvdXNfaGludBgDIAEoCRI5ChVwcmV2aW91c19sYXN0X3VzZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIsIGCgxJc3N1ZVJlcXVlc3QSIQoPb3JnYW5pemF0aW9uX2lkGAEgASgJQgi6SAVyAxjoBxKVAQoEbmFtZRgCIAEoCUKGAbpIggG6AXcKDm5hbWUucHJpbnRhYmxlEixtdXN0IG5vdCBob2xkIGNvbnRyb2wgY2hhcmFjdGVycyBvciBiZSBibGFuaxo3dGhpcy5tYXRjaGVzKCdeXFxQe0NjfSokJykgJiYgdGhpcy5tYXRjaGVzKCdbXlxccHtafV0nKcgBAXIDGMgBEhUKBHR5cGUYAyABKAlCB7pIBHICGEASGwoKcGVybWlzc2lvbhgEIAEoCUIHukgEcgIYQBIiCgZzY29wZXMYBSADKAlCErpID5IBDBBkGAEiBnIEEAEYQBI4CgpleHBpcmVzX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIIukgFsgECMgASKAoMaXBfYWxsb3dsaXN0GAcgAygJQhK6SA+SAQwQZBgBIgZyBBABGEASGQoHdXNlcl9pZBgJIAEoCUIIukgFcgMY6AcSgAEKD2lkZW1wb3RlbmN5X2tleRgKIAEoCUJnukhkugFcChdpZGVtcG90ZW5jeV9rZXkudmlzaWJsZRInbXVzdCBob2xkIHZpc2libGUgQVNDSUkgY2hhcmFjdGVycyBvbmx5Ghh0aGlzLm1hdGNoZXMoJ15bIS1+XSokJylyAxj/ARLrAQoIbWV0YWRhdGEYCCADKAsyJy5sYXRjaGtleS52MS5Jc3N1ZVJlcXVlc3QuTWV0YWRhdGFFbnRyeUKvAbpIqwG6AZMBChJtZXRhZGF0YS5wcmludGFibGUSMGtleXMgYW5kIHZhbHVlcyBtdXN0IG5vdCBob2xkIGNvbnRyb2wgY2hhcmFjdGVycxpLdGhpcy5hbGwoa2V5LCBrZXkubWF0Y2hlcygnXlxcUHtDY30qJCcpICYmIHRoaXNba2V5XS5tYXRjaGVzKCdeXFxQe0NjfSokJykpmgERECAiBnIEEAEYQCoFcgMYgAIaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIkIKDUlzc3VlUmVzcG9uc2USIQoFdG9rZW4YASABKAsyEi5sYXRjaGtleS52MS5Ub2tlbhIOCgZzZWNyZXQYAiABKAkiVAoWVG9rZW5TZXJ2aWNlR2V0UmVxdWVzdBIXCgJpZBgBIAEoCUILukgIyAEBcgMY6AcSIQoPb3JnYW5pemF0aW9uX2lkGAIgASgJQgi6SAVyAxjoByI8ChdUb2tlblNlcnZpY2VHZXRSZXNwb25zZRIhCgV0b2tlbhgBIAEoCzISLmxhdGNoa2V5LnYxLlRva2VuIhAKDkdldFNlbGZSZXF1ZXN0IjQKD0dldFNlbGZSZXNwb25zZRIhCgV0b2tlbhgBIAEoCzISLmxhdGNoa2V5LnYxLlRva2VuIsQCChdUb2tlblNlcnZpY2VMaXN0UmVxdWVzdBIhCg9vcmdhbml6YXRpb25faWQYASABKAlCCLpIBXIDGOgHEhoKCXBhZ2Vfc2l6ZRgCIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAMgASgJQgi6SAVyAxjoBxI8CgZzdGF0ZXMYBCADKA4yFy5sYXRjaGtleS52MS5Ub2tlblN0YXRlQhO6SBCSAQ0QCBgBIgeCAQQQASAAEhUKBHR5cGUYBSABKAlCB7pIBHICGEASHQoLbmFtZV9wcmVmaXgYBiABKAlCCLpIBXIDGMgBEhwKCmNyZWF0ZWRfYnkYByABKAlCCLpIBXIDGOgHEjoKDHVudXNlZF9zaW5jZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCCLpIBbIBAjIAIlcKGFRva2VuU2VydmljZUxpc3RSZXNwb25zZRIiCgZ0b2tlbnMYASADKAsyEi5sYXRjaGtleS52MS5Ub2tlbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkinAcKDVVwZGF0ZVJlcXVlc3QSFwoCaWQYASABKAlCC7pICMgBAXIDGOgHEiEKD29yZ2FuaXphdGlvbl9pZBgCIAEoCUIIukgFcgMY6AcSlgEKBG5hbWUYAyABKAlCggG6SH+6AXcKDm5hbWUucHJpbnRhYmxlEixtdXN0IG5vdCBob2xkIGNvbnRyb2wgY2hhcmFjdGVycyBvciBiZSBibGFuaxo3dGhpcy5tYXRjaGVzKCdeXFxQe0NjfSokJykgJiYgdGhpcy5tYXRjaGVzKCdbXlxccHtafV0nKXIDGMgBSACIAQESFAoHZW5hYmxlZBgEIAEoCEgBiAEBEiAKCnBlcm1pc3Npb24YBSABKAlCB7pIBHICGEBIAogBARIiCgZzY29wZXMYBiADKAlCErpID5IBDBBkGAEiBnIEEAEYQBIoCgxpcF9hbGxvd2xpc3QYByADKAlCErpID5IBDBBkGAEiBnIEEAEYQBI4CgpleHBpcmVzX2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIIukgFsgECMgAS7AEKCG1ldGFkYXRhGAkgAygLMigubGF0Y2hrZXkudjEuVXBkYXRlUmVxdWVzdC5NZXRhZGF0YUVudHJ5Qq8BukirAboBkwEKEm1ldGFkYXRhLnByaW50YWJsZRIwa2V5cyBhbmQgdmFsdWVzIG11c3Qgbm90IGhvbGQgY29udHJvbCBjaGFyYWN0ZXJzGkt0aGlzLmFsbChrZXksIGtleS5tYXRjaGVzKCdeXFxQe0NjfSokJykgJiYgdGhpc1trZXldLm1hdGNoZXMoJ15cXFB7Q2N9KiQnKSmaAREQICIGcgQQARhAKgVyAxiAAhIvCgt1cGRhdGVfbWFzaxgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2sSgAEKD2lkZW1wb3RlbmN5X2tleRgLIAEoCUJnukhkugFcChdpZGVtcG90ZW5jeV9rZXkudmlzaWJsZRInbXVzdCBob2xkIHZpc2libGUgQVNDSUkgY2hhcmFjdGVycyBvbmx5Ghh0aGlzLm1hdGNoZXMoJ15bIS1+XSokJylyAxj/ARovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCBwoFX25hbWVCCgoIX2VuYWJsZWRCDQoLX3Blcm1pc3Npb24iMwoOVXBkYXRlUmVzcG9uc2USIQoFdG9rZW4YASABKAsyEi5sYXRjaGtleS52MS5Ub2tlbiLOAQoNUmV2b2tlUmVxdWVzdBIXCgJpZBgBIAEoCUILukgIyAEBcgMY6AcSIQoPb3JnYW5pemF0aW9uX2lkGAIgASgJQgi6SAVyAxjoBxKAAQoPaWRlbXBvdGVuY3lfa2V5GAMgASgJQme6SGS6AVwKF2lkZW1wb3RlbmN5X2tleS52aXNpYmxlEidtdXN0IGhvbGQgdmlzaWJsZSBBU0NJSSBjaGFyYWN0ZXJzIG9ubHkaGHRoaXMubWF0Y2hlcygnXlshLX5dKiQnKXIDGP8BIjMKDlJldm9rZVJlc3BvbnNlEiEKBXRva2VuGAEgASgLMhIubGF0Y2hrZXkudjEuVG9rZW4iiwIKDVJvdGF0ZVJlcXVlc3QSFwoCaWQYASABKAlCC7pICMgBAXIDGOgHEiEKD29yZ2FuaXphdGlvbl9pZBgCIAEoCUIIukgFcgMY6AcSOwoHb3ZlcmxhcBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIPukgMqgEJIgUIgJqeATIAEoABCg9pZGVtcG90ZW5jeV9rZXkYBCABKAlCZ7pIZLoBXAoXaWRlbXBvdGVuY3lfa2V5LnZpc2libGUSJ211c3QgaG9sZCB2aXNpYmxlIEFTQ0lJIGNoYXJhY3RlcnMgb25seRoYdGhpcy5tYXRjaGVzKCdeWyEtfl0qJCcpcgMY/wEiQwoOUm90YXRlUmVzcG9uc2USIQoFdG9rZW4YASABKAsyEi5sYXRjaGtleS52MS5Ub2tlbhIOCgZzZWNyZXQYAiABKAki1gEKFUZpbmlzaFJvdGF0aW9uUmVxdWVzdBIXCgJpZBgBIAEoCUILukgIyAEBcgMY6AcSIQoPb3JnYW5pemF0aW9uX2lkGAIgASgJQgi6SAVyAxjoBxKAAQoPaWRlbXBvdGVuY3lfa2V5GAMgASgJQme6SGS6AVwKF2lkZW1wb3RlbmN5X2tleS52aXNpYmxlEidtdXN0IGhvbGQgdmlzaWJsZSBBU0NJSSBjaGFyYWN0ZXJzIG9ubHkaGHRoaXMubWF0Y2hlcygnXlshLX5dKiQnKXIDGP8BIjsKFkZpbmlzaFJvdGF0aW9uUmVzcG9uc2USIQoFdG9rZW4YASABKAsyEi5sYXRjaGtleS52MS5Ub2tlbiLWAQoVQ2FuY2VsUm90YXRpb25SZXF1ZXN0EhcKAmlkGAEgASgJQgu6SAjIAQFyAxjoBxIhCg9vcmdhbml6YXRpb25faWQYAiABKAlCCLpIBXIDGOgHEoABCg9pZGVtcG90ZW5jeV9rZXkYAyABKAlCZ7pIZLoBXAoXaWRlbXBvdGVuY3lfa2V5LnZpc2libGUSJ211c3QgaG9sZCB2aXNpYmxlIEFTQ0lJIGNoYXJhY3RlcnMgb25seRoYdGhpcy5tYXRjaGVzKCdeWyEtfl0qJCcpcgMY/wEiOwoWQ2FuY2VsUm90YXRpb25SZXNwb25zZRIhCgV0b2tlbhgBIAEoCzISLmxhdGNoa2V5LnYxLlRva2VuIpIDCg1JbXBvcnRSZXF1ZXN0EiEKD29yZ2FuaXphdGlvbl9pZBgBIAEoCUIIukgFcgMY6AcSPQoGdG9rZW5zGAIgAygLMhoubGF0Y2hrZXkudjEuSW1wb3J0ZWRUb2tlbkIRukgOyAEBkgEIEOgHIgPYAQMSQAoQZGlnZXN0X2FsZ29yaXRobRgDIAEoDjIcLmxhdGNoa2V5LnYxLkRpZ2VzdEFsZ29yaXRobUIIukgFggECEAESPgoPZGlnZXN0X2VuY29kaW5nGAQgASgOMhsubGF0Y2hrZXkudjEuRGlnZXN0RW5jb2RpbmdCCLpIBYIBAhABEhoKCGhtYWNfa2V5GAUgASgMQgi6SAV6AxiACBKAAQoPaWRlbXBvdGVuY3lfa2V5GAYgASgJQme6SGS6AVwKF2lkZW1wb3RlbmN5X2tleS52aXNpYmxlEidtdXN0IGhvbGQgdmlzaWJsZSBBU0NJSSBjaGFyYWN0ZXJzIG9ubHkaGHRoaXMubWF0Y2hlcygnXlshLX5dKiQnKXIDGP8BIo0ICg1JbXBvcnRlZFRva2VuEosBCglwbGFpbnRleHQYASABKAlCeLpIdboBawoTcGxhaW50ZXh0LnByaW50YWJsZRIvbXVzdCBub3QgaG9sZCB3aGl0ZSBzcGFjZSBvciBjb250cm9sIGNoYXJhY3RlcnMaI3RoaXMubWF0Y2hlcygnXlteXFxwe0NjfVxccHtafV0qJCcpcgUQECiABBIYCgZkaWdlc3QYAiABKAlCCLpIBXIDGIACEkAKEGRpZ2VzdF9hbGdvcml0aG0YAyABKA4yHC5sYXRjaGtleS52MS5EaWdlc3RBbGdvcml0aG1CCLpIBYIBAhABEj4KD2RpZ2VzdF9lbmNvZGluZxgEIAEoDjIbLmxhdGNoa2V5LnYxLkRpZ2VzdEVuY29kaW5nQgi6SAWCAQIQARKVAQoEbmFtZRgFIAEoCUKGAbpIggG6AXcKDm5hbWUucHJpbnRhYmxlEixtdXN0IG5vdCBob2xkIGNvbnRyb2wgY2hhcmFjdGVycyBvciBiZSBibGFuaxo3dGhpcy5tYXRjaGVzKCdeXFxQe0NjfSokJykgJiYgdGhpcy5tYXRjaGVzKCdbXlxccHtafV0nKcgBAXIDGMgBEhUKBHR5cGUYBiABKAlCB7pIBHICGEASGwoKcGVybWlzc2lvbhgHIAEoCUIHukgEcgIYQBIiCgZzY29wZXMYCCADKAlCErpID5IBDBBkGAEiBnIEEAEYQBI4CgpleHBpcmVzX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIIukgFsgECMgASKAoMaXBfYWxsb3dsaXN0GAogAygJQhK6SA+SAQwQZBgBIgZyBBABGEASUwoIbWV0YWRhdGEYCyADKAsyKC5sYXRjaGtleS52MS5JbXBvcnRlZFRva2VuLk1ldGFkYXRhRW50cnlCF7pIFJoBERAgIgZyBBABGEAqBXIDGIACEhkKB3VzZXJfaWQYDCABKAlCCLpIBXIDGOgHEjgKCmNyZWF0ZWRfYXQYDSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgi6SAWyAQIyABJlCgRoaW50GA4gASgJQle6SFS6AU0KDmhpbnQucHJpbnRhYmxlEiBtdXN0IG5vdCBob2xkIGNvbnRyb2wgY2hhcmFjdGVycxoZdGhpcy5tYXRjaGVzKCdeXFxQe0N9KiQnKXICGCASFAoHZW5hYmxlZBgPIAEoCEgAiAEBGi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AToaukgXIhUKCXBsYWludGV4dAoGZGlnZXN0EAFCCgoIX2VuYWJsZWQiMQoLSW1wb3J0RmF1bHQSDQoFZmllbGQYASABKAkSEwoLZGVzY3JpcHRpb24YAiABKAkihgEKDEltcG9ydFJlc3VsdBIpCgZzdGF0dXMYASABKA4yGS5sYXRjaGtleS52MS5JbXBvcnRTdGF0dXMSIQoFdG9rZW4YAiABKAsyEi5sYXRjaGtleS52MS5Ub2tlbhIoCgZmYXVsdHMYAyADKAsyGC5sYXRjaGtleS52MS5JbXBvcnRGYXVsdCKDAQoOSW1wb3J0UmVzcG9uc2USKgoHcmVzdWx0cxgBIAMoCzIZLmxhdGNoa2V5LnYxLkltcG9ydFJlc3VsdBIWCg5pbXBvcnRlZF9jb3VudBgCIAEoBRIWCg5leGlzdGluZ19jb3VudBgDIAEoBRIVCg1yZWZ1c2VkX2NvdW50GAQgASgFKo0BCgpUb2tlblN0YXRlEhsKF1RPS0VOX1NUQVRFX1VOU1BFQ0lGSUVEEAASFgoSVE9LRU5fU1RBVEVfQUNUSVZFEAESGAoUVE9LRU5fU1RBVEVfRElTQUJMRUQQAhIXChNUT0tFTl9TVEFURV9FWFBJUkVEEAMSFwoTVE9LRU5fU1RBVEVfUkVWT0tFRBAEKo8BCg9EaWdlc3RBbGdvcml0aG0SIAocRElHRVNUX0FMR09SSVRITV9VTlNQRUNJRklFRBAAEhsKF0RJR0VTVF9BTEdPUklUSE1fU0hBMjU2EAESGwoXRElHRVNUX0FMR09SSVRITV9TSEE1MTIQAhIgChxESUdFU1RfQUxHT1JJVEhNX0hNQUNfU0hBMjU2EAMqZgoORGlnZXN0RW5jb2RpbmcSHwobRElHRVNUX0VOQ09ESU5HX1VOU1BFQ0lGSUVEEAASFwoTRElHRVNUX0VOQ09ESU5HX0hFWBABEhoKFkRJR0VTVF9FTkNPRElOR19CQVNFNjQQAiq0AQoMSW1wb3J0U3RhdHVzEh0KGUlNUE9SVF9TVEFUVVNfVU5TUEVDSUZJRUQQABIaChZJTVBPUlRfU1RBVFVTX0lNUE9SVEVEEAESIAocSU1QT1JUX1NUQVRVU19BTFJFQURZX0VYSVNUUxACEiIKHklNUE9SVF9TVEFUVVNfSU5WQUxJRF9BUkdVTUVOVBADEiMKH0lNUE9SVF9TVEFUVVNfUEVSTUlTU0lPTl9ERU5JRUQQBDKMCQoMVG9rZW5TZXJ2aWNlEl0KBUlzc3VlEhkubGF0Y2hrZXkudjEuSXNzdWVSZXF1ZXN0GhoubGF0Y2hrZXkudjEuSXNzdWVSZXNwb25zZSIdgtPkkwIXOgEqIhIvYXBpL3YxL2FwaS10b2tlbnMSdAoDR2V0EiMubGF0Y2hrZXkudjEuVG9rZW5TZXJ2aWNlR2V0UmVxdWVzdBokLmxhdGNoa2V5LnYxLlRva2VuU2VydmljZUdldFJlc3BvbnNlIiKQAgGC0+STAhkSFy9hcGkvdjEvYXBpLXRva2Vucy97aWR9EmgKB0dldFNlbGYSGy5sYXRjaGtleS52MS5HZXRTZWxmUmVxdWVzdBocLmxhdGNoa2V5LnYxLkdldFNlbGZSZXNwb25zZSIikAIBgtPkkwIZEhcvYXBpL3YxL2FwaS10b2tlbnMvc2VsZhJyCgRMaXN0EiQubGF0Y2hrZXkudjEuVG9rZW5TZXJ2aWNlTGlzdFJlcXVlc3QaJS5sYXRjaGtleS52MS5Ub2tlblNlcnZpY2VMaXN0UmVzcG9uc2UiHZACAYLT5JMCFBISL2FwaS92MS9hcGktdG9rZW5zEmgKBlVwZGF0ZRIaLmxhdGNoa2V5LnYxLlVwZGF0ZVJlcXVlc3QaGy5sYXRjaGtleS52MS5VcGRhdGVSZXNwb25zZSIlkAICgtPkkwIcOgEqMhcvYXBpL3YxL2FwaS10b2tlbnMve2lkfRJlCgZSZXZva2USGi5sYXRjaGtleS52MS5SZXZva2VSZXF1ZXN0GhsubGF0Y2hrZXkudjEuUmV2b2tlUmVzcG9uc2UiIpACAoLT5JMCGSoXL2FwaS92MS9hcGktdG9rZW5zL3tpZH0SbAoGUm90YXRlEhoubGF0Y2hrZXkudjEuUm90YXRlUmVxdWVzdBobLmxhdGNoa2V5LnYxLlJvdGF0ZVJlc3BvbnNlIimC0+STAiM6ASoiHi9hcGkvdjEvYXBpLXRva2Vucy97aWR9L3JvdGF0ZRKQAQoORmluaXNoUm90YXRpb24SIi5sYXRjaGtleS52MS5GaW5pc2hSb3RhdGlvblJlcXVlc3QaIy5sYXRjaGtleS52MS5GaW5pc2hSb3RhdGlvblJlc3BvbnNlIjWQAgKC0+STAiw6ASoiJy9hcGkvdjEvYXBpLXRva2Vucy97aWR9L3JvdGF0aW9uL2ZpbmlzaBKNAQoOQ2FuY2VsUm90YXRpb24SIi5sYXRjaGtleS52MS5DYW5jZWxSb3RhdGlvblJlcXVlc3QaIy5sYXRjaGtleS52MS5DYW5jZWxSb3RhdGlvblJlc3BvbnNlIjKC0+STAiw6ASoiJy9hcGkvdjEvYXBpLXRva2Vucy97aWR9L3JvdGF0aW9uL2NhbmNlbBJnCgZJbXBvcnQSGi5sYXRjaGtleS52MS5JbXBvcnRSZXF1ZXN0GhsubGF0Y2hrZXkudjEuSW1wb3J0UmVzcG9uc2UiJILT5JMCHjoBKiIZL2FwaS92MS9hcGktdG9rZW5zL2ltcG9ydGIGcHJvdG8z", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_duration, file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
 
 /**
  * Token is what Latchkey knows of an API token. The secret is not part of it.
@@ -868,6 +868,290 @@ export const CancelRotationResponseSchema: GenMessage<CancelRotationResponse> = 
   messageDesc(file_latchkey_v1_token, 19);
 
 /**
+ * ImportRequest holds the keys to bring in, and how their digests are to be read.
+ *
+ * @generated from message latchkey.v1.ImportRequest
+ */
+export type ImportRequest = Message<"latchkey.v1.ImportRequest"> & {
+  /**
+   * Organization to import into. A user may leave it out: it is their own.
+   *
+   * @generated from field: string organization_id = 1;
+   */
+  organizationId: string;
+
+  /**
+   * The keys, up to 1,000. Each is checked by itself, and a fault in one is that row's result.
+   *
+   * @generated from field: repeated latchkey.v1.ImportedToken tokens = 2;
+   */
+  tokens: ImportedToken[];
+
+  /**
+   * How the digests were made, where a row doesn't say so itself.
+   *
+   * @generated from field: latchkey.v1.DigestAlgorithm digest_algorithm = 3;
+   */
+  digestAlgorithm: DigestAlgorithm;
+
+  /**
+   * How the digests are written, where a row doesn't say so itself.
+   *
+   * @generated from field: latchkey.v1.DigestEncoding digest_encoding = 4;
+   */
+  digestEncoding: DigestEncoding;
+
+  /**
+   * Key of HMAC_SHA256. It is kept sealed, to recognize the keys by; a deployment keeps up to 16 of them.
+   *
+   * @generated from field: bytes hmac_key = 5;
+   */
+  hmacKey: Uint8Array;
+
+  /**
+   * Makes a retry safe, as in IssueRequest. Some profiles require it.
+   *
+   * @generated from field: string idempotency_key = 6;
+   */
+  idempotencyKey: string;
+};
+
+/**
+ * Describes the message latchkey.v1.ImportRequest.
+ * Use `create(ImportRequestSchema)` to create a new message.
+ */
+export const ImportRequestSchema: GenMessage<ImportRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_token, 20);
+
+/**
+ * ImportedToken is a key of another system, and what is to be known of it. A field that the organization's
+ * profile doesn't offer is refused when it is set.
+ *
+ * @generated from message latchkey.v1.ImportedToken
+ */
+export type ImportedToken = Message<"latchkey.v1.ImportedToken"> & {
+  /**
+   * The key itself: at least 16 characters and at most 512 bytes, none of them white space or a control
+   * character. It is hashed at once, and kept nowhere. The format of service keys and of other products'
+   * tokens is refused.
+   *
+   * @generated from field: string plaintext = 1;
+   */
+  plaintext: string;
+
+  /**
+   * The digest that the other system keeps of the key.
+   *
+   * @generated from field: string digest = 2;
+   */
+  digest: string;
+
+  /**
+   * How the digest was made; unset means as the request says.
+   *
+   * @generated from field: latchkey.v1.DigestAlgorithm digest_algorithm = 3;
+   */
+  digestAlgorithm: DigestAlgorithm;
+
+  /**
+   * How the digest is written; unset means as the request says.
+   *
+   * @generated from field: latchkey.v1.DigestEncoding digest_encoding = 4;
+   */
+  digestEncoding: DigestEncoding;
+
+  /**
+   * Name that says where the token runs: 1 to 200 characters, none of them a control character.
+   *
+   * @generated from field: string name = 5;
+   */
+  name: string;
+
+  /**
+   * One of the profile's token types. Service keys can't be imported.
+   *
+   * @generated from field: string type = 6;
+   */
+  type: string;
+
+  /**
+   * One of the profile's permissions.
+   *
+   * @generated from field: string permission = 7;
+   */
+  permission: string;
+
+  /**
+   * Scopes from the profile's catalog.
+   *
+   * @generated from field: repeated string scopes = 8;
+   */
+  scopes: string[];
+
+  /**
+   * When the token stops working. In the future.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 9;
+   */
+  expiresAt?: Timestamp | undefined;
+
+  /**
+   * Addresses and CIDR blocks that may use the token.
+   *
+   * @generated from field: repeated string ip_allowlist = 10;
+   */
+  ipAllowlist: string[];
+
+  /**
+   * Free-form labels: up to 32, keys up to 64 characters, values up to 256.
+   *
+   * @generated from field: map<string, string> metadata = 11;
+   */
+  metadata: { [key: string]: string };
+
+  /**
+   * User that the token is for. Only a service key may name one; else it is the caller.
+   *
+   * @generated from field: string user_id = 12;
+   */
+  userId: string;
+
+  /**
+   * When the other system made the key; unset means now. Not in the future.
+   *
+   * @generated from field: google.protobuf.Timestamp created_at = 13;
+   */
+  createdAt?: Timestamp | undefined;
+
+  /**
+   * What is shown to tell tokens apart, up to 32 characters. It shows no more of a plaintext than a prefix
+   * that ends in `_` within the first 8 characters, and the last four; unset means just that.
+   *
+   * @generated from field: string hint = 14;
+   */
+  hint: string;
+
+  /**
+   * Whether the token works; unset means that it does.
+   *
+   * @generated from field: optional bool enabled = 15;
+   */
+  enabled?: boolean | undefined;
+};
+
+/**
+ * Describes the message latchkey.v1.ImportedToken.
+ * Use `create(ImportedTokenSchema)` to create a new message.
+ */
+export const ImportedTokenSchema: GenMessage<ImportedToken> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_token, 21);
+
+/**
+ * ImportFault is one thing that is wrong with a row.
+ *
+ * @generated from message latchkey.v1.ImportFault
+ */
+export type ImportFault = Message<"latchkey.v1.ImportFault"> & {
+  /**
+   * The field, with its row: `tokens[3].scopes`.
+   *
+   * @generated from field: string field = 1;
+   */
+  field: string;
+
+  /**
+   * What is wrong with it.
+   *
+   * @generated from field: string description = 2;
+   */
+  description: string;
+};
+
+/**
+ * Describes the message latchkey.v1.ImportFault.
+ * Use `create(ImportFaultSchema)` to create a new message.
+ */
+export const ImportFaultSchema: GenMessage<ImportFault> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_token, 22);
+
+/**
+ * ImportResult is what became of one row.
+ *
+ * @generated from message latchkey.v1.ImportResult
+ */
+export type ImportResult = Message<"latchkey.v1.ImportResult"> & {
+  /**
+   * What became of it.
+   *
+   * @generated from field: latchkey.v1.ImportStatus status = 1;
+   */
+  status: ImportStatus;
+
+  /**
+   * The token's metadata, of a row that was imported.
+   *
+   * @generated from field: latchkey.v1.Token token = 2;
+   */
+  token?: Token | undefined;
+
+  /**
+   * What is wrong with a row that was refused.
+   *
+   * @generated from field: repeated latchkey.v1.ImportFault faults = 3;
+   */
+  faults: ImportFault[];
+};
+
+/**
+ * Describes the message latchkey.v1.ImportResult.
+ * Use `create(ImportResultSchema)` to create a new message.
+ */
+export const ImportResultSchema: GenMessage<ImportResult> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_token, 23);
+
+/**
+ * ImportResponse says what became of each row, and how many of each there are.
+ *
+ * @generated from message latchkey.v1.ImportResponse
+ */
+export type ImportResponse = Message<"latchkey.v1.ImportResponse"> & {
+  /**
+   * In the order of the rows.
+   *
+   * @generated from field: repeated latchkey.v1.ImportResult results = 1;
+   */
+  results: ImportResult[];
+
+  /**
+   * Rows that were imported.
+   *
+   * @generated from field: int32 imported_count = 2;
+   */
+  importedCount: number;
+
+  /**
+   * Rows whose keys are known already.
+   *
+   * @generated from field: int32 existing_count = 3;
+   */
+  existingCount: number;
+
+  /**
+   * Rows that were refused.
+   *
+   * @generated from field: int32 refused_count = 4;
+   */
+  refusedCount: number;
+};
+
+/**
+ * Describes the message latchkey.v1.ImportResponse.
+ * Use `create(ImportResponseSchema)` to create a new message.
+ */
+export const ImportResponseSchema: GenMessage<ImportResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_token, 24);
+
+/**
  * TokenState is where in its life a token is.
  *
  * @generated from enum latchkey.v1.TokenState
@@ -921,6 +1205,150 @@ export type TokenState = (typeof TokenState)[keyof typeof TokenState] | UnknownE
  */
 export const TokenStateSchema: GenEnum<TokenState> = /*@__PURE__*/
   enumDesc(file_latchkey_v1_token, 0);
+
+/**
+ * DigestAlgorithm is how another system makes the digest that it keeps of a key.
+ *
+ * @generated from enum latchkey.v1.DigestAlgorithm
+ */
+export const DigestAlgorithm = {
+  /**
+   * Not said.
+   *
+   * @generated from enum value: DIGEST_ALGORITHM_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * SHA-256 of the key's UTF-8 bytes.
+   *
+   * @generated from enum value: DIGEST_ALGORITHM_SHA256 = 1;
+   */
+  SHA256: 1,
+
+  /**
+   * SHA-512 of them.
+   *
+   * @generated from enum value: DIGEST_ALGORITHM_SHA512 = 2;
+   */
+  SHA512: 2,
+
+  /**
+   * HMAC of them with SHA-256, under `hmac_key`.
+   *
+   * @generated from enum value: DIGEST_ALGORITHM_HMAC_SHA256 = 3;
+   */
+  HMAC_SHA256: 3,
+} as const;
+
+/**
+ * DigestAlgorithm is how another system makes the digest that it keeps of a key.
+ *
+ * @generated from enum latchkey.v1.DigestAlgorithm
+ */
+export type DigestAlgorithm = (typeof DigestAlgorithm)[keyof typeof DigestAlgorithm] | UnknownEnum;
+
+/**
+ * Describes the enum latchkey.v1.DigestAlgorithm.
+ */
+export const DigestAlgorithmSchema: GenEnum<DigestAlgorithm> = /*@__PURE__*/
+  enumDesc(file_latchkey_v1_token, 1);
+
+/**
+ * DigestEncoding is how a digest is written.
+ *
+ * @generated from enum latchkey.v1.DigestEncoding
+ */
+export const DigestEncoding = {
+  /**
+   * Not said.
+   *
+   * @generated from enum value: DIGEST_ENCODING_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Two digits a byte, in either case.
+   *
+   * @generated from enum value: DIGEST_ENCODING_HEX = 1;
+   */
+  HEX: 1,
+
+  /**
+   * Base64 in the standard or the URL alphabet, with or without padding.
+   *
+   * @generated from enum value: DIGEST_ENCODING_BASE64 = 2;
+   */
+  BASE64: 2,
+} as const;
+
+/**
+ * DigestEncoding is how a digest is written.
+ *
+ * @generated from enum latchkey.v1.DigestEncoding
+ */
+export type DigestEncoding = (typeof DigestEncoding)[keyof typeof DigestEncoding] | UnknownEnum;
+
+/**
+ * Describes the enum latchkey.v1.DigestEncoding.
+ */
+export const DigestEncodingSchema: GenEnum<DigestEncoding> = /*@__PURE__*/
+  enumDesc(file_latchkey_v1_token, 2);
+
+/**
+ * ImportStatus is what became of one row of an import.
+ *
+ * @generated from enum latchkey.v1.ImportStatus
+ */
+export const ImportStatus = {
+  /**
+   * Not said.
+   *
+   * @generated from enum value: IMPORT_STATUS_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * It is a token now.
+   *
+   * @generated from enum value: IMPORT_STATUS_IMPORTED = 1;
+   */
+  IMPORTED: 1,
+
+  /**
+   * The key is known already, from this call or before. Whose it is isn't said.
+   *
+   * @generated from enum value: IMPORT_STATUS_ALREADY_EXISTS = 2;
+   */
+  ALREADY_EXISTS: 2,
+
+  /**
+   * Something is wrong with the row; `faults` says what.
+   *
+   * @generated from enum value: IMPORT_STATUS_INVALID_ARGUMENT = 3;
+   */
+  INVALID_ARGUMENT: 3,
+
+  /**
+   * The caller or the organization's plan doesn't allow it; `faults` says what is needed.
+   *
+   * @generated from enum value: IMPORT_STATUS_PERMISSION_DENIED = 4;
+   */
+  PERMISSION_DENIED: 4,
+} as const;
+
+/**
+ * ImportStatus is what became of one row of an import.
+ *
+ * @generated from enum latchkey.v1.ImportStatus
+ */
+export type ImportStatus = (typeof ImportStatus)[keyof typeof ImportStatus] | UnknownEnum;
+
+/**
+ * Describes the enum latchkey.v1.ImportStatus.
+ */
+export const ImportStatusSchema: GenEnum<ImportStatus> = /*@__PURE__*/
+  enumDesc(file_latchkey_v1_token, 3);
 
 /**
  * TokenService issues, reads, changes and revokes API tokens.
@@ -1054,6 +1482,21 @@ export const TokenService: GenService<{
     methodKind: "unary";
     input: typeof CancelRotationRequestSchema;
     output: typeof CancelRotationResponseSchema;
+  },
+  /**
+   * Import brings in keys that another system made, so that nobody has to change theirs. A row holds the
+   * key itself, or the digest of it that the other system keeps. From this answer on an imported key is
+   * known like any other token.
+   *
+   * A row that is refused stands among the results with what is wrong with it, and the others are
+   * imported, all in one write. Needs an owner or admin, or the service key scope `tokens:write`.
+   *
+   * @generated from rpc latchkey.v1.TokenService.Import
+   */
+  import: {
+    methodKind: "unary";
+    input: typeof ImportRequestSchema;
+    output: typeof ImportResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_latchkey_v1_token, 0);

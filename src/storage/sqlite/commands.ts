@@ -8,6 +8,7 @@ import {
   nextEvent,
   type Occurrence,
 } from "../../domain/audit.ts";
+import { MAX_IMPORT_KEYS } from "../../domain/digest-scheme.ts";
 import type {
   Member,
   Membership,
@@ -36,6 +37,7 @@ import {
   signedIn,
   signInFailed,
   tokenChanged,
+  tokenImported,
   tokenIssued,
   tokenRevoked,
   tokenRotated,
@@ -47,6 +49,7 @@ import type {
   Lease,
   LeaseRequest,
   LeaseReturn,
+  NewDigestScheme,
   NewToken,
   RefreshTokenOutcome,
   RefreshTokenRotation,
@@ -56,9 +59,12 @@ import type {
 } from "../../domain/storage.ts";
 import { TAKEN } from "./errors.ts";
 import {
+  type DigestSchemeRow,
   type EventRow,
   eventRow,
   type FormerSecretRow,
+  type ImportKeyRow,
+  importKeyRow,
   MEMBER_COLUMNS,
   type MemberRow,
   type MembershipRow,
@@ -130,6 +136,11 @@ interface MemberRemoval extends MemberKey, Changing {}
 
 interface TokenCreation extends Changing {
   readonly newToken: NewToken;
+}
+
+interface TokenImport extends Changing {
+  readonly tokens: readonly NewToken[];
+  readonly schemes: readonly NewDigestScheme[];
 }
 
 interface WindowSweep {
@@ -273,6 +284,20 @@ export function prepareWrites(connection: Database.Database) {
     insertToken: connection.prepare<TokenRow & { fingerprint: Uint8Array }>(`
       INSERT INTO tokens (fingerprint, ${tokenColumns})
       VALUES (@fingerprint, ${TOKEN_COLUMNS.map((column) => `@${column}`).join(", ")})
+    `),
+
+    putImportKey: connection.prepare<ImportKeyRow>(`
+      INSERT INTO import_keys (id, sealed_key, created_at)
+      VALUES (@id, @sealed_key, @created_at)
+      ON CONFLICT (id) DO NOTHING
+    `),
+
+    countImportKeys: connection.prepare<[], number>("SELECT count(*) FROM import_keys").pluck(),
+
+    putDigestScheme: connection.prepare<DigestSchemeRow>(`
+      INSERT INTO digest_schemes (algorithm, key_id)
+      VALUES (@algorithm, @key_id)
+      ON CONFLICT DO NOTHING
     `),
 
     getToken: connection.prepare<[id: string], TokenRow>(`SELECT ${tokenColumns} FROM tokens WHERE id = ?`),
@@ -515,17 +540,19 @@ const commands = {
   },
 
   createToken(writes: Writes, { newToken, change }: TokenCreation): Token {
-    const { token, fingerprint } = newToken;
-    const organization = findOrganization(writes, token.organizationId);
-    // An organization that doesn't exist is left to the foreign key.
-    if (organization && organization.profile !== token.profile && token.profile !== SERVICE_PROFILE_ID) {
-      throw new AppError("failed_precondition", "Its organization has another profile.");
-    }
-    requireNewFingerprint(writes, fingerprint);
-    const { revision } = record(writes, change, tokenIssued(token));
-    const stored = { ...token, revision };
-    writes.insertToken.run({ ...tokenRow(stored), fingerprint });
-    return stored;
+    return storeToken(writes, change, newToken, tokenIssued);
+  },
+
+  importTokens(writes: Writes, { tokens, schemes, change }: TokenImport): readonly (Token | "taken")[] {
+    const answers = tokens.map((newToken) => {
+      if (newToken.token.profile === SERVICE_PROFILE_ID) {
+        throw new AppError("failed_precondition", "Service keys can't be imported.");
+      }
+      if (isTaken(writes, newToken.fingerprint)) return "taken";
+      return storeToken(writes, change, newToken, tokenImported);
+    });
+    if (answers.some((answer) => answer !== "taken")) putDigestSchemes(writes, schemes);
+    return answers;
   },
 
   revokeToken(writes: Writes, { id, change }: Revocation): Token | undefined {
@@ -692,6 +719,36 @@ export function runOnce(writes: Writes, name: CommandName, input: unknown, call:
   return result;
 }
 
+function storeToken(
+  writes: Writes,
+  change: Change,
+  { token, fingerprint }: NewToken,
+  occurrence: typeof tokenIssued,
+): Token {
+  const organization = findOrganization(writes, token.organizationId);
+  // An organization that doesn't exist is left to the foreign key.
+  if (organization && organization.profile !== token.profile && token.profile !== SERVICE_PROFILE_ID) {
+    throw new AppError("failed_precondition", "Its organization has another profile.");
+  }
+  requireNewFingerprint(writes, fingerprint);
+  const { revision } = record(writes, change, occurrence(token));
+  const stored = { ...token, revision };
+  writes.insertToken.run({ ...tokenRow(stored), fingerprint });
+  return stored;
+}
+
+/** Throws when there would be too many keys. */
+function putDigestSchemes(writes: Writes, schemes: readonly NewDigestScheme[]): void {
+  for (const { algorithm, key } of schemes) {
+    if (key !== undefined) writes.putImportKey.run(importKeyRow(key));
+    writes.putDigestScheme.run({ algorithm, key_id: key?.id ?? null });
+  }
+  if ((writes.countImportKeys.get() ?? 0) > MAX_IMPORT_KEYS) {
+    const message = `A deployment keeps up to ${MAX_IMPORT_KEYS} HMAC keys of imports, and has as many.`;
+    throw new AppError("failed_precondition", message);
+  }
+}
+
 function findOrganization(writes: Writes, id: Id): Organization | undefined {
   const row = writes.getOrganization.get(id);
   return row && toOrganization(row);
@@ -704,8 +761,11 @@ function findToken(writes: Writes, id: Id): Token | undefined {
 
 /** Each of the two tables sees to its own fingerprints; this is for both together. */
 function requireNewFingerprint(writes: Writes, fingerprint: Uint8Array): void {
-  if (writes.isTaken.get({ fingerprint }) !== 1) return;
-  throw new AppError("already_exists", TAKEN);
+  if (isTaken(writes, fingerprint)) throw new AppError("already_exists", TAKEN);
+}
+
+function isTaken(writes: Writes, fingerprint: Uint8Array): boolean {
+  return writes.isTaken.get({ fingerprint }) === 1;
 }
 
 function getUser(writes: Writes, id: Id): User {

@@ -8,10 +8,18 @@ import { membersAndRateWindows } from "./migrations/0002-members-and-rate-window
 import { recordedCalls } from "./migrations/0003-recorded-calls.ts";
 import { events } from "./migrations/0004-events.ts";
 import { rotations } from "./migrations/0005-rotations.ts";
+import { imports } from "./migrations/0006-imports.ts";
 import type { Migration } from "./migrations/migration.ts";
 
 /** Version 1 is the first. */
-const MIGRATIONS: readonly Migration[] = [initialSchema, membersAndRateWindows, recordedCalls, events, rotations];
+const MIGRATIONS: readonly Migration[] = [
+  initialSchema,
+  membersAndRateWindows,
+  recordedCalls,
+  events,
+  rotations,
+  imports,
+];
 
 /** "LTCH": marks a SQLite file as Latchkey's. */
 const APPLICATION_ID = 0x4c_54_43_48;

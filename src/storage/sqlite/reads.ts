@@ -1,7 +1,9 @@
 /** The reads, as statements that are prepared once on a connection that can't write. */
 import type Database from "better-sqlite3";
 import {
+  type DigestSchemeRow,
   type EventRow,
+  type ImportKeyRow,
   MEMBER_COLUMNS,
   type MemberRow,
   type MembershipRow,
@@ -135,6 +137,12 @@ export function prepareReads(connection: Database.Database) {
       ORDER BY created_at DESC, id DESC
       LIMIT @limit
     `),
+
+    listDigestSchemes: connection.prepare<[], DigestSchemeRow>(
+      "SELECT algorithm, key_id FROM digest_schemes ORDER BY algorithm = 'sha256' DESC, algorithm, key_id",
+    ),
+
+    getImportKey: connection.prepare<[id: string], ImportKeyRow>("SELECT * FROM import_keys WHERE id = ?"),
 
     listEvents: connection.prepare<ListEventsParameters, EventRow>(listEvents("@organizationId IS NULL")),
 

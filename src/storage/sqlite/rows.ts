@@ -1,6 +1,7 @@
 /** Rows of the database to entities of the domain, and back. */
 import type { Action, ActorKind, AuditEvent } from "../../domain/audit.ts";
 import type { TokenRecord } from "../../domain/decision.ts";
+import type { DigestAlgorithm, DigestScheme, ImportKey } from "../../domain/digest-scheme.ts";
 import type {
   Member,
   Membership,
@@ -107,6 +108,17 @@ export interface RecordedCallRow {
 export interface SigningKeyRow {
   readonly id: string;
   readonly sealed_private_key: Uint8Array;
+  readonly created_at: number;
+}
+
+export interface DigestSchemeRow {
+  readonly algorithm: string;
+  readonly key_id: string | null;
+}
+
+export interface ImportKeyRow {
+  readonly id: string;
+  readonly sealed_key: Uint8Array;
   readonly created_at: number;
 }
 
@@ -374,6 +386,18 @@ export function signingKeyRow(key: SigningKey): SigningKeyRow {
     sealed_private_key: key.sealedPrivateKey,
     created_at: toMillis(key.createdAt),
   };
+}
+
+export function toDigestScheme(row: DigestSchemeRow): DigestScheme {
+  return { algorithm: row.algorithm as DigestAlgorithm, keyId: row.key_id ?? undefined };
+}
+
+export function toImportKey(row: ImportKeyRow): ImportKey {
+  return { id: row.id, sealedKey: new Uint8Array(row.sealed_key), createdAt: new Date(row.created_at) };
+}
+
+export function importKeyRow(key: ImportKey): ImportKeyRow {
+  return { id: key.id, sealed_key: key.sealedKey, created_at: toMillis(key.createdAt) };
 }
 
 /** Never throws: an event that somebody edited comes back as one whose hash is wrong. */

@@ -1,6 +1,7 @@
 /** The storage port on one SQLite file: reads on the calling thread, writes through the writer thread. */
 import type { AuditEvent, Change } from "../../domain/audit.ts";
 import type { TokenRecord } from "../../domain/decision.ts";
+import type { DigestScheme, ImportKey } from "../../domain/digest-scheme.ts";
 import type {
   Member,
   Membership,
@@ -22,6 +23,7 @@ import type {
   Lease,
   LeaseRequest,
   LeaseReturn,
+  NewDigestScheme,
   NewToken,
   Position,
   RefreshTokenOutcome,
@@ -40,7 +42,9 @@ import { lockDatabase } from "./lock.ts";
 import { migrate } from "./migrations.ts";
 import { prepareReads, type Reads } from "./reads.ts";
 import {
+  toDigestScheme,
   toEvent,
+  toImportKey,
   toMember,
   toMembership,
   toMillis,
@@ -255,6 +259,24 @@ class SqliteStorage implements Storage {
     return this.#write("updateToken", { id, settings, ifRevision, change }, record);
   }
 
+  importTokens(
+    tokens: readonly NewToken[],
+    schemes: readonly NewDigestScheme[],
+    change: Change,
+    record?: IdempotencyRecord,
+  ): Promise<readonly (Token | "taken")[]> {
+    const input = { tokens: tokens.map(compactToken), schemes: schemes.map(compactScheme), change };
+    return this.#write("importTokens", input, record);
+  }
+
+  async listDigestSchemes(): Promise<readonly DigestScheme[]> {
+    return this.#read(({ listDigestSchemes }) => listDigestSchemes.all().map(toDigestScheme));
+  }
+
+  async getImportKey(id: string): Promise<ImportKey | undefined> {
+    return this.#read(({ getImportKey }) => map(getImportKey.get(id), toImportKey));
+  }
+
   recordUses(uses: readonly TokenUse[]): Promise<void> {
     return this.#write("recordUses", uses);
   }
@@ -392,6 +414,10 @@ function map<Row, Entity>(row: Row | undefined, toEntity: (row: Row) => Entity):
 
 function compactToken({ token, fingerprint }: NewToken): NewToken {
   return { token, fingerprint: compact(fingerprint) };
+}
+
+function compactScheme({ algorithm, key }: NewDigestScheme): NewDigestScheme {
+  return { algorithm, key: key && { ...key, sealedKey: compact(key.sealedKey) } };
 }
 
 function compactRecord(record: IdempotencyRecord): IdempotencyRecord {

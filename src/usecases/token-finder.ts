@@ -1,0 +1,117 @@
+/** Finds the token behind a text that somebody sent, also where another system made it. */
+import type { TokenRecord } from "../domain/decision.ts";
+import { type DigestScheme, digestOf, schemeFingerprint } from "../domain/digest-scheme.ts";
+import { fingerprintKey } from "../domain/fingerprint.ts";
+import { mayBeImportedKey } from "../domain/imported-key.ts";
+import { type Profile, type Profiles, SERVICE_PROFILE_ID } from "../domain/profile.ts";
+import type { Storage } from "../domain/storage.ts";
+import { type KeySealer, openImportKey } from "./import-keys.ts";
+import type { TokenCache } from "./token-cache.ts";
+
+export interface TokenFinderDeps {
+  readonly storage: Storage;
+  readonly tokens: TokenCache;
+  readonly profiles: Profiles;
+  readonly sealer: Pick<KeySealer, "open">;
+}
+
+/** A token, and the profile whose conventions it follows. */
+export interface FoundToken {
+  readonly record: TokenRecord;
+  readonly profile: Profile;
+}
+
+const NO_KEY = new Uint8Array(0);
+
+export class TokenFinder {
+  readonly #deps: TokenFinderDeps;
+  /** By id. What an id stands for never changes, so a key is read and opened once. */
+  readonly #hmacKeys = new Map<string, Uint8Array>();
+  #schemes: readonly DigestScheme[] = [];
+  /** The store's count of changes that the schemes are true for. */
+  #changes: number | undefined;
+
+  constructor(deps: TokenFinderDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Finds the token that has the text as its secret. At once, without a promise, when memory knows it. A text
+   * without a format is looked up only once keys were imported: until then nothing but a well-formed secret is
+   * anybody's.
+   *
+   * @param format the profile whose format the text has; undefined for none
+   * @throws AppError of kind `unavailable` when the store can't be read; it rejects then
+   */
+  find(text: string, format: Profile | undefined): FoundToken | undefined | Promise<FoundToken | undefined> {
+    const record = format === undefined ? this.#findImported(text) : this.#findWellFormed(text, format);
+    return record instanceof Promise ? record.then((later) => this.#judge(later, format)) : this.#judge(record, format);
+  }
+
+  /** Whether a token was imported by a digest of the text that isn't its SHA-256, which is its fingerprint. */
+  async isDigested(text: string): Promise<boolean> {
+    return (await this.#findDigested(text, await this.#readSchemes())) !== undefined;
+  }
+
+  /** Who imports a digest doesn't show what it is of: it mustn't turn into a service key or another product's. */
+  #judge(record: TokenRecord | undefined, format: Profile | undefined): FoundToken | undefined {
+    if (record === undefined) return undefined;
+    const profile = this.#deps.profiles.get(record.token.profile);
+    if (profile === undefined || (format ?? profile) !== profile) return undefined;
+    if (format === undefined && profile.id === SERVICE_PROFILE_ID) return undefined;
+    return { record, profile };
+  }
+
+  #findWellFormed(text: string, { id }: Profile): TokenRecord | Promise<TokenRecord | undefined> {
+    const record = this.#deps.tokens.find(fingerprintKey(text));
+    if (!(record instanceof Promise) || id === SERVICE_PROFILE_ID) return record;
+    return record.then(async (later) => later ?? this.#findDigested(text, await this.#readSchemes()));
+  }
+
+  #findDigested(text: string, schemes: readonly DigestScheme[]): Promise<TokenRecord | undefined> {
+    return this.#findBy(
+      schemes.filter(({ algorithm }) => algorithm !== "sha256"),
+      text,
+    );
+  }
+
+  #findImported(text: string): undefined | Promise<TokenRecord | undefined> {
+    if (!mayBeImportedKey(text)) return undefined;
+    const changes = this.#deps.storage.changeCount();
+    if (changes === undefined || changes !== this.#changes) {
+      return this.#readSchemes().then((schemes) => this.#findBy(schemes, text));
+    }
+    return this.#schemes.length === 0 ? undefined : this.#findBy(this.#schemes, text);
+  }
+
+  async #findBy(schemes: readonly DigestScheme[], text: string): Promise<TokenRecord | undefined> {
+    for (const scheme of schemes) {
+      const key = scheme.keyId === undefined ? NO_KEY : await this.#hmacKey(scheme.keyId);
+      const digest = digestOf(scheme.algorithm, text, key);
+      const fingerprint = Buffer.from(schemeFingerprint(scheme, digest)).toString("base64");
+      const record = await this.#deps.tokens.find(fingerprint);
+      if (record !== undefined) return record;
+    }
+    return undefined;
+  }
+
+  /** The schemes in use. An import is a change, so they are read anew after each change only. */
+  async #readSchemes(): Promise<readonly DigestScheme[]> {
+    const changes = this.#deps.storage.changeCount();
+    if (changes !== undefined && changes === this.#changes) return this.#schemes;
+    const schemes = await this.#deps.storage.listDigestSchemes();
+    this.#schemes = schemes;
+    this.#changes = changes;
+    return schemes;
+  }
+
+  async #hmacKey(id: string): Promise<Uint8Array> {
+    const known = this.#hmacKeys.get(id);
+    if (known !== undefined) return known;
+    const stored = await this.#deps.storage.getImportKey(id);
+    if (stored === undefined) throw new Error("an HMAC key of imported tokens is missing");
+    const key = openImportKey(this.#deps.sealer, stored);
+    this.#hmacKeys.set(id, key);
+    return key;
+  }
+}
