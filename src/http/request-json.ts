@@ -71,7 +71,10 @@ export function faultAsSent(...violations: readonly FieldViolation[]): AppError 
   return new AppError("invalid_argument", invalidArgument(...violations).message);
 }
 
-/** The same JSON with our names, and with an update mask where there can be one. Refuses a name that comes twice, which is lost on the way. */
+/**
+ * The same JSON with our names, and with an update mask where there can be one. Refuses a name that comes
+ * twice, which is lost on the way.
+ */
 function inOurTerms(schema: DescMessage, text: string, names: FieldNames): string {
   const mask = updateMaskOf(schema);
   if (names.size === 0 && mask === undefined) return text;

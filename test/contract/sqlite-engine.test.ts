@@ -11,9 +11,10 @@ import { createDatabaseFile } from "../../src/storage/sqlite/files.ts";
 import { migrate } from "../../src/storage/sqlite/migrations.ts";
 import { prepareReads } from "../../src/storage/sqlite/reads.ts";
 import { openSqliteStorage } from "../../src/storage/sqlite/sqlite-storage.ts";
+import { filterParameters } from "../../src/storage/sqlite/token-filter.ts";
 import { openSqliteSubject, silentLogger, temporaryDirectory } from "../helpers/sqlite.ts";
 import { logIdentity } from "../helpers/sqlite-wal.ts";
-import { everyToken, someChange, someFingerprint, someOrganization, someToken } from "./samples.ts";
+import { everyToken, NO_FILTER, someChange, someFingerprint, someOrganization, someToken } from "./samples.ts";
 
 describe("the SQLite engine's connections", () => {
   const durable = {
@@ -157,6 +158,7 @@ describe("the SQLite engine's queries", () => {
         .map(({ detail }) => detail)
         .join("\n");
     const listParameters = {
+      ...filterParameters(NO_FILTER),
       organizationId: "",
       profile: null,
       beforeCreatedAt: 0,
