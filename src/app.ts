@@ -25,7 +25,7 @@ import { createSealer, type Sealer } from "./security/sealer.ts";
 import { openSqliteStorage } from "./storage/sqlite/sqlite-storage.ts";
 import { authenticate } from "./usecases/authenticate.ts";
 import { RateLimiter } from "./usecases/rate-limiter.ts";
-import { RecordedCallsSweeper } from "./usecases/recorded-calls-sweeper.ts";
+import { startSweepers } from "./usecases/retention.ts";
 import { type FirstCredentials, type SetUpInput, setUp } from "./usecases/set-up.ts";
 import { TokenCache } from "./usecases/token-cache.ts";
 import { TokenFinder } from "./usecases/token-finder.ts";
@@ -100,6 +100,7 @@ export async function openDeployment(
 }
 
 export { openAuditLog } from "./storage/sqlite/audit-log.ts";
+export { openTokenPurge } from "./storage/sqlite/token-purge.ts";
 export type { FirstCredentials };
 
 /** More backends than anybody has, and their customers' scripts on the public port. */
@@ -143,8 +144,10 @@ export async function startApp(deployment: Deployment): Promise<App> {
   parts.defer(() => usage.stop());
   const rateLimiter = new RateLimiter({ storage, clock, logger });
   parts.defer(() => rateLimiter.stop());
-  const sweeper = new RecordedCallsSweeper(storage, clock, logger);
-  parts.defer(() => sweeper.stop());
+  const { tokenRetentionDays } = config;
+  for (const sweeper of startSweepers({ storage, clock, logger, tokenRetentionDays })) {
+    parts.defer(() => sweeper.stop());
+  }
 
   const services = createServices({
     ...deployment,

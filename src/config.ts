@@ -31,6 +31,8 @@ export interface Config {
   readonly rootKeyFile: string;
   readonly accessTokenAlgorithm: AccessTokenAlgorithm;
   readonly accessTokenIssuer: string;
+  /** Days that revoked and expired tokens are kept; 0 means forever. */
+  readonly tokenRetentionDays: number;
   readonly corsOrigins: readonly string[];
   readonly trustedProxies: readonly string[];
   /** Tokens that are kept in memory at most. */
@@ -119,6 +121,11 @@ export const SETTINGS = {
     default: "latchkey",
     description: "`iss` of access tokens; one that says another isn't accepted",
   },
+  tokenRetentionDays: {
+    env: "LATCHKEY_TOKEN_RETENTION_DAYS",
+    default: "400",
+    description: "Days that a token is kept after it was revoked or expired; 0 keeps it forever",
+  },
   corsOrigins: {
     env: "LATCHKEY_CORS_ORIGINS",
     default: "",
@@ -158,7 +165,7 @@ export const CLIENT_SETTINGS = {
   address: {
     env: "LATCHKEY_ADDR",
     default: "127.0.0.1:50051",
-    description: "gRPC address that `latchkey issue`, `list`, `revoke` and `introspect` call",
+    description: "gRPC address that `latchkey issue`, `list`, `revoke`, `revoke-many` and `introspect` call",
   },
   token: {
     env: "LATCHKEY_TOKEN",
@@ -253,6 +260,7 @@ export function loadConfig(env: Environment, flags: Environment): Config {
       faults,
     ),
     accessTokenIssuer: raw("accessTokenIssuer"),
+    tokenRetentionDays: wholeNumber("tokenRetentionDays", 0, 99_999),
     corsOrigins: list("corsOrigins"),
     trustedProxies: list("trustedProxies"),
     cacheEntries: wholeNumber("cacheEntries", 0, 10_000_000),

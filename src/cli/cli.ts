@@ -27,6 +27,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     load: async () => (await import("./rotate.ts")).rotate,
   },
   revoke: { summary: "end a token for good, at once", load: async () => (await import("./revoke.ts")).revoke },
+  "revoke-many": {
+    summary: "end all tokens that match a filter, at once",
+    load: async () => (await import("./revoke-many.ts")).revokeMany,
+  },
   introspect: {
     summary: "ask whether a token is good and what it can do",
     load: async () => (await import("./introspect.ts")).introspect,
@@ -42,6 +46,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   members: {
     summary: "say who belongs to an organization, and what they may do",
     load: async () => (await import("./members.ts")).members,
+  },
+  purge: {
+    summary: "delete tokens that ended long ago from the database",
+    load: async () => (await import("./purge.ts")).purge,
   },
   audit: {
     summary: "show, export and verify the audit log",

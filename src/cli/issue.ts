@@ -3,7 +3,7 @@ import { toJson } from "@bufbuild/protobuf";
 import { IssueResponseSchema, TokenService } from "../../gen/latchkey/v1/token_pb.ts";
 import { type Command, parseOptions, UsageError } from "./command.ts";
 import { parseMetadata } from "./metadata-option.ts";
-import { CLIENT_OPTIONS, callService, clientHelp } from "./service-call.ts";
+import { CLIENT_OPTIONS, callService, clientHelp, KEY_OPTION } from "./service-call.ts";
 import { parseTime } from "./time-option.ts";
 
 export const issue: Command = {
@@ -13,6 +13,7 @@ export const issue: Command = {
   async run(args) {
     const { values } = parseOptions(args, {
       ...CLIENT_OPTIONS,
+      ...KEY_OPTION,
       name: { type: "string" },
       org: { type: "string", default: "" },
       type: { type: "string", default: "" },
@@ -22,7 +23,6 @@ export const issue: Command = {
       metadata: { type: "string", multiple: true, default: [] },
       "expires-at": { type: "string" },
       user: { type: "string", default: "" },
-      "idempotency-key": { type: "string", default: "" },
       json: { type: "boolean" },
     });
     if (values.name === undefined) throw new UsageError("--name is required");

@@ -9,12 +9,13 @@ import {
 } from "../../gen/latchkey/v1/organization_pb.ts";
 import { parseOptions, UsageError } from "./command.ts";
 import { commandGroup } from "./command-group.ts";
-import { CLIENT_OPTIONS, callService } from "./service-call.ts";
-import { formatTime, printTable } from "./table.ts";
+import { CLIENT_OPTIONS, callService, KEY_OPTION } from "./service-call.ts";
+import { formatTime, printTable, tokenCount } from "./table.ts";
 
 const PAGE_SIZE = 500;
 
 const OPTIONS = { ...CLIENT_OPTIONS, json: { type: "boolean", default: false } } as const;
+const CHANGE_OPTIONS = { ...OPTIONS, ...KEY_OPTION } as const;
 
 const ROLE_BY_NAME: ReadonlyMap<string, Role> = new Map([
   ["owner", Role.OWNER],
@@ -59,13 +60,13 @@ export const members = commandGroup(
     },
     add: {
       usage:
-        "ORG --email EMAIL --role ROLE [--first-name NAME] [--last-name NAME] [--display-name NAME] [--avatar-url URL] [--json]",
+        "ORG --email EMAIL --role ROLE [--first-name NAME] [--last-name NAME] [--display-name NAME] [--avatar-url URL] [--idempotency-key KEY] [--json]",
       summary: "make a person a member; somebody without an account gets one",
       async run(args) {
         const { values, positionals } = parseOptions(
           args,
           {
-            ...OPTIONS,
+            ...CHANGE_OPTIONS,
             email: { type: "string" },
             role: { type: "string" },
             "first-name": { type: "string", default: "" },
@@ -87,6 +88,7 @@ export const members = commandGroup(
           lastName: values["last-name"],
           displayName: values["display-name"],
           avatarUrl: values["avatar-url"],
+          idempotencyKey: values["idempotency-key"],
         };
         const response = await callService(OrganizationService, values, (client) => client.addMember(request));
         if (values.json) {
@@ -105,12 +107,13 @@ export const members = commandGroup(
       },
     },
     "set-role": {
-      usage: "ORG USER ROLE [--json]",
+      usage: "ORG USER ROLE [--idempotency-key KEY] [--json]",
       summary: "change what a member may do, at once",
       async run(args) {
-        const { values, positionals } = parseOptions(args, OPTIONS, 3);
+        const { values, positionals } = parseOptions(args, CHANGE_OPTIONS, 3);
         const [organizationId = "", userId = "", role = ""] = positionals;
-        const request = { organizationId, userId, role: parseRole(role) };
+        const idempotencyKey = values["idempotency-key"];
+        const request = { organizationId, userId, role: parseRole(role), idempotencyKey };
         const { member } = await callService(OrganizationService, values, (client) => client.setMemberRole(request));
         if (member !== undefined && values.json) console.log(JSON.stringify(toJson(MemberSchema, member)));
         else console.error(`changed ${member?.user?.id} (${member?.user?.email}) to ${nameOf(member?.role)}`);
@@ -118,13 +121,21 @@ export const members = commandGroup(
       },
     },
     remove: {
-      usage: "ORG USER",
-      summary: "end a membership, at once",
+      usage: "ORG USER [--revoke-tokens] [--idempotency-key KEY]",
+      summary: "end a membership, at once, with the person's own tokens, or all of them",
       async run(args) {
-        const { values, positionals } = parseOptions(args, CLIENT_OPTIONS, 2);
+        const { values, positionals } = parseOptions(
+          args,
+          { ...CLIENT_OPTIONS, ...KEY_OPTION, "revoke-tokens": { type: "boolean", default: false } },
+          2,
+        );
         const [organizationId = "", userId = ""] = positionals;
-        await callService(OrganizationService, values, (client) => client.removeMember({ organizationId, userId }));
-        console.error(`removed ${userId}`);
+        const { "revoke-tokens": revokeTokens, "idempotency-key": idempotencyKey } = values;
+        const request = { organizationId, userId, revokeTokens, idempotencyKey };
+        const { revokedTokens } = await callService(OrganizationService, values, (client) =>
+          client.removeMember(request),
+        );
+        console.error(`removed ${userId}${revokedTokens === 0 ? "" : `, and revoked ${tokenCount(revokedTokens)}`}`);
         return 0;
       },
     },

@@ -3,30 +3,31 @@ import { toJson } from "@bufbuild/protobuf";
 import { type Organization, OrganizationSchema, OrganizationService } from "../../gen/latchkey/v1/organization_pb.ts";
 import { parseOptions, UsageError } from "./command.ts";
 import { commandGroup } from "./command-group.ts";
-import { CLIENT_OPTIONS, callService } from "./service-call.ts";
+import { CLIENT_OPTIONS, callService, KEY_OPTION } from "./service-call.ts";
 import { formatTime, printTable } from "./table.ts";
 
 const PAGE_SIZE = 500;
 
 const OPTIONS = { ...CLIENT_OPTIONS, json: { type: "boolean", default: false } } as const;
+const CHANGE_OPTIONS = { ...OPTIONS, ...KEY_OPTION } as const;
 
 export const orgs = commandGroup(
   "orgs",
   {
     create: {
-      usage: "--name NAME [--profile PROFILE] [--plan PLAN] [--json]",
+      usage: "--name NAME [--profile PROFILE] [--plan PLAN] [--idempotency-key KEY] [--json]",
       summary: "make an organization",
       async run(args) {
         const { values } = parseOptions(args, {
-          ...OPTIONS,
+          ...CHANGE_OPTIONS,
           name: { type: "string" },
           profile: { type: "string", default: "" },
           plan: { type: "string", default: "" },
         });
-        const { name, profile, plan, json } = values;
+        const { name, profile, plan, json, "idempotency-key": idempotencyKey } = values;
         if (name === undefined) throw new UsageError("--name is required");
         const { organization } = await callService(OrganizationService, values, (client) =>
-          client.create({ name, profile, plan }),
+          client.create({ name, profile, plan, idempotencyKey }),
         );
         report(organization, json, "made");
         if (organization !== undefined && !json) console.log(organization.id);
@@ -63,26 +64,30 @@ export const orgs = commandGroup(
       },
     },
     "set-plan": {
-      usage: "ORG PLAN [--json]",
+      usage: "ORG PLAN [--idempotency-key KEY] [--json]",
       summary: "move it to another plan of its profile, at once",
       async run(args) {
-        const { values, positionals } = parseOptions(args, OPTIONS, 2);
+        const { values, positionals } = parseOptions(args, CHANGE_OPTIONS, 2);
         const [organizationId = "", plan = ""] = positionals;
         const { organization } = await callService(OrganizationService, values, (client) =>
-          client.setPlan({ organizationId, plan }),
+          client.setPlan({ organizationId, plan, idempotencyKey: values["idempotency-key"] }),
         );
         report(organization, values.json, "changed");
         return 0;
       },
     },
     "set-profile": {
-      usage: "ORG PROFILE [--plan PLAN] [--json]",
+      usage: "ORG PROFILE [--plan PLAN] [--idempotency-key KEY] [--json]",
       summary: "change the conventions of one that has never issued a token",
       async run(args) {
-        const { values, positionals } = parseOptions(args, { ...OPTIONS, plan: { type: "string", default: "" } }, 2);
+        const { values, positionals } = parseOptions(
+          args,
+          { ...CHANGE_OPTIONS, plan: { type: "string", default: "" } },
+          2,
+        );
         const [organizationId = "", profile = ""] = positionals;
         const { organization } = await callService(OrganizationService, values, (client) =>
-          client.setProfile({ organizationId, profile, plan: values.plan }),
+          client.setProfile({ organizationId, profile, plan: values.plan, idempotencyKey: values["idempotency-key"] }),
         );
         report(organization, values.json, "changed");
         return 0;

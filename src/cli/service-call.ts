@@ -7,6 +7,9 @@ import { CallError } from "./call-error.ts";
 
 export const CLIENT_OPTIONS = { addr: { type: "string" }, token: { type: "string" } } as const;
 
+/** Of commands that change something: the same request with the same key is made once in 24 h. */
+export const KEY_OPTION = { "idempotency-key": { type: "string", default: "" } } as const;
+
 export const clientHelp =
   `--addr (${CLIENT_SETTINGS.address.env}, ${CLIENT_SETTINGS.address.default}) is the service's gRPC address,\n` +
   `--token (${CLIENT_SETTINGS.token.env}) the credential: a service key.`;

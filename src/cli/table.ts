@@ -1,4 +1,4 @@
-/** Columns of text for people. */
+/** Columns, times and counts for people. */
 import { type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
 
 /** Prints rows under a header, each column as wide as its widest cell. */
@@ -18,4 +18,9 @@ export function printTable(header: readonly string[], rows: readonly (readonly s
 /** A time to the second, in UTC; empty for none. */
 export function formatTime(timestamp: Timestamp | undefined): string {
   return timestamp === undefined ? "" : `${timestampDate(timestamp).toISOString().slice(0, 19)}Z`;
+}
+
+/** `1 token`, `2 tokens`. */
+export function tokenCount(count: number): string {
+  return count === 1 ? "1 token" : `${count} tokens`;
 }

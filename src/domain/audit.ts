@@ -22,6 +22,8 @@ export const ACTIONS = [
   "token.rotation_finished",
   "token.rotation_cancelled",
   "token.imported",
+  "tokens.revoked_many",
+  "token.purged",
   "user.signed_in",
   "user.sign_in_failed",
   "session.ended",
@@ -48,6 +50,11 @@ export interface Change {
   readonly address: string;
   /** Empty for a change that came by no call. */
   readonly requestId: string;
+}
+
+/** What the service, or its operator on its files, does without a call. */
+export function systemChange(at: Date): Change {
+  return { at, actor: SYSTEM_ACTOR, address: "", requestId: "" };
 }
 
 /** What a change did, in the terms of an event. Never holds a secret. */

@@ -93,8 +93,42 @@ export function tokenChanged(before: Token, after: Token): Occurrence | undefine
   return ofToken(after, "token.updated", details);
 }
 
-export function tokenRevoked(token: Token): Occurrence {
-  return ofToken(token, "token.revoked", { profile: token.profile, type: token.type });
+/** @param circumstances details besides what the token is: that many were revoked at once, or why */
+export function tokenRevoked(token: Token, circumstances: Readonly<Record<string, string>> = {}): Occurrence {
+  return ofToken(token, "token.revoked", { profile: token.profile, type: token.type, ...circumstances });
+}
+
+/** What many tokens were chosen by, of one profile. */
+interface Criteria {
+  readonly profile: string;
+  readonly type: string | undefined;
+  readonly namePrefix: string | undefined;
+  readonly createdBy: string | undefined;
+  readonly userId: Id | undefined;
+  readonly unusedSince: Date | undefined;
+}
+
+/** Many tokens were revoked at once, each of which has an event of its own. */
+export function tokensRevokedMany({ id, name }: Organization, criteria: Criteria, count: number): Occurrence {
+  const { profile, type, namePrefix, createdBy, userId, unusedSince } = criteria;
+  return occurrence(id, "tokens.revoked_many", {
+    target: toPublicId("org", id),
+    targetName: name,
+    details: {
+      count: String(count),
+      profile,
+      type: type ?? "",
+      name_prefix: namePrefix ?? "",
+      created_by: createdBy ?? "",
+      user: userId === undefined ? "" : toPublicId("usr", userId),
+      unused_since: unusedSince?.toISOString() ?? "",
+    },
+  });
+}
+
+export function tokenPurged(token: Token, endedAt: Date): Occurrence {
+  const { profile, type } = token;
+  return ofToken(token, "token.purged", { profile, type, ended_at: endedAt.toISOString() });
 }
 
 export function tokenRotated(token: Token, overlapEndsAt: Date): Occurrence {
@@ -119,9 +153,17 @@ export function signInFailed(organizationId: Id, user: PersonKnown | undefined, 
 }
 
 /** A refresh token was used twice, so its session was ended. */
-export function sessionEndedByReuse({ id, organizationId }: Session, user: PersonKnown): Occurrence {
-  const details = { session: id, reason: "refresh_token_reused" };
-  return occurrence(organizationId, "session.ended", { ...person(user), details });
+export function sessionEndedByReuse(session: Session, user: PersonKnown): Occurrence {
+  return sessionEnded(session, user, "refresh_token_reused");
+}
+
+/** Its person was removed from the organization. */
+export function sessionEndedByRemoval(session: Session, user: PersonKnown): Occurrence {
+  return sessionEnded(session, user, "member_removed");
+}
+
+function sessionEnded({ id, organizationId }: Session, user: PersonKnown, reason: string): Occurrence {
+  return occurrence(organizationId, "session.ended", { ...person(user), details: { session: id, reason } });
 }
 
 /** What a new token can do, where and until when, and for whom. */

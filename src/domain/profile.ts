@@ -191,6 +191,11 @@ export function typeOf(profile: Profile, name: string): TokenType | undefined {
   return profile.types.find((type) => type.name === name);
 }
 
+/** Whether tokens of this type belong to a person: there is somebody who looks after their own only. */
+export function isPersonal(type: TokenType | undefined): boolean {
+  return type !== undefined && type.managers.own.length > 0;
+}
+
 /** The limit of a token of this type, in an organization on this plan. Undefined means none. */
 export function rateLimitOf(profile: Profile, type: string, plan: string): RateLimit | undefined {
   return typeOf(profile, type)?.rateLimit ?? planOf(profile, plan)?.rateLimit;

@@ -59,6 +59,8 @@ export interface NewToken {
   readonly token: Omit<Token, "revision">;
   /** SHA-256 of the secret, 32 bytes. */
   readonly fingerprint: Uint8Array;
+  /** Whether it must not be stored unless its user is a member of its organization. */
+  readonly isPersonal?: boolean;
 }
 
 /** A new secret for a token. */
@@ -104,6 +106,24 @@ export interface TokenFilter {
   /** The person behind it. */
   readonly userId: Id | undefined;
   readonly unusedSince: Date | undefined;
+}
+
+/** Tokens of one organization and one profile. */
+export interface TokenSelection extends TokenFilter {
+  readonly organizationId: Id;
+  readonly profile: string;
+}
+
+/** Which tokens of a member end with the membership: those of one profile and some of its types. */
+export interface TokensOfMember {
+  readonly profile: string;
+  /** Undefined means all. */
+  readonly types: readonly string[] | undefined;
+}
+
+/** What went with a membership. */
+export interface RemovedMember {
+  readonly revokedTokens: number;
 }
 
 export interface TokenQuery extends TokenFilter {
@@ -265,10 +285,19 @@ export interface Storage {
   ): Promise<Member | undefined>;
 
   /**
-   * - M6. Ends a membership; answers whether there was one. Removing the last owner is
+   * - M6. Ends a membership; `undefined` if there is none. Removing the last owner is
    *   `failed_precondition`.
+   * - M8. In the same write it revokes the member's tokens of that profile and those types in that
+   *   organization, as B1 has it, and answers how many; and it ends their sessions there that are neither
+   *   ended nor expired at the change's time.
    */
-  removeMember(organizationId: Id, userId: Id, change: Change, record?: IdempotencyRecord): Promise<boolean>;
+  removeMember(
+    organizationId: Id,
+    userId: Id,
+    tokens: TokensOfMember,
+    change: Change,
+    record?: IdempotencyRecord,
+  ): Promise<RemovedMember | undefined>;
 
   /** - M7. Reads members after `after`, the oldest membership first and by user id within a millisecond. */
   listMembers(organizationId: Id, after: Position | undefined, limit: number): Promise<readonly Member[]>;
@@ -284,6 +313,7 @@ export interface Storage {
    *   a fingerprint that is taken, be it by a former secret, is `already_exists`; an organization that
    *   doesn't exist, or whose profile is another one and the token's isn't that of service keys, is
    *   `failed_precondition`.
+   * - M9. A personal token whose user isn't a member of its organization is `failed_precondition`.
    */
   createToken(token: NewToken, change: Change, record?: IdempotencyRecord): Promise<Token>;
 
@@ -353,6 +383,25 @@ export interface Storage {
   getImportKey(id: string): Promise<ImportKey | undefined>;
 
   /**
+   * - B1. Revokes, as one write, every token of the selection that is neither revoked nor expired at the
+   *   change's time, by the change's actor at that time, and answers how many. All others stay as they are.
+   * - B2. The event of the whole comes before those of the tokens. Where there was nothing to revoke there is
+   *   no event, and the answer is 0, which a record keeps as any other.
+   */
+  revokeTokens(selection: TokenSelection, change: Change, record?: IdempotencyRecord): Promise<number>;
+
+  /** - B3. Counts the tokens that `revokeTokens` would revoke at `now`. */
+  countTokens(selection: TokenSelection, now: Date): Promise<number>;
+
+  /**
+   * - P1. Deletes the tokens that ended before `endedBefore`, with all that belongs to them except their
+   *   events, the longest ended first, at most `limit`; answers how many. A token ends when it is revoked
+   *   or expires, whichever comes first.
+   * - P2. A token that hasn't ended at the change's time stays, whatever `endedBefore` is.
+   */
+  purgeTokens(endedBefore: Date, limit: number, change: Change): Promise<number>;
+
+  /**
    * - T7. Records uses, as one write. A token's last use never moves back; unknown tokens are passed
    *   over; the revision stays.
    * - TR7. A use of a former secret is also the rotation's, where it isn't from before the rotation.
@@ -418,7 +467,10 @@ export interface Storage {
   /** - I6. Forgets records whose time is over at `now`, at most `limit`; answers how many. */
   sweepRecordedCalls(now: Date, limit: number): Promise<number>;
 
-  /** - R1. Stores a session with its first refresh token. A user that doesn't exist is `failed_precondition`. */
+  /**
+   * - R1. Stores a session with its first refresh token. A user who isn't a member of its organization is
+   *   `failed_precondition`.
+   */
   createSession(session: Session, refreshFingerprint: Uint8Array, change: Change): Promise<void>;
 
   /** - R2. Reads a session. */
@@ -431,6 +483,12 @@ export interface Storage {
    *   the session, whose newest refresh token is `refused` from then on.
    */
   rotateRefreshToken(rotation: RefreshTokenRotation, change: Change): Promise<RefreshTokenOutcome>;
+
+  /**
+   * - R6. Forgets the sessions that were ended or expired before this moment, with their refresh tokens, at
+   *   most `limit`; answers how many. What is presented of them is `refused` from then on.
+   */
+  sweepSessions(overBefore: Date, limit: number): Promise<number>;
 
   /**
    * - R5. Records that somebody tried to sign in and was refused, in each organization of the user; where

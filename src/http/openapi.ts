@@ -16,7 +16,7 @@ import { AuthService, UserService } from "../../gen/latchkey/v1/auth_pb.ts";
 import { RotationSchema, TokenSchema, TokenService } from "../../gen/latchkey/v1/token_pb.ts";
 import type { ErrorKind } from "../domain/errors.ts";
 import { type Profile, type ResponseTemplate, SERVICE_KEY_TYPE, type Template } from "../domain/profile.ts";
-import { rotateTemplate } from "../rpc/presentation.ts";
+import { REVOKED_MANY, rotateTemplate } from "../rpc/presentation.ts";
 import { ANNOTATED_BASE_PATH } from "../rpc/product.ts";
 import { STATUS } from "../rpc/status.ts";
 import { updateMaskOf } from "../rpc/update-mask.ts";
@@ -28,8 +28,8 @@ export type Examples = Readonly<Record<string, JsonValue>>;
 
 const COMMENTS: Readonly<Record<string, string>> = comments;
 
-/** Fields that a caller of the public routes has no use for: the credential says them. */
-const HIDDEN_FIELDS = new Set(["organization_id", "user_id", "idempotency_key"]);
+/** Fields that a caller of the public routes has no use for: the credential or a header says them. */
+const HIDDEN_FIELDS = new Set(["organization_id", "idempotency_key"]);
 
 /** What may go wrong on any route. */
 const COMMON_FAILURES: readonly ErrorKind[] = ["invalid_argument", "rate_limited", "internal", "unavailable"];
@@ -107,9 +107,10 @@ function operation(profile: Profile, route: RestRoute, examples: Examples): Json
   };
 }
 
-/** For example `issueToken`. */
+/** For example `issueToken`, `revokeManyTokens`. */
 function operationId({ method }: Pick<RestRoute, "method">): string {
-  return method.parent === TokenService ? `${method.localName}Token` : method.localName;
+  if (method.parent !== TokenService) return method.localName;
+  return `${method.localName}${method.name.endsWith("Many") ? "Tokens" : "Token"}`;
 }
 
 const FAILURE_TEXTS: Readonly<Partial<Record<ErrorKind, string>>> = {
@@ -151,6 +152,8 @@ function responseTemplate(profile: Profile, { method }: RestRoute): ResponseTemp
       return responses.list;
     case TokenService.method.revoke:
       return responses.revoke;
+    case TokenService.method.revokeMany:
+      return REVOKED_MANY;
     case AuthService.method.login:
       return responses.login;
     case AuthService.method.refreshToken:
@@ -278,6 +281,9 @@ function isOffered(profile: Profile, field: DescField): boolean {
   switch (field.name) {
     case "type":
       return profile.types.some(({ name }) => name !== "" && name !== SERVICE_KEY_TYPE);
+    case "user_id":
+      // Only a service key may issue or import for somebody else.
+      return field.parent === TokenService.method.revokeMany.input;
     case "permission":
       return profile.access.kind === "permissions";
     case "scopes":
@@ -363,6 +369,7 @@ const PLACEHOLDER_SCHEMAS: Readonly<Record<string, JsonObject>> = {
   "user.id:uuid": UUID,
   "user.avatar_url": { type: ["string", "null"] },
   status: { type: "integer" },
+  count: { type: "integer", minimum: 0 },
 };
 
 /** Placeholders that show a field of a message in the token. */

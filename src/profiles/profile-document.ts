@@ -62,6 +62,8 @@ const REQUEST_FIELDS = [
   "created_by",
   "unused_since",
   "update_mask",
+  "all",
+  "dry_run",
 ] as const;
 
 /** More than any answer needs, and no risk to the stack of whoever walks through it. */

@@ -17,6 +17,9 @@ export interface JsonAnswer {
   readonly body: unknown;
 }
 
+/** The answer to `RevokeMany`, the same for every product: it is about no token. */
+export const REVOKED_MANY: ResponseTemplate = { status: 200, body: { count: "{count}" } };
+
 type Values = Readonly<Record<string, unknown>>;
 
 /** A handler's answer, as the product shows it. */
@@ -41,6 +44,10 @@ export function presentSuccess(profile: Profile, method: DescMethod, response: M
     case TokenService.method.revoke: {
       const { token } = response as MessageShape<typeof TokenService.method.revoke.output>;
       return fill(responses.revoke, tokenValues(profile, token));
+    }
+    case TokenService.method.revokeMany: {
+      const { count } = response as MessageShape<typeof TokenService.method.revokeMany.output>;
+      return fill(REVOKED_MANY, { count });
     }
     case AuthService.method.login: {
       const { accessToken, refreshToken, user } = response as MessageShape<typeof AuthService.method.login.output>;

@@ -41,6 +41,7 @@ import { importTokens } from "./token/import.ts";
 import { issue } from "./token/issue.ts";
 import { list as listTokens } from "./token/list.ts";
 import { revoke } from "./token/revoke.ts";
+import { revokeMany } from "./token/revoke-many.ts";
 import { rotate } from "./token/rotate.ts";
 import { update } from "./token/update.ts";
 import { getMe } from "./user/get-me.ts";
@@ -67,6 +68,7 @@ export function createServices(deps: ServiceDeps): readonly ServiceEntry[] {
       finishRotation: finishRotation(deps),
       cancelRotation: cancelRotation(deps),
       import: importTokens(deps),
+      revokeMany: revokeMany(deps),
     }),
     serviceEntry(
       IntrospectionService,

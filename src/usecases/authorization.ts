@@ -62,10 +62,15 @@ export function profileOf(profiles: Profiles, organization: Organization): Profi
 /**
  * Lets through whoever may manage tokens of this type: issue one, or change the one given.
  *
- * @param token the token to change; undefined to issue one
+ * @param token the token to change, or what is known of all that are to be changed; undefined to issue one
  * @throws AppError of kind `permission_denied` that says what is needed
  */
-export function requireManager(caller: Caller, profile: Profile, type: string, token: Token | undefined): void {
+export function requireManager(
+  caller: Caller,
+  profile: Profile,
+  type: string,
+  token: Pick<Token, "userId"> | undefined,
+): void {
   switch (caller.kind) {
     case "anonymous":
       throw missingCredential();

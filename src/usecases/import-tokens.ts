@@ -13,7 +13,14 @@ import type { Organization, Token } from "../domain/entities.ts";
 import { AppError, type FieldViolation, invalidArgument, missingCredential } from "../domain/errors.ts";
 import { fingerprint } from "../domain/fingerprint.ts";
 import { importedHint, showsTooMuch } from "../domain/imported-key.ts";
-import { type Profile, type Profiles, SERVICE_KEY_TYPE, SERVICE_PROFILE_ID } from "../domain/profile.ts";
+import {
+  isPersonal,
+  type Profile,
+  type Profiles,
+  SERVICE_KEY_TYPE,
+  SERVICE_PROFILE_ID,
+  typeOf,
+} from "../domain/profile.ts";
 import { secretHint } from "../domain/secret-format.ts";
 import type { NewToken } from "../domain/storage.ts";
 import {
@@ -217,6 +224,7 @@ async function readRow(deps: ImportTokensDeps, call: ImportCall, row: ImportRow)
     newToken: {
       token: { ...token, enabled: row.enabled, createdAt: row.createdAt ?? token.createdAt },
       fingerprint: secret.fingerprint,
+      isPersonal: isPersonal(typeOf(profile, wishes.type)),
     },
     algorithm: secret.algorithm,
   };

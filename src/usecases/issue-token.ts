@@ -6,6 +6,7 @@ import { AppError, type FieldViolation, invalidArgument } from "../domain/errors
 import { fingerprint } from "../domain/fingerprint.ts";
 import { fromAnyId, type Id, uuidV7 } from "../domain/ids.ts";
 import {
+  isPersonal,
   type Profile,
   type Profiles,
   planOf,
@@ -95,6 +96,7 @@ export function mintToken(
     secret,
     newToken: {
       fingerprint: fingerprint(secret),
+      isPersonal: isPersonal(typeOf(profile, wishes.type)),
       token: makeToken({ clock, entropy }, profile, organizationId, wishes, { ...by, hint }),
     },
   };
@@ -163,6 +165,12 @@ export async function findUser(
   return membership === undefined ? refuse("must be a member of the organization") : { id, violations: [] };
 }
 
+/** What the type of a token must be, to go on after the field's name. */
+export function wantedType({ id, types }: Profile): string {
+  const names = types.map(({ name }) => name).filter((name) => name !== "");
+  return names.length === 0 ? `is not offered by the profile ${id}` : `must be one of ${names.join(", ")}`;
+}
+
 /**
  * What is wrong with the wishes for a token; of one that isn't there nothing is.
  *
@@ -180,10 +188,7 @@ export function findViolations(
   const { access } = profile;
   const { type, permission, scopes = [], expiresAt, ipAllowlist = [] } = wishes;
 
-  if (type !== undefined && typeOf(profile, type) === undefined) {
-    const names = profile.types.map(({ name }) => name).filter((name) => name !== "");
-    refuse("type", names.length === 0 ? notOffered : `must be one of ${names.join(", ")}`);
-  }
+  if (type !== undefined && typeOf(profile, type) === undefined) refuse("type", wantedType(profile));
   if (access.kind === "permissions") {
     const names = access.permissions.map(({ name }) => name);
     if (permission !== undefined && !names.includes(permission)) {

@@ -6,6 +6,7 @@ import type { Logger } from "../domain/logger.ts";
 import type { RateLimit } from "../domain/profile.ts";
 import { type RateStatus, windowStartMs } from "../domain/rate-window.ts";
 import type { LeaseReturn, Storage } from "../domain/storage.ts";
+import { Sweeper } from "./sweeper.ts";
 
 export interface RateLimiterDeps {
   readonly storage: Storage;
@@ -122,8 +123,8 @@ export class RateLimiter {
   readonly #maxTokens: number;
   readonly #timer: NodeJS.Timeout;
   readonly #accounts = new Map<Id, Account>();
+  readonly #sweeper: Sweeper;
   #returning: Promise<void> = Promise.resolve();
-  #sweeping: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
 
   constructor({ storage, clock, logger, maxTokens = DEFAULT_MAX_TOKENS }: RateLimiterDeps) {
@@ -131,8 +132,16 @@ export class RateLimiter {
     this.#clock = clock;
     this.#logger = logger;
     this.#maxTokens = maxTokens;
-    this.#timer = setInterval(() => this.#sweep(), SWEEP_INTERVAL_MS);
+    this.#timer = setInterval(() => this.#forgetPast(), SWEEP_INTERVAL_MS);
     this.#timer.unref();
+    this.#sweeper = new Sweeper({
+      what: "past windows of rate limits",
+      intervalMs: SWEEP_INTERVAL_MS,
+      batch: SWEEP_BATCH,
+      sweepBatch: (now, limit) => storage.sweepWindows(new Date(now.getTime() - RETENTION_MS), limit),
+      clock,
+      logger,
+    });
   }
 
   /**
@@ -161,10 +170,11 @@ export class RateLimiter {
 
   async #stop(): Promise<void> {
     clearInterval(this.#timer);
+    const swept = this.#sweeper.stop();
     await Promise.all(Array.from(this.#accounts.values(), ({ served }) => served));
     this.#forgetPast();
     await this.#giveBack(Array.from(this.#accounts, ([id, account]) => release(id, account, account.unspent)));
-    await Promise.all([this.#returning, this.#sweeping]);
+    await Promise.all([this.#returning, swept]);
   }
 
   #decide(account: Account, limit: RateLimit, cost: number): RateVerdict | undefined {
@@ -277,24 +287,6 @@ export class RateLimiter {
     } catch (error) {
       this.#logger.warn({ err: error, tokens: returns.length }, "unspent units of rate limits could not be given back");
     }
-  }
-
-  #sweep(): void {
-    this.#forgetPast();
-    this.#sweeping ??= this.#sweepStore();
-  }
-
-  async #sweepStore(): Promise<void> {
-    const endedBefore = new Date(this.#clock() - RETENTION_MS);
-    try {
-      let swept = SWEEP_BATCH;
-      while (swept === SWEEP_BATCH && this.#stopping === undefined) {
-        swept = await this.#storage.sweepWindows(endedBefore, SWEEP_BATCH);
-      }
-    } catch (error) {
-      this.#logger.warn({ err: error }, "past windows of rate limits could not be swept; trying again");
-    }
-    this.#sweeping = undefined;
   }
 }
 

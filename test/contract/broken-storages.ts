@@ -112,7 +112,7 @@ export const faults = {
       async removeMember(organizationId, userId) {
         await keepAnOwner(organizationId, userId);
         removed.add(userId);
-        return true;
+        return { revokedTokens: 0 };
       },
       async listMembers(organizationId, position, limit) {
         const members = await storage.listMembers(organizationId, position, limit);
@@ -245,6 +245,46 @@ export const faults = {
     });
   },
 
+  /** B1: reads what matches, and revokes it one by one. */
+  revokesOneByOne(storage: Storage): Storage {
+    return override(storage, {
+      async revokeTokens({ organizationId, profile }, change) {
+        const tokens = await storage.listTokens(everyToken(organizationId, { profile, limit: 10_000 }));
+        await Promise.all(tokens.map(({ id }) => storage.revokeToken(id, change)));
+        return tokens.length;
+      },
+    });
+  },
+
+  /** B1 and B3: takes letters of a name for their capitals. */
+  matchesNamesLoosely(storage: Storage): Storage {
+    return override(storage, {
+      countTokens: (selection, now) =>
+        storage.countTokens({ ...selection, namePrefix: selection.namePrefix?.toLowerCase() }, now),
+    });
+  },
+
+  /** P2: goes by what is asked, and not by what has ended. */
+  purgesWhatIsAsked(storage: Storage): Storage {
+    return override(storage, {
+      purgeTokens: (endedBefore, limit, change) =>
+        storage.purgeTokens(endedBefore, limit, { ...change, at: endedBefore }),
+    });
+  },
+
+  /** M8: ends the membership first, and revokes the tokens later. */
+  removesInSteps(storage: Storage): Storage {
+    return override(storage, {
+      async removeMember(organizationId, userId, { profile }, change) {
+        const removed = await storage.removeMember(organizationId, userId, { profile, types: [] }, change);
+        await setImmediate();
+        const everything = { type: undefined, namePrefix: undefined, createdBy: undefined, unusedSince: undefined };
+        const revokedTokens = await storage.revokeTokens({ ...everything, organizationId, profile, userId }, change);
+        return removed && { revokedTokens };
+      },
+    });
+  },
+
   /** TR2: looks first whether the token was changed, and rotates it later. */
   rotatesTokensWithoutLock(storage: Storage): Storage {
     return override(storage, {
@@ -289,6 +329,13 @@ export const faults = {
         if (token?.rotation === undefined || previousLastUsedAt === undefined) return token;
         return { ...token, rotation: { ...token.rotation, previousLastUsedAt } };
       },
+    });
+  },
+
+  /** M9: doesn't look whether somebody is still a member. */
+  issuesToAnybody(storage: Storage): Storage {
+    return override(storage, {
+      createToken: (token, change, record) => storage.createToken({ ...token, isPersonal: false }, change, record),
     });
   },
 

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { Storage } from "../../src/domain/storage.ts";
 import { openSqliteSubject } from "../helpers/sqlite.ts";
 import { faults } from "./broken-storages.ts";
+import { checkBulkRevocation, checkBulkRevocationIsWhole, checkPurge, checkRemovalIsWhole } from "./bulk-checks.ts";
 import {
   checkImportsAtOnce,
   checkLastUse,
@@ -45,6 +46,11 @@ const caught: readonly [string, (storage: Storage) => Storage, (storage: Storage
   ["TR2: a new secret that looks first", faults.rotatesTokensWithoutLock, checkOneSecretWins],
   ["TR6: secrets that end by the clock", faults.endsSecretsByTheClock, checkRotations],
   ["TR7: uses of another overlap", faults.countsEveryFormerUse, checkFormerUse],
+  ["B1: revokes one by one", faults.revokesOneByOne, checkBulkRevocationIsWhole],
+  ["B1, B3: a name that is compared loosely", faults.matchesNamesLoosely, checkBulkRevocation],
+  ["P2: a purge of what hasn't ended", faults.purgesWhatIsAsked, checkPurge],
+  ["M8: a removal in steps", faults.removesInSteps, checkRemovalIsWhole],
+  ["M9: a token for somebody who has gone", faults.issuesToAnybody, checkRemovalIsWhole],
   ["R4: a rotation that looks first", faults.rotatesWithoutLock, checkOneRotationWins],
   ["E1: an event that is not of its change", faults.changesBeforeRecording, checkEachChangeHasItsEvent],
   [

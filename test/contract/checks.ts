@@ -11,6 +11,7 @@ import {
   after,
   everyEvent,
   everyToken,
+  NO_TOKENS,
   NOW,
   someChange,
   someFingerprint,
@@ -120,7 +121,7 @@ export async function checkOneOwnerStays(storage: Storage): Promise<void> {
       owners.map(({ id }, index) =>
         orKind<unknown>(
           index % 2 === race % 3
-            ? storage.removeMember(organization.id, id, someChange())
+            ? storage.removeMember(organization.id, id, NO_TOKENS, someChange())
             : storage.setMemberRole(organization.id, id, "member", someChange()),
         ),
       ),
@@ -330,6 +331,7 @@ export async function checkOneRotationWins(storage: Storage): Promise<void> {
   const user = someUser();
   await storage.createOrganization(organization, someChange());
   await storage.createUser(user);
+  await storage.putMembership(someMembership({ organizationId: organization.id, userId: user.id }), someChange());
   const session = someSession({ organizationId: organization.id, userId: user.id });
   const presented = someFingerprint();
   await storage.createSession(session, presented, someChange());

@@ -11,12 +11,14 @@ import {
   changeBy,
   everyEvent,
   everyToken,
+  NO_TOKENS,
   NOW,
   someChange,
   someFingerprint,
   someHmacScheme,
   someOrganization,
   someRotation,
+  someSelection,
   someSession,
   someSettings,
   someToken,
@@ -172,12 +174,40 @@ export async function checkEachChangeHasItsEvent(storage: Storage): Promise<void
   ]);
   expect(await eventsOf(() => storage.importTokens(rows, [someHmacScheme()], change))).toEqual([]);
 
-  const last = () => storage.removeMember(organizationId, owner.id, change).catch(() => {});
+  // What a member had goes with the membership.
+  const going = someSession({ organizationId, userId: user.id });
+  const own = someToken({ organizationId, profile: "plane", type: "bot", userId: user.id });
+  await storage.createSession(going, someFingerprint(), change);
+  await storage.createToken(own, change);
+  await storage.createToken(someToken({ organizationId, profile: "plane", type: "bot" }), change);
+  const last = () => storage.removeMember(organizationId, owner.id, NO_TOKENS, change).catch(() => {});
   expect(await eventsOf(last)).toEqual([]);
-  expect(await eventsOf(() => storage.removeMember(organizationId, user.id, change))).toEqual([
+  const bots = { profile: "plane", types: ["robot", "bot"] };
+  expect(await eventsOf(() => storage.removeMember(organizationId, user.id, bots, change))).toEqual([
     event("member.removed", { ...ofUser, details: { role: "member" } }),
+    event("session.ended", { ...ofUser, details: { session: going.id, reason: "member_removed" } }),
+    event("token.revoked", {
+      target: toPublicId("tok", own.token.id),
+      targetName: "deploy",
+      details: { profile: "plane", type: "bot", reason: "member_removed" },
+    }),
   ]);
-  expect(await eventsOf(() => storage.removeMember(organizationId, user.id, change))).toEqual([]);
+  expect(await eventsOf(() => storage.removeMember(organizationId, user.id, NO_TOKENS, change))).toEqual([]);
+
+  // One of two is left to be revoked with its like.
+  const selection = someSelection(organizationId, { profile: "plane", type: "bot", namePrefix: "de" });
+  const [, wholly, single] = [0, ...(await eventsOf(() => storage.revokeTokens(selection, change)))];
+  const criteria = { count: "1", profile: "plane", type: "bot", name_prefix: "de" };
+  expect(wholly).toEqual(event("tokens.revoked_many", { details: criteria }));
+  expect(single).toMatchObject({ action: "token.revoked", details: { profile: "plane", type: "bot", bulk: "true" } });
+  expect(await eventsOf(() => storage.revokeTokens(selection, change))).toEqual([]);
+  expect(await eventsOf(() => storage.countTokens(selection, NOW))).toEqual([]);
+  const purged = await eventsOf(() => storage.purgeTokens(after(6), 10, change));
+  const ended = { profile: "plane", type: "bot", ended_at: after(5).toISOString() };
+  expect(purged).toHaveLength(3);
+  expect(purged).toContainEqual(event("token.purged", { ...ofToken, details: ended }));
+  expect(await eventsOf(() => storage.purgeTokens(after(6), 10, change))).toEqual([]);
+  expect(await eventsOf(() => storage.sweepSessions(after(1e9), 10))).toEqual([]);
 }
 
 /** Each change of a token's settings tells the old and the new ones. Ends with those that it began with. */
@@ -254,6 +284,7 @@ export async function checkNoChangeWithoutEvent({ storage, failEvents }: Storage
   const { id: organizationId } = organization;
   const [owner, member] = [someUser(), someUser()];
   const token = someToken({ organizationId });
+  const ended = someToken({ organizationId, expiresAt: after(-1) });
   const presented = someFingerprint();
   const session = someSession({ organizationId, userId: owner.id });
   const empty = someOrganization();
@@ -270,6 +301,7 @@ export async function checkNoChangeWithoutEvent({ storage, failEvents }: Storage
   const { id: idInOverlap } = inOverlap.token;
   const rotation = someRotation(await storage.createToken(inOverlap, change), { overlapEndsAt: after(9) });
   await storage.rotateToken(idInOverlap, rotation, change);
+  await storage.createToken(ended, change);
   await storage.createSession(session, presented, change);
   await storage.rotateRefreshToken({ presented, next: someFingerprint() }, change);
 
@@ -309,7 +341,7 @@ export async function checkNoChangeWithoutEvent({ storage, failEvents }: Storage
     () => storage.addMember({ organizationId, role: "admin", createdAt: NOW }, note("users", someUser()), doomed),
     () => storage.setMemberRole(organizationId, member.id, "owner", doomed),
     () => storage.putMembership({ organizationId, userId: member.id, role: "admin", createdAt: NOW }, doomed),
-    () => storage.removeMember(organizationId, member.id, doomed),
+    () => storage.removeMember(organizationId, member.id, NO_TOKENS, doomed),
     () => {
       const created = someToken({ organizationId });
       note("tokens", created.token);
@@ -325,6 +357,8 @@ export async function checkNoChangeWithoutEvent({ storage, failEvents }: Storage
     () => storage.rotateToken(token.token.id, someRotation({ revision }, { overlapEndsAt: after(9) }), doomed),
     () => storage.finishRotation(idInOverlap, doomed),
     () => storage.cancelRotation(idInOverlap, doomed),
+    () => storage.revokeTokens(someSelection(organizationId), doomed),
+    () => storage.purgeTokens(NOW, 10, doomed),
     () => {
       const another = note("sessions", someSession({ organizationId, userId: owner.id }));
       return storage.createSession(another, someFingerprint(), doomed);

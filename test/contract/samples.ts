@@ -20,6 +20,8 @@ import type {
   SecretRotation,
   TokenFilter,
   TokenQuery,
+  TokenSelection,
+  TokensOfMember,
   TokenUse,
 } from "../../src/domain/storage.ts";
 
@@ -163,6 +165,21 @@ export function everyToken(organizationId: string, fields: Partial<TokenQuery> =
   const anything = { ...NO_FILTER, profile: undefined, states: undefined };
   return { organizationId, ...anything, now: NOW, after: undefined, limit: 1000, ...fields };
 }
+
+/** All Watchplane tokens of an organization. */
+export function someSelection(organizationId: string, fields: Partial<TokenSelection> = {}): TokenSelection {
+  const anything = {
+    type: undefined,
+    namePrefix: undefined,
+    createdBy: undefined,
+    userId: undefined,
+    unusedSince: undefined,
+  };
+  return { organizationId, profile: "watchplane", ...anything, ...fields };
+}
+
+/** No token of a member. */
+export const NO_TOKENS: TokensOfMember = { profile: "watchplane", types: [] };
 
 /** A person's change, at `NOW`. */
 export function someChange(fields: Partial<Change> = {}): Change {

@@ -3,9 +3,21 @@ import { randomBytes, randomInt } from "node:crypto";
 import Database from "better-sqlite3";
 import { describe, expect, it } from "vitest";
 import { type ChainHead, EMPTY_CHAIN, findFault } from "../../src/domain/audit.ts";
+import { openAuditLog } from "../../src/storage/sqlite/audit-log.ts";
 import { type EventRow, toEvent } from "../../src/storage/sqlite/rows.ts";
 import { openSqliteSubject } from "../helpers/sqlite.ts";
-import { changeBy, NOW, someChange, someOrganization, someToken } from "./samples.ts";
+import {
+  after,
+  changeBy,
+  NOW,
+  someChange,
+  someFingerprint,
+  someOrganization,
+  someSelection,
+  someSession,
+  someToken,
+  someUser,
+} from "./samples.ts";
 
 const TRIALS = 10_000;
 
@@ -74,6 +86,35 @@ describe("an edited audit log", () => {
     }
     connection.close();
     expect(missed).toEqual([]);
+  });
+});
+
+describe("the audit log of a file", () => {
+  it("ends with the store's last change, also after many at once", async () => {
+    await using subject = await openSqliteSubject();
+    const { storage } = subject;
+    const { id: organizationId } = await storage.createOrganization(someOrganization(), someChange());
+    const user = someUser();
+    for (const member of [user, someUser()]) {
+      await storage.addMember({ organizationId, role: "owner", createdAt: NOW }, member, someChange());
+    }
+    for (const type of ["a", "a", "b", "b", "c"]) {
+      await storage.createToken(someToken({ organizationId, type, userId: user.id }), someChange());
+    }
+    await storage.createSession(someSession({ organizationId, userId: user.id }), someFingerprint(), someChange());
+    const changes = [
+      () => storage.revokeTokens(someSelection(organizationId, { type: "a" }), someChange()),
+      () => storage.removeMember(organizationId, user.id, { profile: "watchplane", types: ["b"] }, someChange()),
+      () => storage.purgeTokens(after(1), 10, someChange({ at: after(1) })),
+    ];
+    for (const [index, change] of changes.entries()) {
+      await change();
+      using log = openAuditLog(subject.path);
+      const events = [...log.events()];
+      expect(events).toHaveLength([12, 16, 20][index] ?? 0);
+      expect(events.at(-1)?.revision).toBe(log.revision);
+      expect(log.revision).toBe(events.length);
+    }
   });
 });
 

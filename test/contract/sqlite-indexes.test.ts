@@ -1,4 +1,4 @@
-/** Lists of organizations, members and tokens, and the upkeep of rate windows, find their rows by an index. */
+/** Lists of organizations and members, and the upkeep of what is over, find their rows by an index. */
 import { join } from "node:path";
 import type Database from "better-sqlite3";
 import { describe, expect, it } from "vitest";
@@ -73,6 +73,36 @@ describe("the SQLite engine's indexes", () => {
     const taken = database.plan(isTaken, { fingerprint: new Uint8Array(32) });
     expect(taken).toContain("SEARCH tokens USING COVERING INDEX");
     expect(taken).toContain("SEARCH former_secrets USING PRIMARY KEY");
+  });
+
+  it("serve the tokens of an organization, those that ended, and the windows of one", async () => {
+    await using database = await openDatabase();
+    const { countSelected, listSelected, listEnded, countEnded, deleteWindowsOfToken } = prepareWrites(
+      database.connection,
+    );
+    const filter = { type: null, namePrefix: null, createdBy: null, userId: null, unusedSince: null };
+    const selection = { organizationId: "", profile: "", now: 0, ...filter };
+    expect(database.plan(countSelected, selection)).not.toMatch(SLOW);
+    const page = database.plan(listSelected, { ...selection, afterCreatedAt: 0, afterId: "", limit: 1 });
+    expect(page).toContain("tokens_by_age (organization_id=? AND (created_at,id)>(?,?))");
+    expect(page).not.toMatch(SLOW);
+    const ended = { endedBefore: 0, now: 0, limit: 1 };
+    for (const statement of [listEnded, countEnded]) {
+      expect(database.plan(statement, ended)).toMatch(/tokens_by_end \(ended_at<\?\)/);
+      expect(database.plan(statement, ended)).not.toMatch(SLOW);
+    }
+    expect(database.plan(deleteWindowsOfToken, "")).toContain("USING PRIMARY KEY (token_id=?)");
+  });
+
+  it("serve the sessions that are over, those of a member, and the refresh tokens of one", async () => {
+    await using database = await openDatabase();
+    const { listOverSessions, endSessionsOfMember, deleteRefreshTokens } = prepareWrites(database.connection);
+    const over = database.plan(listOverSessions, { overBefore: 0, limit: 1 });
+    expect(over).toContain("sessions_by_end (over_at<?)");
+    expect(over).not.toMatch(SLOW);
+    const ofMember = database.plan(endSessionsOfMember, { organizationId: "", userId: "", endedAt: 0 });
+    expect(ofMember).toContain("sessions_by_user (user_id=? AND organization_id=?)");
+    expect(database.plan(deleteRefreshTokens, "")).toContain("refresh_tokens_by_session (session_id=?)");
   });
 
   it("serve the audit log of all, of an organization, and the end of a chain", async () => {

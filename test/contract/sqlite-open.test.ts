@@ -173,6 +173,7 @@ describe("migrations", () => {
       { version: 4, name: "events" },
       { version: 5, name: "rotations" },
       { version: 6, name: "imports" },
+      { version: 7, name: "ends" },
     ]);
     expect(recorded[0]?.["checksum"]).toMatch(/^[0-9a-f]{64}$/);
     expect(Math.abs(Number(recorded[0]?.["applied_at"]) - Date.now())).toBeLessThan(60_000);

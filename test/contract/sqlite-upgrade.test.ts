@@ -1,4 +1,5 @@
 /** Databases with data that older schemas wrote, served after they became the newest. */
+import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import Database from "better-sqlite3";
 import { describe, expect, it } from "vitest";
@@ -13,6 +14,7 @@ import { silentLogger, temporaryDirectory } from "../helpers/sqlite.ts";
 import {
   after,
   everyEvent,
+  everyToken,
   NOW,
   someChange,
   someFingerprint,
@@ -52,6 +54,37 @@ describe("a database of schema 1", () => {
     await storage.setPlan("a0", "pro", someChange(), record);
     expect(await storage.findRecordedCall(record.keyHash, NOW)).toBeDefined();
     expect(await storage.listEvents(everyEvent())).toMatchObject([{ sequence: 1, action: "organization.plan_set" }]);
+    await storage.close();
+  });
+
+  it("forgets what ended before there was a way to find it", async () => {
+    await using directory = await temporaryDirectory();
+    const path = createDatabaseFile(join(directory.path, "latchkey.db"));
+    migrate({ path, busyTimeoutMs: 50 }, [initialSchema]);
+    const connection = new Database(path);
+    connection.exec(`
+      INSERT INTO organizations VALUES ('a0', 'Acme', 'watchplane', 'free', 0);
+      INSERT INTO users VALUES ('b0', 'ada@example.com', 'hash', 0);
+      INSERT INTO sessions VALUES ('s1', 'b0', 'a0', 0, 50, 10), ('s2', 'b0', 'a0', 0, 50, NULL);
+      INSERT INTO refresh_tokens VALUES (zeroblob(32), 's1', NULL);
+    `);
+    const insert = connection.prepare(`
+      INSERT INTO tokens (id, organization_id, fingerprint, profile, type, name, hint, permission, scopes, ip_allowlist,
+        metadata, enabled, created_by, created_at, expires_at, revoked_at, revoked_by, revision)
+      VALUES (?, 'a0', randomblob(32), 'watchplane', '', '', '', '', '[]', '[]', '{}', 1, '', 0, ?, ?, ?, 1)
+    `);
+    const [expired, revoked, alive] = [randomUUID(), randomUUID(), randomUUID()];
+    insert.run(expired, 10, null, null);
+    insert.run(revoked, 50, 10, "usr_someone");
+    insert.run(alive, 50, null, null);
+    connection.close();
+
+    const storage = await openSqliteStorage({ path, logger: silentLogger });
+    const at = new Date(20);
+    expect(await storage.purgeTokens(at, 10, someChange({ at }))).toBe(2);
+    expect(await storage.listTokens(everyToken("a0"))).toMatchObject([{ id: alive }]);
+    expect(await storage.sweepSessions(at, 10)).toBe(1);
+    expect([await storage.getSession("s1"), (await storage.getSession("s2"))?.id]).toEqual([undefined, "s2"]);
     await storage.close();
   });
 });

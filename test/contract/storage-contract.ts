@@ -12,6 +12,13 @@ import { SERVICE_PROFILE_ID } from "../../src/domain/profile.ts";
 import type { Role } from "../../src/domain/roles.ts";
 import type { NewDigestScheme, Position, Storage, TokenFilter } from "../../src/domain/storage.ts";
 import {
+  checkBulkRevocation,
+  checkBulkRevocationIsWhole,
+  checkPurge,
+  checkPurgeTakesAll,
+  checkRemovalIsWhole,
+} from "./bulk-checks.ts";
+import {
   checkImportsAtOnce,
   checkLastUse,
   checkLeases,
@@ -51,6 +58,7 @@ import {
   changeBy,
   everyEvent,
   everyToken,
+  NO_TOKENS,
   NOW,
   someChange,
   someFingerprint,
@@ -61,6 +69,7 @@ import {
   someOrganization,
   someRecord,
   someRotation,
+  someSelection,
   someSession,
   someSettings,
   someSigningKey,
@@ -322,7 +331,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
         expect(await storage.findUserByEmail(id)).toBeUndefined();
         expect(await storage.getMembership(id, id)).toBeUndefined();
         expect(await storage.setMemberRole(id, id, "owner", someChange())).toBeUndefined();
-        expect(await storage.removeMember(id, id, someChange())).toBe(false);
+        expect(await storage.removeMember(id, id, NO_TOKENS, someChange())).toBeUndefined();
         expect(await storage.listMembers(id, undefined, 10)).toEqual([]);
         expect(await storage.listMembershipsOfUser(id)).toEqual([]);
         expect(await storage.getToken(id)).toBeUndefined();
@@ -332,6 +341,8 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
         expect(await storage.finishRotation(id, someChange())).toBeUndefined();
         expect(await storage.cancelRotation(id, someChange())).toBeUndefined();
         expect(await storage.recordUses([someUse(id, NOW)])).toBeUndefined();
+        expect(await storage.revokeTokens(someSelection(id), someChange())).toBe(0);
+        expect(await storage.countTokens(someSelection(id), NOW)).toBe(0);
         expect(await storage.takeLease(someLeaseRequest({ tokenId: id }))).toEqual({ granted: 1, taken: 1 });
         expect(await storage.readWindow(id, NOW)).toBe(0);
         expect(await storage.returnLeases([{ tokenId: id, windowStart: NOW, units: 1 }])).toBeUndefined();
@@ -786,11 +797,13 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       const ids = await someMember(storage, "owner");
       const user = someUser();
       await storage.addMember({ ...ids, role: "owner", createdAt: NOW }, user, someChange());
-      expect(await storage.removeMember(ids.organizationId, user.id, someChange())).toBe(true);
+      expect(await storage.removeMember(ids.organizationId, user.id, NO_TOKENS, someChange())).toEqual({
+        revokedTokens: 0,
+      });
       expect(await storage.getMembership(ids.organizationId, user.id)).toBeUndefined();
       expect(await storage.getMembership(ids.organizationId, ids.userId)).toBeDefined();
       expect(await storage.getUser(user.id)).toEqual(user);
-      expect(await storage.removeMember(ids.organizationId, user.id, someChange())).toBe(false);
+      expect(await storage.removeMember(ids.organizationId, user.id, NO_TOKENS, someChange())).toBeUndefined();
     });
 
     it("M6: the last owner can't be removed, whoever else is there", async () => {
@@ -799,10 +812,113 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       const ids = await someMember(storage, "owner");
       const admin = someUser();
       await storage.addMember({ ...ids, role: "admin", createdAt: NOW }, admin, someChange());
-      await expectKind(storage.removeMember(ids.organizationId, ids.userId, someChange()), "failed_precondition");
+      await expectKind(
+        storage.removeMember(ids.organizationId, ids.userId, NO_TOKENS, someChange()),
+        "failed_precondition",
+      );
       expect(await storage.getMembership(ids.organizationId, ids.userId)).toBeDefined();
-      expect(await storage.removeMember(ids.organizationId, admin.id, someChange())).toBe(true);
-      await expectKind(storage.removeMember(ids.organizationId, ids.userId, someChange()), "failed_precondition");
+      await storage.removeMember(ids.organizationId, admin.id, NO_TOKENS, someChange());
+      await expectKind(
+        storage.removeMember(ids.organizationId, ids.userId, NO_TOKENS, someChange()),
+        "failed_precondition",
+      );
+    });
+
+    it("M8: revokes the member's tokens of those types, and ends their sessions, in that organization only", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId, userId: owner } = await someMember(storage, "owner");
+      const other = await someMember(storage, "owner");
+      const { organizationId: elsewhere } = other;
+      const user = someUser();
+      for (const id of [organizationId, elsewhere]) {
+        await storage.addMember({ organizationId: id, role: "member", createdAt: NOW }, user, someChange());
+      }
+      const ids = { organizationId, userId: user.id };
+      const ofUser = { ...ids, type: "personal" };
+      const samples = {
+        personal: someToken(ofUser),
+        disabled: someToken({ ...ofUser, enabled: false }),
+        bot: someToken({ ...ofUser, type: "bot" }),
+        service: someToken({ ...ofUser, type: "service" }),
+        ended: someToken({ ...ofUser, expiresAt: after(5) }),
+        expires: someToken({ ...ofUser, expiresAt: after(6) }),
+        key: someToken({ ...ofUser, profile: SERVICE_PROFILE_ID }),
+        others: someToken({ ...ofUser, userId: owner }),
+        nobodys: someToken({ ...ofUser, userId: undefined }),
+        elsewhere: someToken({ ...ofUser, organizationId: elsewhere }),
+      };
+      for (const token of Object.values(samples)) await storage.createToken(token, someChange());
+      const sessions = {
+        one: someSession(ids),
+        two: someSession(ids),
+        ended: someSession({ ...ids, endedAt: after(1) }),
+        expired: someSession({ ...ids, expiresAt: after(5) }),
+        others: someSession({ organizationId, userId: owner }),
+        elsewhere: someSession({ ...ids, organizationId: elsewhere }),
+      };
+      for (const session of Object.values(sessions))
+        await storage.createSession(session, someFingerprint(), someChange());
+      const [first, second] = [someFingerprint(), someFingerprint()];
+      const rotated = someSession(ids);
+      await storage.createSession(rotated, first, someChange());
+      await storage.rotateRefreshToken({ presented: first, next: second }, someChange());
+
+      const change = changeBy("usr_author", after(5));
+      const types = { profile: "watchplane", types: ["personal", "bot"] };
+      const removed = await storage.removeMember(organizationId, user.id, types, change);
+      expect(removed).toEqual({ revokedTokens: 4 });
+      const revoked: string[] = [];
+      for (const [name, { token }] of Object.entries(samples)) {
+        const stored = await storage.getToken(token.id);
+        const revision = stored?.revision;
+        if (stored?.revokedAt === undefined) expect(stored).toEqual({ ...token, revision });
+        else {
+          expect(stored).toEqual({ ...token, revokedAt: after(5), revokedBy: "usr_author", revision });
+          revoked.push(name);
+        }
+      }
+      expect(revoked).toEqual(["personal", "disabled", "bot", "expires"]);
+      for (const [name, session] of Object.entries(sessions)) {
+        const endedAt = ["one", "two"].includes(name) ? after(5) : session.endedAt;
+        expect(await storage.getSession(session.id), name).toEqual({ ...session, endedAt });
+      }
+      const next = { presented: second, next: someFingerprint() };
+      expect(await storage.rotateRefreshToken(next, someChange({ at: after(6) }))).toEqual({ kind: "refused" });
+      // Who comes back has to sign in anew.
+      await storage.addMember({ organizationId, role: "member", createdAt: NOW }, user, someChange());
+      expect(await storage.rotateRefreshToken(next, someChange({ at: after(6) }))).toEqual({ kind: "refused" });
+
+      const all = { profile: "watchplane", types: undefined };
+      const rest = await storage.removeMember(organizationId, user.id, all, changeBy("usr_author", after(7)));
+      expect(rest).toEqual({ revokedTokens: 1 });
+      expect((await storage.getToken(samples.service.token.id))?.revokedAt).toEqual(after(7));
+      expect((await storage.getToken(samples.key.token.id))?.revokedAt).toBeUndefined();
+    });
+
+    it("M8: nobody sees the member gone and a token still there", async () => {
+      await using subject = await openSubject();
+      await checkRemovalIsWhole(subject.storage);
+    });
+
+    it("M9: refuses a personal token of somebody who isn't a member", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId, userId } = await someMember(storage);
+      const { userId: stranger } = await someMember(storage);
+      const personal = (id: string | undefined) => ({ ...someToken({ organizationId, userId: id }), isPersonal: true });
+      const refused = personal(stranger);
+      const error = await expectKind(storage.createToken(refused, someChange()), "failed_precondition");
+      expect(error.message).toBe("The person isn't a member of the organization.");
+      expect(await storage.getToken(refused.token.id)).toBeUndefined();
+      for (const fitting of [
+        personal(userId),
+        personal(undefined),
+        { ...personal(stranger), isPersonal: false },
+        someToken({ organizationId, userId: stranger }),
+      ]) {
+        await storage.createToken(fitting, someChange());
+      }
     });
 
     it("M7: lists members, the oldest first, then by user id", async () => {
@@ -1397,6 +1513,80 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       }
     });
 
+    it("B1: revokes what matches, and leaves all else as it is", async () => {
+      await using subject = await openSubject();
+      await checkBulkRevocation(subject.storage);
+    });
+
+    it("B1: nobody sees a part of it", async () => {
+      await using subject = await openSubject();
+      await checkBulkRevocationIsWhole(subject.storage);
+    });
+
+    it("B2: the event of the whole comes first; nothing to revoke has none, and is recorded", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const tokens = [someToken({ organizationId }), someToken({ organizationId })];
+      for (const token of tokens) await storage.createToken(token, someChange());
+      const last = (await storage.listEvents(everyEvent())).at(-1)?.revision;
+      expect(await storage.revokeTokens(someSelection(organizationId), someChange())).toBe(2);
+      const events = await storage.listEvents(everyEvent({ after: last }));
+      expect(events.map(({ action }) => action)).toEqual(["tokens.revoked_many", "token.revoked", "token.revoked"]);
+
+      const record = someRecord();
+      expect(await storage.revokeTokens(someSelection(organizationId), someChange(), record)).toBe(0);
+      expect(await storage.listEvents(everyEvent({ after: last }))).toEqual(events);
+      const { sealedAnswer = new Uint8Array(0) } = (await storage.findRecordedCall(record.keyHash, NOW)) ?? {};
+      expect(openAnswer(record.sealing.key, sealedAnswer)).toMatchObject({ result: 0 });
+      // The repeat must find nothing to revoke either.
+      const late = await storage.createToken(someToken({ organizationId }), someChange());
+      const again = storage.revokeTokens(someSelection(organizationId), someChange(), { ...record });
+      await expectKind(again, "already_exists");
+      expect(await storage.getToken(late.id)).toEqual(late);
+    });
+
+    it("B3: counts what would be revoked at that moment, and changes nothing", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const token = await storage.createToken(someToken({ organizationId, expiresAt: after(5) }), someChange());
+      const events = await storage.listEvents(everyEvent());
+      for (const [now, count] of [
+        [after(4), 1],
+        [after(5), 0],
+      ] as const) {
+        expect(await storage.countTokens(someSelection(organizationId), now)).toBe(count);
+      }
+      expect(await storage.getToken(token.id)).toEqual(token);
+      expect(await storage.listEvents(everyEvent())).toEqual(events);
+    });
+
+    it("P1: deletes what ended before, the longest ended first, up to the limit", async () => {
+      await using subject = await openSubject();
+      await checkPurge(subject.storage);
+    });
+
+    it("P1: deletes what belongs to a token with it", async () => {
+      await using subject = await openSubject();
+      await checkPurgeTakesAll(subject.storage);
+    });
+
+    it("P2: what hasn't ended stays, whatever is asked", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const alive = [{}, { enabled: false }, { expiresAt: after(11) }, { enabled: false, expiresAt: after(1e9) }];
+      const created = alive.map((fields) =>
+        storage.createToken(someToken({ organizationId, ...fields }), someChange()),
+      );
+      const stored = await Promise.all(created);
+      const dead = await storage.createToken(someToken({ organizationId, expiresAt: after(10) }), someChange());
+      expect(await storage.purgeTokens(after(1e12), 100, someChange({ at: after(10) }))).toBe(1);
+      expect(await storage.getToken(dead.id)).toBeUndefined();
+      for (const token of stored) expect(await storage.getToken(token.id)).toEqual(token);
+    });
+
     it("T7: a last use never moves back", async () => {
       await using subject = await openSubject();
       await checkLastUse(subject.storage);
@@ -1785,9 +1975,9 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
         "a taken id": (again: IdempotencyRecord) =>
           storage.createOrganization(someOrganization({ id: organizationId }), someChange(), again),
         "the last owner": (again: IdempotencyRecord) =>
-          storage.removeMember(organizationId, userId, someChange(), again),
+          storage.removeMember(organizationId, userId, NO_TOKENS, someChange(), again),
         "somebody unknown": (again: IdempotencyRecord) =>
-          storage.removeMember(organizationId, randomUUID(), someChange(), again),
+          storage.removeMember(organizationId, randomUUID(), NO_TOKENS, someChange(), again),
       })) {
         const error = await expectKind(write(twin), "already_exists", name);
         expect(error.reason, name).toBe("idempotency_key_reused");
@@ -1830,7 +2020,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
           storage.setProfile(organizationId, "plane", "pro", someChange(), record),
         "the last owner's role": (record) =>
           storage.setMemberRole(organizationId, userId, "member", someChange(), record),
-        "the last owner": (record) => storage.removeMember(organizationId, userId, someChange(), record),
+        "the last owner": (record) => storage.removeMember(organizationId, userId, NO_TOKENS, someChange(), record),
         "a rotation of what was changed": (record) =>
           storage.rotateToken(token.token.id, someRotation({ revision: 1 }), someChange(), record),
         "a rotation that isn't there": (record) => storage.cancelRotation(token.token.id, someChange(), record),
@@ -1846,7 +2036,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
         setPlan: (record) => storage.setPlan(randomUUID(), "pro", someChange(), record),
         setProfile: (record) => storage.setProfile(randomUUID(), "plane", "pro", someChange(), record),
         setMemberRole: (record) => storage.setMemberRole(organizationId, randomUUID(), "owner", someChange(), record),
-        removeMember: (record) => storage.removeMember(organizationId, randomUUID(), someChange(), record),
+        removeMember: (record) => storage.removeMember(organizationId, randomUUID(), NO_TOKENS, someChange(), record),
         updateToken: (record) => storage.updateToken(randomUUID(), someSettings(), 1, someChange(), record),
         "a stale updateToken": (record) =>
           storage.updateToken(token.token.id, someSettings({ name: "late" }), 0, someChange(), record),
@@ -1857,7 +2047,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       };
       for (const [name, write] of Object.entries(pointless)) {
         const record = someRecord();
-        expect(await write(record), name).toBe(name === "removeMember" ? false : undefined);
+        expect(await write(record), name).toBeUndefined();
         expect(await storage.findRecordedCall(record.keyHash, NOW), name).toBeUndefined();
       }
       expect(await storage.listEvents(everyEvent())).toEqual(events);
@@ -1892,7 +2082,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
         const record = someRecord({ confidential });
         answers.set(record, await write(record));
       }
-      expect(answers.size).toBe(14);
+      expect(answers.size).toBe(15);
       await storage.setPlan(ids.organizationId, "another", someChange());
       for (const [{ keyHash, sealing }, result] of answers) {
         const { sealedAnswer = new Uint8Array(0) } = (await storage.findRecordedCall(keyHash, NOW)) ?? {};
@@ -1920,7 +2110,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       expect(await kept()).toEqual([false, false, false, false, true]);
     });
 
-    it("R1: stores a session with its first refresh token, and refuses a user that doesn't exist", async () => {
+    it("R1: stores a session with its first refresh token, and refuses somebody who isn't a member", async () => {
       await using subject = await openSubject();
       const { storage } = subject;
       const ids = await someMember(storage);
@@ -1931,9 +2121,12 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       const rotated = await storage.rotateRefreshToken({ presented: first, next: someFingerprint() }, someChange());
       expect(rotated).toEqual({ kind: "rotated", session });
 
-      const orphan = someSession({ ...ids, userId: randomUUID() });
-      await expectKind(storage.createSession(orphan, someFingerprint(), someChange()), "failed_precondition");
-      expect(await storage.getSession(orphan.id)).toBeUndefined();
+      const { userId: stranger } = await someMember(storage);
+      for (const userId of [randomUUID(), stranger]) {
+        const orphan = someSession({ ...ids, userId });
+        await expectKind(storage.createSession(orphan, someFingerprint(), someChange()), "failed_precondition");
+        expect(await storage.getSession(orphan.id)).toBeUndefined();
+      }
     });
 
     it("R2: reads the session with this id only", async () => {
@@ -2024,6 +2217,52 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     it("R5: records a refused sign-in where the user belongs, else in the system organization", async () => {
       await using subject = await openSubject();
       await checkSignInFailures(subject.storage);
+    });
+
+    it("R6: forgets the sessions that were over before, up to the limit, and what is presented of them is refused", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const ids = await someMember(storage);
+      const over = [
+        { expiresAt: after(10) },
+        { expiresAt: after(100), endedAt: after(20) },
+        { expiresAt: after(30), endedAt: after(90) },
+        { expiresAt: after(40) },
+        { expiresAt: after(100) },
+      ];
+      const stored: { id: string; used: Uint8Array; newest: Uint8Array }[] = [];
+      for (const fields of over) {
+        const session = someSession({ ...ids, ...fields, endedAt: undefined });
+        const [used, newest] = [someFingerprint(), someFingerprint()];
+        await storage.createSession({ ...session, endedAt: fields.endedAt }, used, someChange());
+        if (fields.endedAt === undefined) {
+          await storage.rotateRefreshToken({ presented: used, next: newest }, someChange());
+        }
+        stored.push({ id: session.id, used, newest });
+      }
+      const kept = async () => {
+        const found = await Promise.all(stored.map(({ id }) => storage.getSession(id)));
+        return found.map((session) => session !== undefined);
+      };
+      const events = await storage.listEvents(everyEvent());
+      expect(await storage.sweepSessions(after(10), 10)).toBe(0);
+      expect(await storage.sweepSessions(after(40), 2)).toBe(2);
+      expect(await kept()).toEqual([false, false, true, true, true]);
+      expect(await storage.sweepSessions(after(40), 2)).toBe(1);
+      expect(await storage.sweepSessions(after(40), 2)).toBe(0);
+      expect(await kept()).toEqual([false, false, false, true, true]);
+      const present = async (presented: Uint8Array, at = after(50)) =>
+        (await storage.rotateRefreshToken({ presented, next: someFingerprint() }, someChange({ at }))).kind;
+      for (const { used, newest } of stored.slice(0, 3)) {
+        expect(await present(used)).toBe("refused");
+        expect(await present(newest)).toBe("refused");
+      }
+      expect(await storage.listEvents(everyEvent())).toEqual(events);
+      // Reuse is still found in those that stay, whether they go on or not.
+      for (const { used, newest } of stored.slice(3)) {
+        expect(await present(used)).toBe("reused");
+        expect(await present(newest)).toBe("refused");
+      }
     });
 
     it("K1: keeps the first signing key, and of several at once exactly one", async () => {
@@ -2196,6 +2435,7 @@ function reads(storage: Storage): Record<string, () => Promise<unknown>> {
     listDigestSchemes: () => storage.listDigestSchemes(),
     getImportKey: () => storage.getImportKey(randomUUID()),
     listTokens: () => storage.listTokens(everyToken(randomUUID())),
+    countTokens: () => storage.countTokens(someSelection(randomUUID()), NOW),
     readWindow: () => storage.readWindow(randomUUID(), NOW),
     findRecordedCall: () => storage.findRecordedCall(someFingerprint(), NOW),
     getSession: () => storage.getSession(randomUUID()),
@@ -2218,7 +2458,7 @@ function writes(storage: Storage): Record<string, () => Promise<unknown>> {
     putMembership: () => storage.putMembership(someMembership(ids), someChange()),
     addMember: () => storage.addMember(someMembership(ids), someUser(), someChange()),
     setMemberRole: () => storage.setMemberRole(randomUUID(), randomUUID(), "owner", someChange()),
-    removeMember: () => storage.removeMember(randomUUID(), randomUUID(), someChange()),
+    removeMember: () => storage.removeMember(randomUUID(), randomUUID(), NO_TOKENS, someChange()),
     createToken: () => storage.createToken(someToken(ids), someChange()),
     updateToken: () => storage.updateToken(randomUUID(), someSettings(), 1, someChange()),
     revokeToken: () => storage.revokeToken(randomUUID(), someChange()),
@@ -2226,6 +2466,9 @@ function writes(storage: Storage): Record<string, () => Promise<unknown>> {
     finishRotation: () => storage.finishRotation(randomUUID(), someChange()),
     cancelRotation: () => storage.cancelRotation(randomUUID(), someChange()),
     importTokens: () => storage.importTokens([someToken(ids)], [someHmacScheme()], someChange()),
+    revokeTokens: () => storage.revokeTokens(someSelection(randomUUID()), someChange()),
+    purgeTokens: () => storage.purgeTokens(NOW, 1, someChange()),
+    sweepSessions: () => storage.sweepSessions(NOW, 1),
     recordUses: () => storage.recordUses([]),
     takeLease: () => storage.takeLease(someLeaseRequest()),
     returnLeases: () => storage.returnLeases([]),
@@ -2267,7 +2510,7 @@ function recordedWrites(
     setProfile: (record) => storage.setProfile(organizationId, "plane", "pro", someChange(), record),
     addMember: (record) => storage.addMember(membership, user, someChange(), record),
     setMemberRole: (record) => storage.setMemberRole(organizationId, user.id, "member", someChange(), record),
-    removeMember: (record) => storage.removeMember(organizationId, user.id, someChange(), record),
+    removeMember: (record) => storage.removeMember(organizationId, user.id, NO_TOKENS, someChange(), record),
     createToken: (record) =>
       storage.createToken(
         someToken({ organizationId, profile: SERVICE_PROFILE_ID, expiresAt: after(5) }),
@@ -2286,6 +2529,12 @@ function recordedWrites(
     // The profile that it has by now.
     importTokens: (record) =>
       storage.importTokens([someToken({ organizationId, profile: "plane" })], [someHmacScheme()], someChange(), record),
+    revokeTokens: (record) =>
+      storage.revokeTokens(
+        someSelection(organizationId, { profile: SERVICE_PROFILE_ID }),
+        someChange({ at: after(3) }),
+        record,
+      ),
   };
 }
 

@@ -105,6 +105,42 @@ describe("the commands for organizations", () => {
     });
   });
 
+  it("make each change once for a key", async () => {
+    const twice = async (...args: readonly string[]) => {
+      const first = await run(...args, "--idempotency-key", `key of ${args[0]} ${args[1]}`.replaceAll(" ", "-"));
+      expect(first.code, first.stderr).toBe(0);
+      const again = await run(...args, "--idempotency-key", `key of ${args[0]} ${args[1]}`.replaceAll(" ", "-"));
+      expect(again).toEqual(first);
+      return first;
+    };
+    const id = (await twice("orgs", "create", "--name", "Once", "--profile", "watchmantower")).stdout.trim();
+    await twice("orgs", "set-plan", id, "stack");
+    await twice("orgs", "set-profile", id, "watchplane");
+    const added = await twice("members", "add", id, "--email", "eve@example.com", "--role", "member", "--json");
+    const { member } = JSON.parse(added.stdout) as { member: { user: { id: string } } };
+    await twice("members", "set-role", id, member.user.id, "admin");
+    await twice("members", "remove", id, member.user.id);
+    expect((await run("members", "remove", id, member.user.id)).code).toBe(1);
+    expect((await run("orgs", "list")).stdout.match(/Once/g)).toHaveLength(1);
+  });
+
+  it("say how many tokens went with a member", async () => {
+    const id = (await run("orgs", "create", "--name", "Tokens", "--profile", "plane")).stdout.trim();
+    const join = async (email: string): Promise<string> => {
+      const { stdout } = await run("members", "add", id, "--email", email, "--role", "member", "--json");
+      return (JSON.parse(stdout) as { member: { user: { id: string } } }).member.user.id;
+    };
+    const [fay, gus] = [await join("fay@example.com"), await join("gus@example.com")];
+    for (const user of [fay, gus]) {
+      for (const type of ["api_key", "service"]) {
+        expect((await run("issue", "--org", id, "--name", "x", "--type", type, "--user", user)).code).toBe(0);
+      }
+    }
+    expect((await run("members", "remove", id, fay)).stderr).toBe(`removed ${fay}, and revoked 1 token\n`);
+    const all = await run("members", "remove", id, gus, "--revoke-tokens");
+    expect(all.stderr).toBe(`removed ${gus}, and revoked 2 tokens\n`);
+  });
+
   it("say what the service refuses, on the standard error, with exit code 1", async () => {
     expect(await run("orgs", "get", "org_nope")).toEqual({
       code: 1,

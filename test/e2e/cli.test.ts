@@ -141,6 +141,38 @@ describe("the client commands", () => {
     expect((await run(["update", id, "--ip", "", "--scope", ""])).code).toBe(0);
   });
 
+  it("count and revoke many, and ask nobody who isn't there", async () => {
+    const org = ["--org", test.credentials.organizationId];
+    const ids: string[] = [];
+    for (const name of ["many-1", "many-2", "other"]) {
+      const { stdout } = await run(["issue", ...org, "--name", name, "--json"]);
+      ids.push((JSON.parse(stdout) as { token: { id: string } }).token.id);
+    }
+    const many = ["revoke-many", ...org, "--name-prefix", "many-"];
+    const nobody = await run(many);
+    expect(nobody).toMatchObject({ code: 2, stdout: "" });
+    expect(nobody.stderr).toContain("latchkey revoke-many: needs --yes or --dry-run where nobody can be asked");
+    const dry = await run([...many, "--dry-run"]);
+    expect(dry).toEqual({ code: 0, stdout: "2\n", stderr: "would revoke 2 tokens\n" });
+    const old = await run([...many, "--unused-since", "90d", "--dry-run"]);
+    expect(old).toEqual({ code: 0, stdout: "0\n", stderr: "would revoke 0 tokens\n" });
+    expect((await run(["list", ...org])).stdout).toMatch(/many-1 +active[^]*|many-2 +active/);
+
+    const revoked = await run([...many, "--yes", "--idempotency-key", "many"]);
+    expect(revoked).toEqual({ code: 0, stdout: "2\n", stderr: "revoked 2 tokens\n" });
+    expect(await run([...many, "--yes", "--idempotency-key", "many"])).toEqual(revoked);
+    const { stdout } = await run(["list", ...org, "--all"]);
+    for (const [index, state] of ["revoked", "revoked", "active"].entries()) {
+      expect(stdout).toMatch(new RegExp(`^${ids[index]} +\\S+ +${state} `, "m"));
+    }
+    expect(await run(["revoke-many", ...org, "--yes"])).toEqual({
+      code: 1,
+      stdout: "",
+      stderr: "latchkey: all: must be true to mean every token, or give a filter\n",
+    });
+    expect(await run(["revoke-many", ...org, "--all", "--yes"])).toMatchObject({ code: 0, stdout: "1\n" });
+  });
+
   it("say what the service refuses, on the standard error, with exit code 1", async () => {
     expect(await run(["issue", "--name", "x"])).toEqual({
       code: 1,
@@ -175,6 +207,9 @@ describe("the client commands", () => {
     [["list", "--nope"], "--nope"],
     [["list", "--unused-since", "lately"], "--unused-since must be a time"],
     [["bootstrap"], "--admin-email is required"],
+    [["revoke-many", "--all"], "needs --yes or --dry-run"],
+    [["revoke-many", "--unused-since", "90", "--yes"], "--unused-since must be an age such as 90d"],
+    [["purge", "--older-than", "soon"], "--older-than must be an age such as 90d"],
   ])("%o is a misuse, with exit code 2 and the usage", async (args, message) => {
     const { code, stdout, stderr } = await run(args);
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
@@ -184,7 +219,18 @@ describe("the client commands", () => {
 });
 
 describe("help", () => {
-  const COMMANDS = ["serve", "bootstrap", "issue", "list", "update", "rotate", "revoke", "introspect"];
+  const COMMANDS = [
+    "serve",
+    "bootstrap",
+    "issue",
+    "list",
+    "update",
+    "rotate",
+    "revoke",
+    "revoke-many",
+    "introspect",
+    "purge",
+  ];
 
   it("lists every command", async () => {
     const { code, stdout } = await runProgram(["help"]);

@@ -63,18 +63,9 @@ describe.each([
     const surface = openSurface(test.app, "grpc");
     const { id } = expectOk(await surface.issue(admin, { name: "x", metadata: { good: "good" } }));
     const named = name === "Update, Connect" ? `"id":"${id}"` : `"name":"x"`;
-<<<<<<< ours
-    const request: RequestInit = {
-      method: verb,
-      headers: { authorization: `Bearer ${admin.bearer}`, "content-type": "application/json" },
-      body: `{${named},"metadata":${metadata}}`,
-    };
-    const response = await fetch(`http://${test.app.httpAddress}${pathOf(id)}`, request);
-=======
     const headers = { authorization: `Bearer ${admin.bearer}`, "content-type": "application/json" };
     const init = { method: verb, headers, body: `{${named},"metadata":${metadata}}` };
     const response = await fetch(`http://${test.app.httpAddress}${pathOf(id)}`, init);
->>>>>>> theirs
     expect(response.status).toBe(400);
     const body = (await response.json()) as { message?: string; error?: { message: string } };
     expect(body.error?.message ?? body.message).toBe(message);

@@ -95,6 +95,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
       finishRotation: unimplemented,
       cancelRotation: unimplemented,
       import: unimplemented,
+      revokeMany: unimplemented,
       ...options.token,
     }),
     serviceEntry(

@@ -104,6 +104,9 @@ export async function tellStory(id: string): Promise<StoryExamples> {
   await call("finishRotationToken", "POST", `/api-tokens/${tokenId}/rotation/finish`, admin);
   await call("revokeToken", "DELETE", `/api-tokens/${tokenId}`, admin);
   await call("revokeToken", "DELETE", "/api-tokens/nothing", admin);
+  const unused = { unusedSince: "2026-01-01T00:00:00Z" };
+  await call("revokeManyTokens", "POST", "/api-tokens/revoke-many", admin, { ...unused, dryRun: true });
+  await call("revokeManyTokens", "POST", "/api-tokens/revoke-many", admin, {});
   await call("getSelfToken", "GET", "/api-tokens/self", token);
 
   const imported = (name: string, key: Record<string, JsonValue>) => ({ ...key, name, ...IMPORTED[id] });

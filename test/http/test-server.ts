@@ -113,6 +113,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
       finishRotation: async () => ({ token: token("tok_1") }),
       cancelRotation: async () => ({ token: token("tok_1") }),
       import: async () => ({}),
+      revokeMany: async () => ({ count: 1 }),
       ...options.tokens,
     }),
     serviceEntry(AuthService, "public", {

@@ -33,14 +33,17 @@ import {
   rotationCancelled,
   rotationFinished,
   type SignInFailure,
+  sessionEndedByRemoval,
   sessionEndedByReuse,
   signedIn,
   signInFailed,
   tokenChanged,
   tokenImported,
   tokenIssued,
+  tokenPurged,
   tokenRevoked,
   tokenRotated,
+  tokensRevokedMany,
 } from "../../domain/occurrences.ts";
 import { SERVICE_PROFILE_ID } from "../../domain/profile.ts";
 import type { Role } from "../../domain/roles.ts";
@@ -53,8 +56,11 @@ import type {
   NewToken,
   RefreshTokenOutcome,
   RefreshTokenRotation,
+  RemovedMember,
   SecretRotation,
   SetUp,
+  TokenSelection,
+  TokensOfMember,
   TokenUse,
 } from "../../domain/storage.ts";
 import { TAKEN } from "./errors.ts";
@@ -91,6 +97,7 @@ import {
   type UserRow,
   userRow,
 } from "./rows.ts";
+import { filterParameters, MATCHES_FILTER, type TokenFilterParameters } from "./token-filter.ts";
 
 /** What is written, and what its event says of whoever writes it. */
 interface Changing {
@@ -132,7 +139,9 @@ interface RoleChange extends MemberKey, Changing {
   readonly role: Role;
 }
 
-interface MemberRemoval extends MemberKey, Changing {}
+interface MemberRemoval extends MemberKey, Changing {
+  readonly tokens: TokensOfMember;
+}
 
 interface TokenCreation extends Changing {
   readonly newToken: NewToken;
@@ -167,6 +176,31 @@ interface TokenUpdate extends Changing {
   readonly ifRevision: number;
 }
 
+interface BulkRevocation extends Changing {
+  readonly selection: TokenSelection;
+}
+
+interface TokenCount {
+  readonly selection: TokenSelection;
+  readonly now: Date;
+}
+
+interface TokenPurge extends Changing {
+  readonly endedBefore: Date;
+  readonly limit: number;
+}
+
+interface SessionSweep {
+  readonly overBefore: Date;
+  readonly limit: number;
+}
+
+interface SelectionParameters extends TokenFilterParameters {
+  readonly organizationId: string;
+  readonly profile: string;
+  readonly now: number;
+}
+
 interface NewSession extends Changing {
   readonly session: Session;
   readonly refreshFingerprint: Uint8Array;
@@ -180,6 +214,21 @@ interface RefusedSignIn extends Changing {
   readonly userId: Id | undefined;
   readonly reason: SignInFailure;
 }
+
+/** Tokens that are read at once while many are changed. */
+const PAGE_SIZE = 1_000;
+
+/** Earlier than any Date. */
+const START_OF_TIME_MS = -8_640_000_000_000_001;
+
+/** Tokens of a selection that still work, or would if they were enabled. */
+const SELECTED_TOKENS = `
+  organization_id = @organizationId
+  AND profile = @profile
+  AND revoked_at IS NULL
+  AND (expires_at IS NULL OR expires_at > @now)
+  AND ${MATCHES_FILTER}
+`;
 
 type Writes = ReturnType<typeof prepareWrites>;
 
@@ -264,7 +313,9 @@ export function prepareWrites(connection: Database.Database) {
 
     getRevision: connection.prepare<[], number>("SELECT value FROM revision").pluck(),
 
-    nextRevision: connection.prepare<[], number>("UPDATE revision SET value = value + 1 RETURNING value").pluck(),
+    takeRevisions: connection
+      .prepare<[count: number], number>("UPDATE revision SET value = value + ? RETURNING value")
+      .pluck(),
 
     getChainHead: connection.prepare<[organizationId: string], ChainHead>(
       "SELECT sequence, revision, hash FROM events WHERE organization_id = ? ORDER BY sequence DESC LIMIT 1",
@@ -302,10 +353,8 @@ export function prepareWrites(connection: Database.Database) {
 
     getToken: connection.prepare<[id: string], TokenRow>(`SELECT ${tokenColumns} FROM tokens WHERE id = ?`),
 
-    revokeToken: connection.prepare<{ id: string; revokedAt: number; revokedBy: string; revision: number }, TokenRow>(`
-      UPDATE tokens SET revoked_at = @revokedAt, revoked_by = @revokedBy, revision = @revision
-      WHERE id = @id
-      RETURNING ${tokenColumns}
+    revokeToken: connection.prepare<Pick<TokenRow, "id" | "revoked_at" | "revoked_by" | "revision">>(`
+      UPDATE tokens SET revoked_at = @revoked_at, revoked_by = @revoked_by, revision = @revision WHERE id = @id
     `),
 
     updateToken: connection.prepare<TokenRow>(`
@@ -314,6 +363,44 @@ export function prepareWrites(connection: Database.Database) {
         expires_at = @expires_at, metadata = @metadata, revision = @revision
       WHERE id = @id
     `),
+
+    countSelected: connection
+      .prepare<SelectionParameters, number>(`SELECT count(*) FROM tokens WHERE ${SELECTED_TOKENS}`)
+      .pluck(),
+
+    listSelected: connection.prepare<
+      SelectionParameters & { afterCreatedAt: number; afterId: string; limit: number },
+      TokenRow
+    >(`
+      SELECT ${tokenColumns}
+      FROM tokens
+      WHERE ${SELECTED_TOKENS} AND (created_at, id) > (@afterCreatedAt, @afterId)
+      ORDER BY created_at, id
+      LIMIT @limit
+    `),
+
+    listEnded: connection.prepare<
+      { endedBefore: number; now: number; limit: number },
+      TokenRow & { ended_at: number }
+    >(`
+      SELECT ${tokenColumns}, ended_at
+      FROM tokens
+      WHERE ended_at < @endedBefore AND ended_at <= @now
+      ORDER BY ended_at
+      LIMIT @limit
+    `),
+
+    countEnded: connection
+      .prepare<{ endedBefore: number; now: number }, number>(
+        "SELECT count(*) FROM tokens WHERE ended_at < @endedBefore AND ended_at <= @now",
+      )
+      .pluck(),
+
+    deleteWindowsOfToken: connection.prepare<[tokenId: string]>("DELETE FROM rate_windows WHERE token_id = ?"),
+
+    deleteFormerSecrets: connection.prepare<[tokenId: string]>("DELETE FROM former_secrets WHERE token_id = ?"),
+
+    deleteToken: connection.prepare<[id: string]>("DELETE FROM tokens WHERE id = ?"),
 
     recordUse: connection.prepare<{ id: string; usedAt: number }>(`
       UPDATE tokens SET last_used_at = @usedAt
@@ -432,6 +519,22 @@ export function prepareWrites(connection: Database.Database) {
       UPDATE sessions SET ended_at = coalesce(ended_at, @endedAt) WHERE id = @id RETURNING *
     `),
 
+    endSessionsOfMember: connection.prepare<MemberKey & { endedAt: number }, SessionRow>(`
+      UPDATE sessions SET ended_at = @endedAt
+      WHERE user_id = @userId AND organization_id = @organizationId AND ended_at IS NULL AND expires_at > @endedAt
+      RETURNING *
+    `),
+
+    listOverSessions: connection
+      .prepare<{ overBefore: number; limit: number }, string>(
+        "SELECT id FROM sessions WHERE over_at < @overBefore ORDER BY over_at LIMIT @limit",
+      )
+      .pluck(),
+
+    deleteRefreshTokens: connection.prepare<[sessionId: string]>("DELETE FROM refresh_tokens WHERE session_id = ?"),
+
+    deleteSession: connection.prepare<[id: string]>("DELETE FROM sessions WHERE id = ?"),
+
     insertRefreshToken: connection.prepare<[fingerprint: Uint8Array, sessionId: string]>(
       "INSERT INTO refresh_tokens (fingerprint, session_id) VALUES (?, ?)",
     ),
@@ -528,15 +631,31 @@ const commands = {
     return storedMember(writes, key);
   },
 
-  removeMember(writes: Writes, { organizationId, userId, change }: MemberRemoval): boolean {
+  removeMember(writes: Writes, removal: MemberRemoval): RemovedMember | undefined {
+    const { organizationId, userId, tokens, change } = removal;
     const key = { organizationId, userId };
     const before = writes.getMember.get(key);
-    if (before === undefined) return false;
+    if (before === undefined) return undefined;
     keepAnOwner(writes, before);
     writes.deleteMembership.run(key);
     const { membership, user } = toMember(before);
-    record(writes, change, memberRemoved(membership, user));
-    return true;
+    const sessions = writes.endSessionsOfMember.all({ ...key, endedAt: toMillis(change.at) });
+    const selections = (tokens.types ?? [undefined]).map((type) => ({
+      ...EVERY_TOKEN,
+      organizationId,
+      userId,
+      profile: tokens.profile,
+      type,
+    }));
+    const counts = selections.map((selection) => commands.countTokens(writes, { selection, now: change.at }));
+    const revokedTokens = counts.reduce((total, count) => total + count, 0);
+    const addEvent = openChain(writes, change, organizationId, 1 + sessions.length + revokedTokens);
+    addEvent(memberRemoved(membership, user));
+    for (const row of sessions) addEvent(sessionEndedByRemoval(toSession(row), user));
+    for (const selection of selections) {
+      revokeSelected(writes, selection, change, addEvent, { reason: "member_removed" });
+    }
+    return { revokedTokens };
   },
 
   createToken(writes: Writes, { newToken, change }: TokenCreation): Token {
@@ -559,13 +678,36 @@ const commands = {
     const before = writes.getToken.get(id);
     if (before === undefined || before.revoked_at !== null) return before && toToken(before);
     const { revision } = record(writes, change, tokenRevoked(toToken(before)));
-    const after = writes.revokeToken.get({
-      id,
-      revokedAt: toMillis(change.at),
-      revokedBy: change.actor.id,
-      revision,
-    });
-    return after && toToken(after);
+    const revocation = { revoked_at: toMillis(change.at), revoked_by: change.actor.id, revision };
+    writes.revokeToken.run({ id, ...revocation });
+    return toToken({ ...before, ...revocation });
+  },
+
+  revokeTokens(writes: Writes, { selection, change }: BulkRevocation): number {
+    const organization = findOrganization(writes, selection.organizationId);
+    const count = commands.countTokens(writes, { selection, now: change.at });
+    if (organization === undefined || count === 0) return 0;
+    const addEvent = openChain(writes, change, organization.id, 1 + count);
+    addEvent(tokensRevokedMany(organization, selection, count));
+    revokeSelected(writes, selection, change, addEvent, { bulk: "true" });
+    return count;
+  },
+
+  // It writes nothing, but it can take a while, and on this thread nobody's introspection waits for it.
+  countTokens(writes: Writes, { selection, now }: TokenCount): number {
+    return writes.countSelected.get(selectionParameters(selection, now)) ?? 0;
+  },
+
+  purgeTokens(writes: Writes, { endedBefore, limit, change }: TokenPurge): number {
+    const parameters = { endedBefore: toMillis(endedBefore), now: toMillis(change.at), limit };
+    const ended = writes.listEnded.all(parameters);
+    for (const row of ended) {
+      record(writes, change, tokenPurged(toToken(row), new Date(row.ended_at)));
+      writes.deleteWindowsOfToken.run(row.id);
+      writes.deleteFormerSecrets.run(row.id);
+      writes.deleteToken.run(row.id);
+    }
+    return ended.length;
   },
 
   updateToken(writes: Writes, { id, settings, ifRevision, change }: TokenUpdate): Token | undefined {
@@ -657,10 +799,19 @@ const commands = {
   },
 
   createSession(writes: Writes, { session, refreshFingerprint, change }: NewSession): void {
+    const { user } = requireMember(writes, session);
     writes.insertSession.run(sessionRow(session));
     writes.insertRefreshToken.run(refreshFingerprint, session.id);
-    // A user who doesn't exist was refused by the foreign key.
-    record(writes, change, signedIn(session, getUser(writes, session.userId)));
+    record(writes, change, signedIn(session, user));
+  },
+
+  sweepSessions(writes: Writes, { overBefore, limit }: SessionSweep): number {
+    const over = writes.listOverSessions.all({ overBefore: toMillis(overBefore), limit });
+    for (const id of over) {
+      writes.deleteRefreshTokens.run(id);
+      writes.deleteSession.run(id);
+    }
+    return over.length;
   },
 
   rotateRefreshToken(writes: Writes, { rotation, change }: Rotation): RefreshTokenOutcome {
@@ -722,7 +873,7 @@ export function runOnce(writes: Writes, name: CommandName, input: unknown, call:
 function storeToken(
   writes: Writes,
   change: Change,
-  { token, fingerprint }: NewToken,
+  { token, fingerprint, isPersonal = false }: NewToken,
   occurrence: typeof tokenIssued,
 ): Token {
   const organization = findOrganization(writes, token.organizationId);
@@ -730,6 +881,8 @@ function storeToken(
   if (organization && organization.profile !== token.profile && token.profile !== SERVICE_PROFILE_ID) {
     throw new AppError("failed_precondition", "Its organization has another profile.");
   }
+  const { organizationId, userId } = token;
+  if (isPersonal && userId !== undefined) requireMember(writes, { organizationId, userId });
   requireNewFingerprint(writes, fingerprint);
   const { revision } = record(writes, change, occurrence(token));
   const stored = { ...token, revision };
@@ -780,6 +933,13 @@ function storedMember(writes: Writes, key: MemberKey): Member {
   return toMember(row);
 }
 
+/** Throws for somebody who isn't, or is no longer, a member. */
+function requireMember(writes: Writes, { organizationId, userId }: MemberKey): Member {
+  const row = writes.getMember.get({ organizationId, userId });
+  if (row !== undefined) return toMember(row);
+  throw new AppError("failed_precondition", "The person isn't a member of the organization.");
+}
+
 /** Throws when the organization would have no owner without this one. */
 function keepAnOwner(writes: Writes, { organization_id, user_id, role }: MembershipRow): void {
   if (role !== "owner") return;
@@ -787,12 +947,65 @@ function keepAnOwner(writes: Writes, { organization_id, user_id, role }: Members
   throw new AppError("failed_precondition", "An organization keeps at least one owner.");
 }
 
+type AddEvent = (occurrence: Occurrence) => AuditEvent;
+
 /** Adds the event of a change to its organization's chain, in the transaction of the change. */
 function record(writes: Writes, change: Change, occurrence: Occurrence): AuditEvent {
-  const head = writes.getChainHead.get(occurrence.organizationId) ?? EMPTY_CHAIN;
-  const event = nextEvent(head, nextRevision(writes), change, occurrence);
-  writes.insertEvent.run(eventRow(event));
-  return event;
+  return openChain(writes, change, occurrence.organizationId, 1)(occurrence);
+}
+
+/**
+ * Adds so many events of one change, no more and no fewer, to the organization's chain. Looks up the chain's
+ * end and takes the revisions once, which is most of what an event costs besides being stored.
+ */
+function openChain(writes: Writes, change: Change, organizationId: Id, count: number): AddEvent {
+  let head: ChainHead = writes.getChainHead.get(organizationId) ?? EMPTY_CHAIN;
+  const last = writes.takeRevisions.get(count);
+  if (last === undefined) throw new Error("the revision's row is missing");
+  let revision = last - count;
+  return (occurrence) => {
+    if (++revision > last) throw new Error("more happened than was counted");
+    const event = nextEvent(head, revision, change, occurrence);
+    writes.insertEvent.run(eventRow(event));
+    head = event;
+    return event;
+  };
+}
+
+const EVERY_TOKEN = {
+  type: undefined,
+  namePrefix: undefined,
+  createdBy: undefined,
+  userId: undefined,
+  unusedSince: undefined,
+};
+
+/** Revokes the tokens of a selection, the oldest first. */
+function revokeSelected(
+  writes: Writes,
+  selection: TokenSelection,
+  change: Change,
+  addEvent: AddEvent,
+  circumstances: Readonly<Record<string, string>>,
+): void {
+  const parameters = selectionParameters(selection, change.at);
+  const revocation = { revoked_at: toMillis(change.at), revoked_by: change.actor.id };
+  // A page at a time: there may be more tokens than memory.
+  for (let last: TokenRow | undefined; ; ) {
+    const place = { afterCreatedAt: last?.created_at ?? START_OF_TIME_MS, afterId: last?.id ?? "" };
+    const page = writes.listSelected.all({ ...parameters, ...place, limit: PAGE_SIZE });
+    for (const row of page) {
+      const { revision } = addEvent(tokenRevoked(toToken(row), circumstances));
+      writes.revokeToken.run({ ...revocation, id: row.id, revision });
+    }
+    if (page.length < PAGE_SIZE) return;
+    last = page.at(-1);
+  }
+}
+
+function selectionParameters(selection: TokenSelection, now: Date): SelectionParameters {
+  const { organizationId, profile } = selection;
+  return { organizationId, profile, now: toMillis(now), ...filterParameters(selection) };
 }
 
 /** A role that stays as it is was not changed. */
@@ -800,10 +1013,4 @@ function recordRole(writes: Writes, change: Change, before: MemberRow, role: Rol
   if (before.role === role) return;
   const { user } = toMember(before);
   record(writes, change, memberRoleSet(toMembership(before), role, user));
-}
-
-function nextRevision(writes: Writes): number {
-  const revision = writes.nextRevision.get();
-  if (revision === undefined) throw new Error("the revision's row is missing");
-  return revision;
 }

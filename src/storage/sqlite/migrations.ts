@@ -9,6 +9,7 @@ import { recordedCalls } from "./migrations/0003-recorded-calls.ts";
 import { events } from "./migrations/0004-events.ts";
 import { rotations } from "./migrations/0005-rotations.ts";
 import { imports } from "./migrations/0006-imports.ts";
+import { ends } from "./migrations/0007-ends.ts";
 import type { Migration } from "./migrations/migration.ts";
 
 /** Version 1 is the first. */
@@ -19,6 +20,7 @@ const MIGRATIONS: readonly Migration[] = [
   events,
   rotations,
   imports,
+  ends,
 ];
 
 /** "LTCH": marks a SQLite file as Latchkey's. */
@@ -63,6 +65,27 @@ function refuseForeignFile(options: ConnectionOptions): void {
   }
 }
 
+/** Throws a StartError unless the database has exactly this program's schema. Changes nothing. */
+export function requireSchema(options: ConnectionOptions): void {
+  refuseForeignFile(options);
+  const connection = openBareConnection(options);
+  try {
+    const tables = connection.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'schema_migrations'").all();
+    const applied = tables.length === 0 ? [] : listApplied(connection);
+    const isCurrent = MIGRATIONS.every(({ sql }, index) => applied[index]?.checksum === hash("sha256", sql));
+    if (isCurrent && applied.length === MIGRATIONS.length) return;
+    throw new StartError(`${options.path} has another schema: start this version of the service on it first`);
+  } finally {
+    connection.close();
+  }
+}
+
+function listApplied(connection: Database.Database): readonly AppliedMigration[] {
+  return connection
+    .prepare<[], AppliedMigration>("SELECT version, name, checksum FROM schema_migrations ORDER BY version")
+    .all();
+}
+
 function applyMissing(connection: Database.Database, path: string, migrations: readonly Migration[]): void {
   connection.exec(`
     CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -72,9 +95,7 @@ function applyMissing(connection: Database.Database, path: string, migrations: r
       checksum TEXT NOT NULL
     ) STRICT
   `);
-  const applied = connection
-    .prepare<[], AppliedMigration>("SELECT version, name, checksum FROM schema_migrations ORDER BY version")
-    .all();
+  const applied = listApplied(connection);
   const version = applied.at(-1)?.version ?? 0;
   if (version > migrations.length) {
     throw new StartError(

@@ -28,10 +28,13 @@ import type {
   Position,
   RefreshTokenOutcome,
   RefreshTokenRotation,
+  RemovedMember,
   SecretRotation,
   SetUp,
   Storage,
   TokenQuery,
+  TokenSelection,
+  TokensOfMember,
   TokenUse,
 } from "../../domain/storage.ts";
 import type { CommandInput, CommandName, CommandResult } from "./commands.ts";
@@ -190,8 +193,14 @@ class SqliteStorage implements Storage {
     return this.#write("setMemberRole", { organizationId, userId, role, change }, record);
   }
 
-  removeMember(organizationId: Id, userId: Id, change: Change, record?: IdempotencyRecord): Promise<boolean> {
-    return this.#write("removeMember", { organizationId, userId, change }, record);
+  removeMember(
+    organizationId: Id,
+    userId: Id,
+    tokens: TokensOfMember,
+    change: Change,
+    record?: IdempotencyRecord,
+  ): Promise<RemovedMember | undefined> {
+    return this.#write("removeMember", { organizationId, userId, tokens, change }, record);
   }
 
   async listMembers(organizationId: Id, after: Position | undefined, limit: number): Promise<readonly Member[]> {
@@ -277,6 +286,18 @@ class SqliteStorage implements Storage {
     return this.#read(({ getImportKey }) => map(getImportKey.get(id), toImportKey));
   }
 
+  revokeTokens(selection: TokenSelection, change: Change, record?: IdempotencyRecord): Promise<number> {
+    return this.#write("revokeTokens", { selection, change }, record);
+  }
+
+  countTokens(selection: TokenSelection, now: Date): Promise<number> {
+    return this.#write("countTokens", { selection, now });
+  }
+
+  purgeTokens(endedBefore: Date, limit: number, change: Change): Promise<number> {
+    return this.#write("purgeTokens", { endedBefore, limit, change });
+  }
+
   recordUses(uses: readonly TokenUse[]): Promise<void> {
     return this.#write("recordUses", uses);
   }
@@ -334,6 +355,10 @@ class SqliteStorage implements Storage {
   rotateRefreshToken({ presented, next }: RefreshTokenRotation, change: Change): Promise<RefreshTokenOutcome> {
     const rotation = { presented: compact(presented), next: compact(next) };
     return this.#write("rotateRefreshToken", { rotation, change });
+  }
+
+  sweepSessions(overBefore: Date, limit: number): Promise<number> {
+    return this.#write("sweepSessions", { overBefore, limit });
   }
 
   recordSignInFailure(userId: Id | undefined, reason: SignInFailure, change: Change): Promise<void> {
@@ -412,8 +437,8 @@ function map<Row, Entity>(row: Row | undefined, toEntity: (row: Row) => Entity):
   return row === undefined ? undefined : toEntity(row);
 }
 
-function compactToken({ token, fingerprint }: NewToken): NewToken {
-  return { token, fingerprint: compact(fingerprint) };
+function compactToken(newToken: NewToken): NewToken {
+  return { ...newToken, fingerprint: compact(newToken.fingerprint) };
 }
 
 function compactScheme({ algorithm, key }: NewDigestScheme): NewDigestScheme {

@@ -12,6 +12,7 @@ export const rotations: Migration = {
       ends_at INTEGER
     ) STRICT, WITHOUT ROWID;
     CREATE UNIQUE INDEX former_secrets_that_work ON former_secrets (token_id) WHERE ends_at IS NOT NULL;
+    CREATE INDEX former_secrets_by_token ON former_secrets (token_id);
 
     ALTER TABLE tokens ADD COLUMN rotated_at INTEGER;
     ALTER TABLE tokens ADD COLUMN overlap_ends_at INTEGER

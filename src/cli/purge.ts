@@ -1,0 +1,54 @@
+/** `latchkey purge`: deletes tokens that ended long ago from the database file, also of a running service. */
+import { setTimeout } from "node:timers/promises";
+import { openTokenPurge } from "../app.ts";
+import { systemChange } from "../domain/audit.ts";
+import { type Command, parseOptions, UsageError } from "./command.ts";
+import { parseMoment } from "./moment.ts";
+import { configFrom, SETTING_OPTIONS } from "./settings.ts";
+import { tokenCount } from "./table.ts";
+
+/** As many go in one write, which a running service waits for. */
+const BATCH = 250;
+
+export const purge: Command = {
+  usage: "[--older-than 400d|DATE] [--dry-run] [--json] [--<setting> VALUE …]",
+  help: () =>
+    "Deletes the tokens that were revoked or expired so long ago; those that still work never go. Their events stay.\n" +
+    "Without --older-than it goes by LATCHKEY_TOKEN_RETENTION_DAYS, as the service itself does once a day. It works\n" +
+    "on the configured database, beside a running service. --dry-run only counts; --json prints one JSON object.",
+  async run(args) {
+    const { values } = parseOptions(args, {
+      ...SETTING_OPTIONS,
+      "older-than": { type: "string" },
+      "dry-run": { type: "boolean" },
+      json: { type: "boolean" },
+    });
+    const { "older-than": olderThan, "dry-run": dryRun = false, json, ...flags } = values;
+    const { databasePath, tokenRetentionDays } = configFrom(flags);
+    if (olderThan === undefined && tokenRetentionDays === 0) {
+      throw new UsageError("LATCHKEY_TOKEN_RETENTION_DAYS=0 keeps tokens forever; --older-than says which go anyway");
+    }
+    const age = typeof olderThan === "string" ? olderThan : `${tokenRetentionDays}d`;
+    const endedBefore = parseMoment("--older-than", age, Date.now());
+    using tokens = openTokenPurge(databasePath);
+    const count = dryRun ? tokens.count(endedBefore, new Date()) : await purgeAll(tokens, endedBefore);
+    if (json) {
+      console.log(JSON.stringify({ count, endedBefore: endedBefore.toISOString(), dryRun }));
+    } else {
+      const done = dryRun ? "would purge" : "purged";
+      console.error(`${done} ${tokenCount(count)} that ended before ${endedBefore.toISOString()}`);
+    }
+    return 0;
+  },
+};
+
+async function purgeAll(tokens: ReturnType<typeof openTokenPurge>, endedBefore: Date): Promise<number> {
+  for (let total = 0; ; ) {
+    const startedAtMs = performance.now();
+    const purged = tokens.purge(endedBefore, BATCH, systemChange(new Date()));
+    total += purged;
+    if (purged < BATCH) return total;
+    // Half of the time is the service's.
+    await setTimeout(performance.now() - startedAtMs);
+  }
+}

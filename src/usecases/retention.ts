@@ -1,0 +1,68 @@
+/** How long the store keeps what is over, and the sweepers that see to it. */
+import { systemChange } from "../domain/audit.ts";
+import type { Clock } from "../domain/clock.ts";
+import type { Logger } from "../domain/logger.ts";
+import type { Storage } from "../domain/storage.ts";
+import { Sweeper } from "./sweeper.ts";
+
+export interface RetentionDeps {
+  readonly storage: Storage;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Days that a token is kept after it ended; 0 keeps it forever. */
+  readonly tokenRetentionDays: number;
+}
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
+
+/** Nothing of a session that was over so long ago can still be on its way. */
+const SESSION_RETENTION_MS = DAY_MS;
+
+/** A session has a refresh token for each hour that it was used. */
+const SESSION_BATCH = 100;
+
+const BATCH = 1_000;
+
+/** Each token has an event to be written. */
+const PURGE_BATCH = 250;
+
+/** Starts to sweep recorded calls, sessions and tokens, at once and from time to time. */
+export function startSweepers({ storage, clock, logger, tokenRetentionDays }: RetentionDeps): readonly Sweeper[] {
+  const shared = { clock, logger };
+  const sweepers = [
+    new Sweeper({
+      ...shared,
+      what: "answers that are kept for retries",
+      intervalMs: MINUTE_MS,
+      batch: BATCH,
+      sweepBatch: (now, limit) => storage.sweepRecordedCalls(now, limit),
+    }),
+    new Sweeper({
+      ...shared,
+      what: "sessions that are over",
+      intervalMs: HOUR_MS,
+      batch: SESSION_BATCH,
+      sweepBatch: (now, limit) => storage.sweepSessions(before(now, SESSION_RETENTION_MS), limit),
+    }),
+  ];
+  if (tokenRetentionDays > 0) {
+    sweepers.push(
+      new Sweeper({
+        ...shared,
+        what: "tokens that ended long ago",
+        intervalMs: DAY_MS,
+        batch: PURGE_BATCH,
+        sweepBatch: (now, limit) =>
+          storage.purgeTokens(before(now, tokenRetentionDays * DAY_MS), limit, systemChange(now)),
+      }),
+    );
+  }
+  for (const sweeper of sweepers) void sweeper.sweep();
+  return sweepers;
+}
+
+function before(now: Date, ms: number): Date {
+  return new Date(now.getTime() - ms);
+}
