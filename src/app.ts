@@ -5,6 +5,7 @@ import type { Config } from "./config.ts";
 import type { Clock, Entropy } from "./domain/clock.ts";
 import type { PasswordHasher } from "./domain/passwords.ts";
 import type { Profile, Profiles } from "./domain/profile.ts";
+import type { NoteKey } from "./domain/signed-note.ts";
 import { StartError } from "./domain/start-error.ts";
 import type { Storage } from "./domain/storage.ts";
 import { startGrpcServer } from "./grpc/grpc-server.ts";
@@ -19,11 +20,15 @@ import { Pipeline } from "./rpc/pipeline.ts";
 import type { Products } from "./rpc/product.ts";
 import { createServices } from "./rpc/services.ts";
 import { createAccessTokens } from "./security/access-tokens.ts";
+import { createCheckpointFolder } from "./security/checkpoint-folder.ts";
+import { createCheckpointReceiver } from "./security/checkpoint-receiver.ts";
+import { createCheckpointSigner } from "./security/checkpoint-signer.ts";
 import { createPasswordHasher } from "./security/passwords.ts";
 import { ensureRootKeyFile, readRootKeyFile } from "./security/root-key-file.ts";
 import { createSealer, type Sealer } from "./security/sealer.ts";
 import { openSqliteStorage } from "./storage/sqlite/sqlite-storage.ts";
 import { authenticate } from "./usecases/authenticate.ts";
+import { Checkpointer } from "./usecases/checkpointer.ts";
 import { RateLimiter } from "./usecases/rate-limiter.ts";
 import { startSweepers } from "./usecases/retention.ts";
 import { type FirstCredentials, type SetUpInput, setUp } from "./usecases/set-up.ts";
@@ -59,6 +64,7 @@ export interface Deployment {
   readonly storage: Storage;
   readonly passwords: PasswordHasher;
   readonly sealer: Sealer;
+  readonly checkpointer: Checkpointer;
   /** Makes the first organization, admin and service key; see `usecases/set-up.ts`. */
   setUp(input: SetUpInput): Promise<FirstCredentials>;
 }
@@ -87,16 +93,41 @@ export async function openDeployment(
   const isNew = !existsSync(config.databasePath);
   const fromFile = makeRootKey && isNew ? ensureRootKeyFile : readRootKeyFile;
   const rootKey = config.rootKey ?? (await fromFile(config.rootKeyFile, entropy));
+  await using resources = new AsyncDisposableStack();
   const storage = aroundStorage(await openSqliteStorage({ path: config.databasePath, logger }));
+  resources.defer(() => storage.close());
+  const sealer = createSealer(rootKey, entropy);
+  const checkpointer = await Checkpointer.open({
+    storage,
+    clock,
+    logger,
+    signer: createCheckpointSigner(sealer, config.checkpointOrigin),
+    folders: config.checkpointFolders.map((path) => createCheckpointFolder(path)),
+    receivers: config.checkpointUrl === undefined ? [] : [createCheckpointReceiver(config.checkpointUrl)],
+    intervalMs: config.checkpointIntervalMs,
+    acceptedRollback: config.acceptedRollback,
+  });
+  resources.move();
   const parts = { clock, entropy, profiles, storage, passwords: createPasswordHasher(entropy) };
   return {
     ...parts,
     products,
     config,
     logger,
-    sealer: createSealer(rootKey, entropy),
+    sealer,
+    checkpointer,
     setUp: (input) => setUp(parts, input),
   };
+}
+
+/**
+ * The key that verifies a deployment's checkpoints. It comes from the root key, so no service has to run.
+ *
+ * @throws StartError when the root key can't be read
+ */
+export async function readCheckpointKey({ rootKey, rootKeyFile, checkpointOrigin }: Config): Promise<NoteKey> {
+  const sealer = createSealer(rootKey ?? (await readRootKeyFile(rootKeyFile)), randomBytes);
+  return createCheckpointSigner(sealer, checkpointOrigin).key;
 }
 
 export { openAuditLog } from "./storage/sqlite/audit-log.ts";
@@ -121,8 +152,9 @@ export interface App extends AsyncDisposable {
 export async function startApp(deployment: Deployment): Promise<App> {
   // Taken down in the reverse order, also when a later part doesn't start.
   await using parts = new AsyncDisposableStack();
-  const { config, logger, storage, profiles, products, sealer, clock, entropy } = deployment;
+  const { config, logger, storage, profiles, products, sealer, checkpointer, clock, entropy } = deployment;
   parts.defer(() => storage.close());
+  parts.defer(() => checkpointer.stop());
   const accessTokens = await createAccessTokens({
     storage,
     sealer,
@@ -189,6 +221,7 @@ export async function startApp(deployment: Deployment): Promise<App> {
   parts.defer(() => http.stop());
   const grpc = await startGrpcServer({ pipeline, address: config.grpcAddress, logger });
   parts.defer(() => grpc.stop());
+  await checkpointer.start();
 
   const running = parts.move();
   let stopped: Promise<void> | undefined;

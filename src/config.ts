@@ -3,6 +3,7 @@ import { join, resolve } from "node:path";
 import type { AccessTokenAlgorithm } from "./domain/access-tokens.ts";
 import { isAddressBlock } from "./domain/address.ts";
 import { parseRootKey } from "./domain/root-key.ts";
+import { isKeyName } from "./domain/signed-note.ts";
 import { StartError } from "./domain/start-error.ts";
 
 export type Mode = "production" | "development";
@@ -33,6 +34,15 @@ export interface Config {
   readonly accessTokenIssuer: string;
   /** Days that revoked and expired tokens are kept; 0 means forever. */
   readonly tokenRetentionDays: number;
+  /** Name of the audit log and of the key that signs its checkpoints; undefined names them after the key. */
+  readonly checkpointOrigin: string | undefined;
+  /** Milliseconds from one checkpoint to the next; 0 for none but those that are asked for. */
+  readonly checkpointIntervalMs: number;
+  /** Folders that keep checkpoints: one in the data directory, and one outside where it is set. */
+  readonly checkpointFolders: readonly string[];
+  readonly checkpointUrl: string | undefined;
+  /** Name of the newest checkpoint whose events the database may lack. */
+  readonly acceptedRollback: string | undefined;
   readonly corsOrigins: readonly string[];
   readonly trustedProxies: readonly string[];
   /** Tokens that are kept in memory at most. */
@@ -126,6 +136,32 @@ export const SETTINGS = {
     default: "400",
     description: "Days that a token is kept after it was revoked or expired; 0 keeps it forever",
   },
+  checkpointOrigin: {
+    env: "LATCHKEY_CHECKPOINT_ORIGIN",
+    default: "latchkey/<hash of the key>",
+    description:
+      "Name of the audit log in its signed checkpoints, for example `example.com/latchkey`; see docs/audit.md",
+  },
+  checkpointInterval: {
+    env: "LATCHKEY_CHECKPOINT_INTERVAL",
+    default: "300",
+    description: "Seconds from one checkpoint to the next, while there are new events; 0 makes none by itself",
+  },
+  checkpointDir: {
+    env: "LATCHKEY_CHECKPOINT_DIR",
+    default: "",
+    description: "Folder that keeps checkpoints besides `<data dir>/checkpoints`, best on another machine",
+  },
+  checkpointUrl: {
+    env: "LATCHKEY_CHECKPOINT_URL",
+    default: "",
+    description: "Where each checkpoint is posted as text",
+  },
+  acceptRollback: {
+    env: "LATCHKEY_ACCEPT_ROLLBACK",
+    default: "",
+    description: "Name of a checkpoint: starts, once, with a database that is older; the refused start says which",
+  },
   corsOrigins: {
     env: "LATCHKEY_CORS_ORIGINS",
     default: "",
@@ -206,6 +242,7 @@ export function loadConfig(env: Environment, flags: Environment): Config {
     const value = (setting.secret ? undefined : flags[flagOf(setting)]) ?? env[setting.env];
     return value === undefined || value === "" ? setting.default : value;
   };
+  const set = (name: SettingName): string | undefined => (raw(name) === SETTINGS[name].default ? undefined : raw(name));
   const check = (name: SettingName, holds: boolean, needs: string): void => {
     if (!holds) faults.push(`${SETTINGS[name].env} ${needs}`);
   };
@@ -242,6 +279,7 @@ export function loadConfig(env: Environment, flags: Environment): Config {
   }
   const dataDir = resolve(raw("dataDir"));
   const databasePath = sqlitePath(raw("databaseUrl"), dataDir, faults);
+  const checkpointDir = join(dataDir, "checkpoints");
   const config: Config = {
     mode: flags["dev"] === undefined ? mode : "development",
     grpcAddress: address("grpcAddress"),
@@ -261,6 +299,13 @@ export function loadConfig(env: Environment, flags: Environment): Config {
     ),
     accessTokenIssuer: raw("accessTokenIssuer"),
     tokenRetentionDays: wholeNumber("tokenRetentionDays", 0, 99_999),
+    checkpointOrigin: set("checkpointOrigin"),
+    checkpointIntervalMs: wholeNumber("checkpointInterval", 0, 86_400) * 1000,
+    checkpointFolders: [checkpointDir, set("checkpointDir")].flatMap((path) =>
+      path === undefined ? [] : resolve(path),
+    ),
+    checkpointUrl: set("checkpointUrl"),
+    acceptedRollback: set("acceptRollback"),
     corsOrigins: list("corsOrigins"),
     trustedProxies: list("trustedProxies"),
     cacheEntries: wholeNumber("cacheEntries", 0, 10_000_000),
@@ -278,8 +323,30 @@ export function loadConfig(env: Environment, flags: Environment): Config {
   for (const block of config.trustedProxies) {
     check("trustedProxies", isAddressBlock(block), `must hold addresses or CIDR blocks, not ${block}`);
   }
+  const { checkpointOrigin, checkpointFolders, checkpointUrl } = config;
+  check(
+    "checkpointOrigin",
+    checkpointOrigin === undefined || isKeyName(checkpointOrigin),
+    "must have no spaces and no plus signs, for example example.com/latchkey",
+  );
+  check(
+    "checkpointDir",
+    new Set(checkpointFolders).size === checkpointFolders.length,
+    `must be another folder than ${checkpointDir}, which keeps them anyway`,
+  );
+  // It may hold a secret, so it isn't shown.
+  check(
+    "checkpointUrl",
+    checkpointUrl === undefined || isPlainUrl(checkpointUrl),
+    "must be a URL such as https://example.com/checkpoints, without a user name and a password",
+  );
   if (faults.length > 0) throw new StartError(faults.join("\n"));
   return Object.freeze(config);
+}
+
+function isPlainUrl(text: string): boolean {
+  const url = URL.parse(text);
+  return url !== null && /^https?:$/.test(url.protocol) && url.username === "" && url.password === "";
 }
 
 function sqlitePath(url: string, dataDir: string, faults: string[]): string {

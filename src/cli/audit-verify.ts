@@ -7,8 +7,10 @@ import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { EventSchema } from "../../gen/latchkey/v1/audit_pb.ts";
 import { openAuditLog } from "../app.ts";
 import { type Action, type ActorKind, type AuditEvent, type ChainFault, ChainVerifier } from "../domain/audit.ts";
+import { CheckedTree, type Checkpoint } from "../domain/checkpoint.ts";
 import { fromPublicId, toPublicId } from "../domain/ids.ts";
 import { StartError } from "../domain/start-error.ts";
+import { contradictionOf, shortfallOf } from "./checkpoint-files.ts";
 
 export interface Verification {
   /** Events that are good. */
@@ -17,6 +19,8 @@ export interface Verification {
   readonly heads: readonly { readonly organizationId: string; readonly sequence: number; readonly hash: Uint8Array }[];
   /** The first fault, for a person; undefined when nothing is wrong. */
   readonly fault: string | undefined;
+  /** How a log whose chains are good differs from its checkpoints, for a person; undefined when it doesn't. */
+  readonly difference: string | undefined;
 }
 
 const SQLITE_MAGIC = "SQLite format 3\0";
@@ -28,19 +32,38 @@ const WHAT_IS_WRONG: Readonly<Record<ChainFault, string>> = {
   hash: "its content isn't what was hashed",
 };
 
+/** Verifies the chains, and makes the tree over them, which is compared with the checkpoints. */
+class LogVerifier extends ChainVerifier {
+  readonly tree: CheckedTree;
+
+  constructor(checkpoints: readonly Checkpoint[]) {
+    super();
+    this.tree = new CheckedTree(checkpoints);
+  }
+
+  override add(event: AuditEvent): boolean {
+    const isGood = super.add(event);
+    if (isGood) this.tree.append(event.hash);
+    return isGood;
+  }
+}
+
 /**
  * @param path an export, a database file, or `-` for an export on the standard input
+ * @param checkpoints of the log, which are over the events of all organizations
  * @throws StartError for a file that can't be read
  */
-export async function verifyAuditLog(path: string): Promise<Verification> {
-  const verifier = new ChainVerifier();
-  const fault = (await isDatabase(path)) ? verifyDatabase(path, verifier) : await verifyExport(path, verifier);
+export async function verifyAuditLog(path: string, checkpoints: readonly Checkpoint[] = []): Promise<Verification> {
+  const verifier = new LogVerifier(checkpoints);
+  const isWhole = await isDatabase(path);
+  const fault = isWhole ? verifyDatabase(path, verifier) : await verifyExport(path, verifier);
   const heads = Array.from(verifier.heads, ([id, { sequence, hash }]) => ({
     organizationId: toPublicId("org", id),
     sequence,
     hash,
   }));
-  return { count: verifier.count, heads, fault };
+  const difference = fault === undefined ? differenceOf(verifier, isWhole) : undefined;
+  return { count: verifier.count, heads, fault, difference };
 }
 
 function verifyDatabase(path: string, verifier: ChainVerifier): string | undefined {
@@ -72,6 +95,15 @@ function faultOf({ broken }: ChainVerifier): string | undefined {
   const { organizationId, sequence, revision, fault } = broken;
   const whose = /^[0-9a-f-]{36}$/.test(organizationId) ? toPublicId("org", organizationId) : organizationId;
   return `event ${sequence} of ${whose} (revision ${revision}): ${WHAT_IS_WRONG[fault]}`;
+}
+
+function differenceOf({ tree, count, heads }: LogVerifier, isWhole: boolean): string | undefined {
+  const { contradicted, coming } = tree;
+  if (contradicted === undefined && coming === undefined) return undefined;
+  if (!isWhole && heads.size === 1) {
+    return "the export holds the events of one organization, and checkpoints are over those of all: export without ORG";
+  }
+  return contradicted === undefined ? coming && shortfallOf(coming, count) : contradictionOf(contradicted);
 }
 
 /** The event that a line holds, or undefined. */

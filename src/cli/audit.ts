@@ -2,7 +2,12 @@
 import { toJson } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { AuditService, type Event, EventSchema, type ListEventsRequest } from "../../gen/latchkey/v1/audit_pb.ts";
+import { readCheckpointKey } from "../app.ts";
+import type { Checkpoint } from "../domain/checkpoint.ts";
+import { formatVerifierKey, type NoteKey, parseVerifierKey } from "../domain/signed-note.ts";
+import { StartError } from "../domain/start-error.ts";
 import { verifyAuditLog } from "./audit-verify.ts";
+import { readCheckpoints } from "./checkpoint-files.ts";
 import { parseOptions, UsageError } from "./command.ts";
 import { commandGroup } from "./command-group.ts";
 import { CLIENT_OPTIONS, callService } from "./service-call.ts";
@@ -72,30 +77,93 @@ export const audit = commandGroup(
       },
     },
     verify: {
-      usage: "[FILE|-] [--data-dir DIRECTORY]",
+      usage: "[FILE|-] [--data-dir DIRECTORY] [--checkpoints PATH … [--key KEY]]",
       summary: "recompute every hash of an export or a database file; needs no service",
       async run(args) {
         const [file, rest] = optionalArgument(args);
-        const { values } = parseOptions(rest, { "data-dir": { type: "string" } });
-        const path = file === "" ? configFrom(values).databasePath : file;
-        const { count, heads, fault } = await verifyAuditLog(path);
+        const { values } = parseOptions(rest, {
+          "data-dir": { type: "string" },
+          checkpoints: { type: "string", multiple: true, default: [] },
+          key: { type: "string" },
+        });
+        const { checkpoints: paths, key, ...flags } = values;
+        if (key !== undefined && paths.length === 0) throw new UsageError("--key is for --checkpoints");
+        const path = file === "" ? configFrom(flags).databasePath : file;
+        const checkpoints = paths.length === 0 ? [] : await readCheckpoints(paths, await verifierKey(key, flags));
+        const { count, heads, fault, difference } = await verifyAuditLog(path, checkpoints);
         for (const { organizationId, sequence, hash } of heads) {
           console.log(`${organizationId}  ${sequence}  ${Buffer.from(hash).toString("hex")}`);
         }
-        if (fault === undefined) {
-          console.error(`${count} events in ${heads.length} chains: nothing was edited`);
-          return 0;
+        if (fault !== undefined) {
+          console.error(`latchkey: ${fault} (the ${count} events before it are good)`);
+          return 1;
         }
-        console.error(`latchkey: ${fault} (the ${count} events before it are good)`);
-        return 1;
+        console.error(`${count} events in ${heads.length} chains: nothing was edited`);
+        if (difference !== undefined) {
+          console.error(`latchkey: ${difference}`);
+          return 1;
+        }
+        if (paths.length > 0) console.error(coverage(checkpoints, count));
+        return 0;
+      },
+    },
+    checkpoint: {
+      usage: "[--json]",
+      summary: "print a signed checkpoint of the log as it is now, to be kept elsewhere",
+      async run(args) {
+        const { values } = parseOptions(args, { ...CLIENT_OPTIONS, json: { type: "boolean", default: false } });
+        const { note, verifierKey: key } = await callService(AuditService, values, (client) =>
+          client.getCheckpoint({}),
+        );
+        process.stdout.write(values.json ? `${JSON.stringify({ note, verifierKey: key }, null, 2)}\n` : note);
+        return 0;
+      },
+    },
+    key: {
+      usage: "[--data-dir DIRECTORY] [--checkpoint-origin NAME]",
+      summary: "print the key that verifies checkpoints; needs the root key and no service",
+      async run(args) {
+        const { values } = parseOptions(args, {
+          "data-dir": { type: "string" },
+          "checkpoint-origin": { type: "string" },
+        });
+        console.log(formatVerifierKey(await readCheckpointKey(configFrom(values))));
+        return 0;
       },
     },
   },
   "ORG is a public id (org_…) or a UUID; without one a service key of all organizations gets all of them.\n" +
     "verify takes an export, a database file (also of a running service), or - for the standard input; without\n" +
     "FILE it is the configured database. It prints each chain's last sequence and hash, which are worth keeping\n" +
-    "elsewhere, and exits with 1 at the first fault.",
+    "elsewhere, and exits with 1 at the first fault. --checkpoints names a file or a folder of checkpoints, and may\n" +
+    "be given several times; with them it also finds that the log's end was cut off, or an old copy put back. KEY is\n" +
+    "what `latchkey audit key` printed; without it the key comes from the root key.",
 );
+
+/** The key that is given, else the deployment's own. */
+async function verifierKey(given: string | undefined, flags: Readonly<Record<string, unknown>>): Promise<NoteKey> {
+  if (given === undefined) {
+    const key = await readCheckpointKey(configFrom(flags)).catch((error: unknown) => {
+      throw new StartError(`Without --key it takes the root key. ${(error as Error).message}`);
+    });
+    console.error(`checkpoints are verified with the key of this root key, ${formatVerifierKey(key)}`);
+    return key;
+  }
+  const key = parseVerifierKey(given);
+  if (key === undefined) throw new UsageError("--key must be a key as `latchkey audit key` prints it");
+  console.error(`checkpoints are verified with the key that was given, ${given}`);
+  return key;
+}
+
+function coverage(checkpoints: readonly Checkpoint[], count: number): string {
+  const last = checkpoints.reduce((one, two) => (two.size > one.size ? two : one));
+  const rest = count - last.size;
+  const after = rest === 0 ? "" : `; ${rest} after it are in no checkpoint yet`;
+  return (
+    `${checkpoints.length} checkpoints: nothing was rewritten or cut off up to event ${last.size} ` +
+    `(${last.time.toISOString()})${after}`
+  );
+}
 
 /** One event as it is exported: every field, also the empty ones. */
 function eventLine(event: Event): string {

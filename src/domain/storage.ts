@@ -164,6 +164,9 @@ export interface EventQuery {
   readonly limit: number;
 }
 
+/** What a tree over the log takes of an event. */
+export type EventHash = Pick<AuditEvent, "revision" | "hash">;
+
 export interface LeaseRequest {
   readonly tokenId: Id;
   readonly windowStart: Date;
@@ -510,6 +513,12 @@ export interface Storage {
    * - F2. It is undefined where the engine can't be sure of that.
    */
   changeCount(): number | undefined;
+
+  /**
+   * - E7. Reads the revisions and hashes of the events of all organizations with a revision higher than
+   *   `after`, by ascending revision, at most `limit`; undefined starts at the first.
+   */
+  listEventHashes(after: number | undefined, limit: number): Promise<readonly EventHash[]>;
 
   /**
    * - K1. Stores a signing key if there is none, and answers the keys that are stored, the oldest first.

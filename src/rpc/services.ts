@@ -6,10 +6,12 @@ import { OrganizationService } from "../../gen/latchkey/v1/organization_pb.ts";
 import { TokenService } from "../../gen/latchkey/v1/token_pb.ts";
 import type { AddMemberDeps } from "../usecases/add-member.ts";
 import type { CreateOrganizationDeps } from "../usecases/create-organization.ts";
+import type { GetCheckpointDeps } from "../usecases/get-checkpoint.ts";
 import type { ImportTokensDeps } from "../usecases/import-tokens.ts";
 import type { IssueTokenDeps } from "../usecases/issue-token.ts";
 import type { RefreshSessionDeps } from "../usecases/refresh-session.ts";
 import type { SignInDeps } from "../usecases/sign-in.ts";
+import { getCheckpoint } from "./audit/get-checkpoint.ts";
 import { listEvents } from "./audit/list-events.ts";
 import { verifyChain } from "./audit/verify-chain.ts";
 import { login } from "./auth/login.ts";
@@ -52,7 +54,8 @@ export type ServiceDeps = IssueTokenDeps &
   SignInDeps &
   RefreshSessionDeps &
   CreateOrganizationDeps &
-  AddMemberDeps;
+  AddMemberDeps &
+  GetCheckpointDeps;
 
 export function createServices(deps: ServiceDeps): readonly ServiceEntry[] {
   const answers = new AnswerEncoder(deps);
@@ -94,7 +97,11 @@ export function createServices(deps: ServiceDeps): readonly ServiceEntry[] {
       setMemberRole: setMemberRole(deps),
       removeMember: removeMember(deps),
     }),
-    serviceEntry(AuditService, "nobody", { listEvents: listEvents(deps), verifyChain: verifyChain(deps) }),
+    serviceEntry(AuditService, "nobody", {
+      listEvents: listEvents(deps),
+      verifyChain: verifyChain(deps),
+      getCheckpoint: getCheckpoint(deps),
+    }),
     serviceEntry(UserService, "nobody", { getMe: getMe(deps) }),
     serviceEntry(AuthService, "public", { login: login(deps), refreshToken: refreshToken(deps) }),
   ];

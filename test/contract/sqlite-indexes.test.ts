@@ -107,11 +107,12 @@ describe("the SQLite engine's indexes", () => {
 
   it("serve the audit log of all, of an organization, and the end of a chain", async () => {
     await using database = await openDatabase();
-    const { listEvents, listEventsOfOrganization } = prepareReads(database.connection);
+    const { listEvents, listEventsOfOrganization, listEventHashes } = prepareReads(database.connection);
     const { getChainHead } = prepareWrites(database.connection);
     const nothing = { actions: null, actor: null, target: null, from: null, until: null };
     const query = { organizationId: "", ...nothing, start: 0, limit: 1 };
     expect(database.plan(listEvents, query)).toContain("SEARCH events USING INTEGER PRIMARY KEY (rowid>?)");
+    expect(database.plan(listEventHashes, 0, 1)).toContain("SEARCH events USING INTEGER PRIMARY KEY (rowid>?)");
     const ofOrganization = database.plan(listEventsOfOrganization, query);
     expect(ofOrganization).toContain("events_by_revision (organization_id=? AND revision>?)");
     expect(ofOrganization).not.toContain("TEMP B-TREE");

@@ -506,6 +506,28 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       expect(storage.changeCount()).toBeUndefined();
     });
 
+    it("E7: reads the hashes of all events by ascending revision, from anywhere, up to the limit", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      expect(await storage.listEventHashes(undefined, 10)).toEqual([]);
+      const members = [await someMember(storage), await someMember(storage)];
+      for (const { organizationId } of [...members, ...members, ...members]) {
+        await storage.createToken(someToken({ organizationId }), someChange());
+      }
+      const all = (await storage.listEvents(everyEvent())).map(({ revision, hash }) => ({ revision, hash }));
+      const read = async (start: number | undefined, limit: number) =>
+        (await storage.listEventHashes(start, limit)).map(({ revision, hash }) => ({
+          revision,
+          hash: new Uint8Array(hash),
+        }));
+      for (const start of [undefined, 0, ...all.map(({ revision }) => revision), 10_000]) {
+        for (const limit of [1, 3, 1000]) {
+          const expected = all.filter(({ revision }) => revision > (start ?? 0)).slice(0, limit);
+          expect(await read(start, limit)).toEqual(expected);
+        }
+      }
+    });
+
     it("SU1: of several at once exactly one sets up", async () => {
       await using subject = await openSubject();
       await checkOneSetUpWins(subject.storage);
@@ -2440,6 +2462,7 @@ function reads(storage: Storage): Record<string, () => Promise<unknown>> {
     findRecordedCall: () => storage.findRecordedCall(someFingerprint(), NOW),
     getSession: () => storage.getSession(randomUUID()),
     listEvents: () => storage.listEvents(everyEvent()),
+    listEventHashes: () => storage.listEventHashes(undefined, 10),
     listEventsOfOrganization: () => storage.listEvents(everyEvent({ organizationId: randomUUID() })),
     listSigningKeys: () => storage.listSigningKeys(),
     ping: () => storage.ping(),

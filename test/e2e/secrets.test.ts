@@ -109,11 +109,12 @@ it("keeps secrets out of the database, its WAL, the log at its most verbose, and
   }
   await test.app.usage.flush();
 
-  const files = await readdir(test.config.dataDir);
-  expect(files).toContain("latchkey.db");
-  expect(files).toContain("latchkey.db-wal");
+  const entries = await readdir(test.config.dataDir, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name));
+  expect(files).toContain(join(test.config.dataDir, "latchkey.db"));
+  expect(files).toContain(join(test.config.dataDir, "latchkey.db-wal"));
   const places = new Map<string, string>();
-  for (const file of files) places.set(file, await readFile(join(test.config.dataDir, file), "latin1"));
+  for (const file of files) places.set(file, await readFile(file, "latin1"));
   const anything = { actions: undefined, actor: undefined, target: undefined, from: undefined, until: undefined };
   const events = await test.app.deployment.storage.listEvents({
     organizationId: undefined,

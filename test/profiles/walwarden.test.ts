@@ -193,8 +193,9 @@ describe("the token model", () => {
     const { secret, headers } = await tenant.issue();
     await tenant.self(headers);
     await service.flushUses();
-    const folder = service.test.config.dataDir;
-    const files = await Promise.all((await readdir(folder)).map((name) => readFile(join(folder, name))));
+    const entries = await readdir(service.test.config.dataDir, { recursive: true, withFileTypes: true });
+    const names = entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name));
+    const files = await Promise.all(names.map((name) => readFile(name)));
     const whole = Buffer.concat(files);
     expect(whole.includes(createHash("sha256").update(secret).digest())).toBe(true);
     const random = secret.slice("wal_".length);

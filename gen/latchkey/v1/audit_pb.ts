@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file latchkey/v1/audit.proto.
  */
 export const file_latchkey_v1_audit: GenFile = /*@__PURE__*/
-  fileDesc("ChdsYXRjaGtleS92MS9hdWRpdC5wcm90bxILbGF0Y2hrZXkudjEiggMKBUV2ZW50EhAKCHJldmlzaW9uGAEgASgDEhcKD29yZ2FuaXphdGlvbl9pZBgCIAEoCRIQCghzZXF1ZW5jZRgDIAEoAxIoCgR0aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIhCgVhY3RvchgFIAEoCzISLmxhdGNoa2V5LnYxLkFjdG9yEg8KB2FkZHJlc3MYBiABKAkSDgoGYWN0aW9uGAcgASgJEg4KBnRhcmdldBgIIAEoCRITCgt0YXJnZXRfbmFtZRgJIAEoCRIOCgZzY29wZXMYCiADKAkSMAoHZGV0YWlscxgLIAMoCzIfLmxhdGNoa2V5LnYxLkV2ZW50LkRldGFpbHNFbnRyeRISCgpyZXF1ZXN0X2lkGAwgASgJEhUKDXByZXZpb3VzX2hhc2gYDSABKAwSDAoEaGFzaBgOIAEoDBouCgxEZXRhaWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIhCgVBY3RvchIMCgRraW5kGAEgASgJEgoKAmlkGAIgASgJIpkCChFMaXN0RXZlbnRzUmVxdWVzdBIhCg9vcmdhbml6YXRpb25faWQYASABKAlCCLpIBXIDGOgHEh8KB2FjdGlvbnMYAiADKAlCDrpIC5IBCBBkIgRyAhhkEhcKBWFjdG9yGAMgASgJQgi6SAVyAxjoBxIYCgZ0YXJnZXQYBCABKAlCCLpIBXIDGOgHEigKBGZyb20YBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKBXVudGlsGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIaCglwYWdlX3NpemUYByABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgIIAEoCUIIukgFcgMY6AciUQoSTGlzdEV2ZW50c1Jlc3BvbnNlEiIKBmV2ZW50cxgBIAMoCzISLmxhdGNoa2V5LnYxLkV2ZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSI3ChJWZXJpZnlDaGFpblJlcXVlc3QSIQoPb3JnYW5pemF0aW9uX2lkGAEgASgJQgi6SAVyAxjoByJxChNWZXJpZnlDaGFpblJlc3BvbnNlEg0KBWNvdW50GAEgASgDEhAKCHJldmlzaW9uGAIgASgDEhEKCWhlYWRfaGFzaBgDIAEoDBImCgVmYXVsdBgEIAEoCzIXLmxhdGNoa2V5LnYxLkNoYWluRmF1bHQiPgoKQ2hhaW5GYXVsdBIQCghzZXF1ZW5jZRgBIAEoAxIQCghyZXZpc2lvbhgCIAEoAxIMCgRraW5kGAMgASgJMrkBCgxBdWRpdFNlcnZpY2USUgoKTGlzdEV2ZW50cxIeLmxhdGNoa2V5LnYxLkxpc3RFdmVudHNSZXF1ZXN0Gh8ubGF0Y2hrZXkudjEuTGlzdEV2ZW50c1Jlc3BvbnNlIgOQAgESVQoLVmVyaWZ5Q2hhaW4SHy5sYXRjaGtleS52MS5WZXJpZnlDaGFpblJlcXVlc3QaIC5sYXRjaGtleS52MS5WZXJpZnlDaGFpblJlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp]);
+  fileDesc("ChdsYXRjaGtleS92MS9hdWRpdC5wcm90bxILbGF0Y2hrZXkudjEiggMKBUV2ZW50EhAKCHJldmlzaW9uGAEgASgDEhcKD29yZ2FuaXphdGlvbl9pZBgCIAEoCRIQCghzZXF1ZW5jZRgDIAEoAxIoCgR0aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIhCgVhY3RvchgFIAEoCzISLmxhdGNoa2V5LnYxLkFjdG9yEg8KB2FkZHJlc3MYBiABKAkSDgoGYWN0aW9uGAcgASgJEg4KBnRhcmdldBgIIAEoCRITCgt0YXJnZXRfbmFtZRgJIAEoCRIOCgZzY29wZXMYCiADKAkSMAoHZGV0YWlscxgLIAMoCzIfLmxhdGNoa2V5LnYxLkV2ZW50LkRldGFpbHNFbnRyeRISCgpyZXF1ZXN0X2lkGAwgASgJEhUKDXByZXZpb3VzX2hhc2gYDSABKAwSDAoEaGFzaBgOIAEoDBouCgxEZXRhaWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIhCgVBY3RvchIMCgRraW5kGAEgASgJEgoKAmlkGAIgASgJIpkCChFMaXN0RXZlbnRzUmVxdWVzdBIhCg9vcmdhbml6YXRpb25faWQYASABKAlCCLpIBXIDGOgHEh8KB2FjdGlvbnMYAiADKAlCDrpIC5IBCBBkIgRyAhhkEhcKBWFjdG9yGAMgASgJQgi6SAVyAxjoBxIYCgZ0YXJnZXQYBCABKAlCCLpIBXIDGOgHEigKBGZyb20YBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKBXVudGlsGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIaCglwYWdlX3NpemUYByABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgIIAEoCUIIukgFcgMY6AciUQoSTGlzdEV2ZW50c1Jlc3BvbnNlEiIKBmV2ZW50cxgBIAMoCzISLmxhdGNoa2V5LnYxLkV2ZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSI3ChJWZXJpZnlDaGFpblJlcXVlc3QSIQoPb3JnYW5pemF0aW9uX2lkGAEgASgJQgi6SAVyAxjoByJxChNWZXJpZnlDaGFpblJlc3BvbnNlEg0KBWNvdW50GAEgASgDEhAKCHJldmlzaW9uGAIgASgDEhEKCWhlYWRfaGFzaBgDIAEoDBImCgVmYXVsdBgEIAEoCzIXLmxhdGNoa2V5LnYxLkNoYWluRmF1bHQiPgoKQ2hhaW5GYXVsdBIQCghzZXF1ZW5jZRgBIAEoAxIQCghyZXZpc2lvbhgCIAEoAxIMCgRraW5kGAMgASgJIhYKFEdldENoZWNrcG9pbnRSZXF1ZXN0IjsKFUdldENoZWNrcG9pbnRSZXNwb25zZRIMCgRub3RlGAEgASgJEhQKDHZlcmlmaWVyX2tleRgCIAEoCTKWAgoMQXVkaXRTZXJ2aWNlElIKCkxpc3RFdmVudHMSHi5sYXRjaGtleS52MS5MaXN0RXZlbnRzUmVxdWVzdBofLmxhdGNoa2V5LnYxLkxpc3RFdmVudHNSZXNwb25zZSIDkAIBElUKC1ZlcmlmeUNoYWluEh8ubGF0Y2hrZXkudjEuVmVyaWZ5Q2hhaW5SZXF1ZXN0GiAubGF0Y2hrZXkudjEuVmVyaWZ5Q2hhaW5SZXNwb25zZSIDkAIBElsKDUdldENoZWNrcG9pbnQSIS5sYXRjaGtleS52MS5HZXRDaGVja3BvaW50UmVxdWVzdBoiLmxhdGNoa2V5LnYxLkdldENoZWNrcG9pbnRSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_timestamp]);
 
 /**
  * Event is one change, or one refused sign-in. `docs/audit.md` says how its hash is computed.
@@ -353,9 +353,54 @@ export const ChainFaultSchema: GenMessage<ChainFault> = /*@__PURE__*/
   messageDesc(file_latchkey_v1_audit, 6);
 
 /**
+ * GetCheckpointRequest has nothing to say.
+ *
+ * @generated from message latchkey.v1.GetCheckpointRequest
+ */
+export type GetCheckpointRequest = Message<"latchkey.v1.GetCheckpointRequest"> & {
+};
+
+/**
+ * Describes the message latchkey.v1.GetCheckpointRequest.
+ * Use `create(GetCheckpointRequestSchema)` to create a new message.
+ */
+export const GetCheckpointRequestSchema: GenMessage<GetCheckpointRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_audit, 7);
+
+/**
+ * GetCheckpointResponse is a signed checkpoint. `docs/audit.md` says how to verify it.
+ *
+ * @generated from message latchkey.v1.GetCheckpointResponse
+ */
+export type GetCheckpointResponse = Message<"latchkey.v1.GetCheckpointResponse"> & {
+  /**
+   * The checkpoint as a signed note (c2sp.org/tlog-checkpoint).
+   *
+   * @generated from field: string note = 1;
+   */
+  note: string;
+
+  /**
+   * The key that verifies it, as text. It stays the same as long as the root key and the log's name do, so
+   * get it once, in a way that you trust.
+   *
+   * @generated from field: string verifier_key = 2;
+   */
+  verifierKey: string;
+};
+
+/**
+ * Describes the message latchkey.v1.GetCheckpointResponse.
+ * Use `create(GetCheckpointResponseSchema)` to create a new message.
+ */
+export const GetCheckpointResponseSchema: GenMessage<GetCheckpointResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_audit, 8);
+
+/**
  * AuditService reads the audit log, and proves that nobody edited it.
  *
- * Callers are service keys with `audit:read`, and owners and admins for their own organization.
+ * Callers are service keys with `audit:read`, and owners and admins for their own organization. What is
+ * about all organizations is for service keys of all organizations.
  *
  * @generated from service latchkey.v1.AuditService
  */
@@ -379,6 +424,17 @@ export const AuditService: GenService<{
     methodKind: "unary";
     input: typeof VerifyChainRequestSchema;
     output: typeof VerifyChainResponseSchema;
+  },
+  /**
+   * GetCheckpoint signs the log of all organizations as it is now. Kept elsewhere, a checkpoint shows later
+   * that nothing up to then was changed, cut off or turned back.
+   *
+   * @generated from rpc latchkey.v1.AuditService.GetCheckpoint
+   */
+  getCheckpoint: {
+    methodKind: "unary";
+    input: typeof GetCheckpointRequestSchema;
+    output: typeof GetCheckpointResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_latchkey_v1_audit, 0);

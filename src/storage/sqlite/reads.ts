@@ -2,6 +2,7 @@
 import type Database from "better-sqlite3";
 import {
   type DigestSchemeRow,
+  type EventHashRow,
   type EventRow,
   type ImportKeyRow,
   MEMBER_COLUMNS,
@@ -153,6 +154,10 @@ export function prepareReads(connection: Database.Database) {
     latestRevision: connection
       .prepare<[], number>("SELECT revision FROM events ORDER BY revision DESC LIMIT 1")
       .pluck(),
+
+    listEventHashes: connection.prepare<[start: number | bigint, limit: number], EventHashRow>(
+      "SELECT revision, hash FROM events WHERE revision >= ? ORDER BY revision LIMIT ?",
+    ),
 
     readWindow: connection
       .prepare<[tokenId: string, windowStart: number], number>(

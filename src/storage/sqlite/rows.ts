@@ -140,6 +140,9 @@ export interface EventRow {
   readonly hash: Uint8Array;
 }
 
+/** What is read of an event for the tree over the log. */
+export type EventHashRow = Pick<EventRow, "revision" | "hash">;
+
 /** Every column of a token but its fingerprint, which never leaves the store. */
 export const TOKEN_COLUMNS = [
   "id",

@@ -19,6 +19,7 @@ import type { Logger } from "../../domain/logger.ts";
 import type { SignInFailure } from "../../domain/occurrences.ts";
 import type { Role } from "../../domain/roles.ts";
 import type {
+  EventHash,
   EventQuery,
   Lease,
   LeaseRequest,
@@ -374,8 +375,7 @@ class SqliteStorage implements Storage {
       target: target ?? null,
       from: from === undefined ? null : toMillis(from),
       until: until === undefined ? null : toMillis(until),
-      // An edited event may have any number, and must be seen.
-      start: after === undefined ? MIN_INTEGER : after + 1,
+      start: startAfter(after),
       limit,
     };
     return this.#read((reads) => {
@@ -390,6 +390,10 @@ class SqliteStorage implements Storage {
 
   changeCount(): number | undefined {
     return this.#closing === undefined ? this.#writer.changeCount : undefined;
+  }
+
+  async listEventHashes(after: number | undefined, limit: number): Promise<readonly EventHash[]> {
+    return this.#read(({ listEventHashes }) => listEventHashes.all(startAfter(after), limit));
   }
 
   ensureSigningKey(key: SigningKey): Promise<readonly SigningKey[]> {
@@ -435,6 +439,11 @@ class SqliteStorage implements Storage {
 
 function map<Row, Entity>(row: Row | undefined, toEntity: (row: Row) => Entity): Entity | undefined {
   return row === undefined ? undefined : toEntity(row);
+}
+
+/** The lowest revision to read. An edited event may have any number, and must be seen. */
+function startAfter(revision: number | undefined): number | bigint {
+  return revision === undefined ? MIN_INTEGER : revision + 1;
 }
 
 function compactToken(newToken: NewToken): NewToken {
