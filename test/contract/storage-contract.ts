@@ -1294,7 +1294,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
           }
           expect(await storage.getToken(created.id)).toStrictEqual(updated);
           const found = await storage.findTokenByFingerprint(issued.fingerprint);
-          expect(found).toStrictEqual({ token: updated, organization });
+          expect(found).toStrictEqual({ token: updated, organization, secret: { kind: "current" } });
         }),
       );
       expect(await storage.getToken(neighbour.id)).toEqual(neighbour);

@@ -142,7 +142,7 @@ describe("the client commands", () => {
   });
 
   it("count and revoke many, and ask nobody who isn't there", async () => {
-    const org = ["--org", test.credentials.organizationId];
+    const org = ["--org", await test.addOrganization()];
     const ids: string[] = [];
     for (const name of ["many-1", "many-2", "other"]) {
       const { stdout } = await run(["issue", ...org, "--name", name, "--json"]);

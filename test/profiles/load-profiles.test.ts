@@ -515,7 +515,7 @@ describe("a fault in a file has a line", () => {
       "an unknown request field",
       "label: name,",
       "label: title,",
-      "requests.label: must be one of name, type, permission, scopes, expires_at, ip_allowlist, metadata, enabled, user_id, page_size, page_token, states, name_prefix, created_by, unused_since, update_mask",
+      "requests.label: must be one of name, type, permission, scopes, expires_at, ip_allowlist, metadata, enabled, user_id, page_size, page_token, states, name_prefix, created_by, unused_since, update_mask, all, dry_run",
     ],
     [
       "two names for one field",
