@@ -10,25 +10,26 @@ import { StartError } from "./domain/start-error.ts";
 import type { Storage } from "./domain/storage.ts";
 import { startGrpcServer } from "./grpc/grpc-server.ts";
 import { createHealth } from "./grpc/health.ts";
-import { monitorHealth } from "./grpc/health-monitor.ts";
 import { createReflection } from "./grpc/reflection.ts";
 import { startHttpServer } from "./http/http-server.ts";
-import { startOpsServer } from "./http/ops-server.ts";
+import { type Readiness, startOpsServer } from "./http/ops-server.ts";
 import { type ClosableLogger, createLogger } from "./logger.ts";
 import { loadProfiles } from "./profiles/load-profiles.ts";
 import { Pipeline } from "./rpc/pipeline.ts";
 import type { Products } from "./rpc/product.ts";
-import { createServices } from "./rpc/services.ts";
-import { createAccessTokens } from "./security/access-tokens.ts";
+import { createServices, WRITING_SERVICES } from "./rpc/services.ts";
+import { createAccessTokens, opensSigningKeys } from "./security/access-tokens.ts";
 import { createCheckpointFolder } from "./security/checkpoint-folder.ts";
 import { createCheckpointReceiver } from "./security/checkpoint-receiver.ts";
 import { createCheckpointSigner } from "./security/checkpoint-signer.ts";
 import { createPasswordHasher } from "./security/passwords.ts";
 import { ensureRootKeyFile, readRootKeyFile } from "./security/root-key-file.ts";
 import { createSealer, type Sealer } from "./security/sealer.ts";
+import { readSigningKeys } from "./storage/sqlite/restore.ts";
 import { openSqliteStorage } from "./storage/sqlite/sqlite-storage.ts";
 import { authenticate } from "./usecases/authenticate.ts";
 import { Checkpointer } from "./usecases/checkpointer.ts";
+import { DatabaseHealth } from "./usecases/database-health.ts";
 import { RateLimiter } from "./usecases/rate-limiter.ts";
 import { startSweepers } from "./usecases/retention.ts";
 import { type FirstCredentials, type SetUpInput, setUp } from "./usecases/set-up.ts";
@@ -130,8 +131,24 @@ export async function readCheckpointKey({ rootKey, rootKeyFile, checkpointOrigin
   return createCheckpointSigner(sealer, checkpointOrigin).key;
 }
 
+/** @throws StartError when the root key is missing, or isn't the one that a database file was sealed under */
+export async function assertRootKeyOpens(config: Config, databaseFile: string): Promise<void> {
+  const keys = readSigningKeys(databaseFile);
+  if (keys.length === 0) return;
+  const rootKey = config.rootKey ?? (await readRootKeyFile(config.rootKeyFile));
+  if (opensSigningKeys(createSealer(rootKey, randomBytes), keys)) return;
+  const place = config.rootKey === undefined ? config.rootKeyFile : "LATCHKEY_ROOT_KEY";
+  throw new StartError(
+    `The root key in ${place} isn't the one that the backup was made with, and the service won't start with it: put that one back`,
+  );
+}
+
 export { openAuditLog } from "./storage/sqlite/audit-log.ts";
+export { backUpDatabase } from "./storage/sqlite/backup.ts";
+export { type Check, checkDatabase } from "./storage/sqlite/check.ts";
+export { findLoss, restoreDatabase } from "./storage/sqlite/restore.ts";
 export { openTokenPurge } from "./storage/sqlite/token-purge.ts";
+export { planUpgrade, upgradeDatabase } from "./storage/sqlite/upgrade.ts";
 export type { FirstCredentials };
 
 /** More backends than anybody has, and their customers' scripts on the public port. */
@@ -190,6 +207,13 @@ export async function startApp(deployment: Deployment): Promise<App> {
     rateLimiter,
   });
   const health = createHealth(services.map(({ service }) => service.typeName));
+  let phase: Readiness["phase"] = "starting";
+  const database = new DatabaseHealth(deployment, () => showHealth());
+  const showHealth = (): void => {
+    const { readsFailSince, writesFailSince } = database;
+    if (readsFailSince !== undefined) health.set("NOT_SERVING");
+    else health.set("SERVING", writesFailSince === undefined ? [] : WRITING_SERVICES);
+  };
   const reflection = createReflection([...services, health.entry].map(({ service }) => service));
   const pipeline = new Pipeline([...services, health.entry, ...reflection], {
     authenticate: (credential, call) =>
@@ -198,15 +222,20 @@ export async function startApp(deployment: Deployment): Promise<App> {
         credential,
         call.peer,
       ),
+    onUnavailable: () => database.doubt(),
     logger,
   });
 
-  // Ready means ready: the first answer to a health check is no worse than the ones that follow.
+  // Ready means ready: the first answer to a health check is no worse than the ones that follow. A disk that
+  // is full at the start must not keep introspection from being answered.
   await storage.ping();
-  health.set("SERVING");
-  const monitor = monitorHealth({ ping: () => storage.ping(), set: (status) => health.set(status), logger });
-  parts.defer(() => monitor.stop());
-  const ops = await startOpsServer({ address: config.opsAddress, isReady: () => health.isServing() });
+  parts.defer(() => database.stop());
+  await database.start();
+  showHealth();
+  const ops = await startOpsServer({
+    address: config.opsAddress,
+    readiness: () => ({ phase, database }),
+  });
   parts.defer(() => ops.stop());
   const http = await startHttpServer({
     pipeline,
@@ -223,9 +252,11 @@ export async function startApp(deployment: Deployment): Promise<App> {
   parts.defer(() => grpc.stop());
   await checkpointer.start();
 
+  phase = "running";
   const running = parts.move();
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> => {
+    phase = "stopping";
     health.shutdown();
     stopped ??= Promise.allSettled([http.stop(), grpc.stop()]).then(() => running.disposeAsync());
     return stopped;

@@ -55,6 +55,22 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "show, export and verify the audit log",
     load: async () => (await import("./audit.ts")).audit,
   },
+  backup: {
+    summary: "copy the database while the service runs",
+    load: async () => (await import("./backup.ts")).backup,
+  },
+  restore: {
+    summary: "put a backup in the place of the database",
+    load: async () => (await import("./restore.ts")).restore,
+  },
+  check: {
+    summary: "say whether a database or a backup is sound",
+    load: async () => (await import("./check.ts")).check,
+  },
+  migrate: {
+    summary: "bring the database to the newest schema, or say what that would do",
+    load: async () => (await import("./migrate.ts")).migrate,
+  },
 };
 
 /** Exit codes: 0 done, 1 failed, 2 misused, 3 the token isn't good (`introspect`). */

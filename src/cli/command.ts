@@ -15,18 +15,26 @@ export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
-/** @throws UsageError for an unknown or incomplete option, and for too many or too few positionals. */
-export function parseOptions<T extends ParseArgsOptionsConfig>(args: readonly string[], options: T, positionals = 0) {
+/**
+ * @param optional how many positionals there may be besides those that there must be
+ * @throws UsageError for an unknown or incomplete option, and for too many or too few positionals.
+ */
+export function parseOptions<T extends ParseArgsOptionsConfig>(
+  args: readonly string[],
+  options: T,
+  positionals = 0,
+  optional = 0,
+) {
   let parsed: ReturnType<typeof parseArgs<{ options: T; allowPositionals: true; args: string[] }>>;
   try {
     parsed = parseArgs({ args: [...args], options, allowPositionals: true });
   } catch (error) {
     throw new UsageError((error as Error).message);
   }
-  if (parsed.positionals.length !== positionals) {
-    throw new UsageError(
-      `needs ${positionals} argument${positionals === 1 ? "" : "s"}, not ${parsed.positionals.length}`,
-    );
+  const { length } = parsed.positionals;
+  if (length < positionals || length > positionals + optional) {
+    const needed = optional === 0 ? `${positionals}` : `${positionals} to ${positionals + optional}`;
+    throw new UsageError(`needs ${needed} argument${needed === "1" ? "" : "s"}, not ${length}`);
   }
   return parsed;
 }

@@ -7,6 +7,7 @@ import { type Id, toPublicId } from "./ids.ts";
 
 export const ACTIONS = [
   "deployment.set_up",
+  "deployment.restored",
   "organization.created",
   "organization.plan_set",
   "organization.profile_set",

@@ -24,6 +24,15 @@ export function deploymentSetUp(): Occurrence {
   return occurrence(SYSTEM_ORGANIZATION_ID, "deployment.set_up", { target });
 }
 
+/** @param backupRevision the last one that the backup holds; nothing of it is newer */
+export function deploymentRestored(backupRevision: number): Occurrence {
+  const target = toPublicId("org", SYSTEM_ORGANIZATION_ID);
+  return occurrence(SYSTEM_ORGANIZATION_ID, "deployment.restored", {
+    target,
+    details: { backup_revision: String(backupRevision) },
+  });
+}
+
 export function organizationCreated({ id, name, profile, plan }: Organization): Occurrence {
   const details = { profile, plan };
   return occurrence(id, "organization.created", { target: toPublicId("org", id), targetName: name, details });

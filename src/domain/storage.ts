@@ -529,8 +529,14 @@ export interface Storage {
   /** - K2. Reads the signing keys, the oldest first. */
   listSigningKeys(): Promise<readonly SigningKey[]>;
 
-  /** - H1. Resolves when the database can be read and written, and rejects with `unavailable` otherwise. */
+  /** - H1. Resolves when the database can be read, and rejects with `unavailable` otherwise. Writes nothing. */
   ping(): Promise<void>;
+
+  /**
+   * - H3. Resolves when a small write of its own is durable, and rejects with `unavailable` when it can't be.
+   *   The write changes nothing that can be read, and has no event.
+   */
+  pingWrites(): Promise<void>;
 
   /**
    * - H2. Waits for writes that were accepted, then lets go of the database. Every call after it rejects

@@ -8,9 +8,8 @@ export type HealthStatus = "SERVING" | "NOT_SERVING";
 
 export interface HealthService {
   readonly entry: ServiceEntry;
-  isServing(): boolean;
-  /** Sets the status of every service. Does nothing after `shutdown`. */
-  set(status: HealthStatus): void;
+  /** Sets the status of the server and of every service, but `down` don't serve. Does nothing after `shutdown`. */
+  set(status: HealthStatus, down?: readonly string[]): void;
   /** NOT_SERVING for good. Ends the watches once they have said so, for a drain would wait for them. */
   shutdown(): void;
 }
@@ -20,17 +19,17 @@ const MAX_WATCHES = 1_000;
 
 /** The empty name stands for the server as a whole. Nothing serves before the first `set`. */
 export function createHealth(serviceNames: readonly string[]): HealthService {
-  const names = new Set(["", ...serviceNames]);
+  const statuses = new Map<string, ServingStatus>(
+    ["", ...serviceNames].map((name) => [name, ServingStatus.NOT_SERVING]),
+  );
   const changes = new EventEmitter<{ change: [] }>().setMaxListeners(MAX_WATCHES);
-  let current: ServingStatus = ServingStatus.NOT_SERVING;
   let isShutDown = false;
   let watches = 0;
 
   async function* watch(service: string, signal: AbortSignal): AsyncGenerator<{ status: ServingStatus }> {
-    const isKnown = names.has(service);
     let sent: ServingStatus | undefined;
     for (;;) {
-      const status = isKnown ? current : ServingStatus.SERVICE_UNKNOWN;
+      const status = statuses.get(service) ?? ServingStatus.SERVICE_UNKNOWN;
       if (status !== sent) {
         yield { status };
         // Sending may have taken a while, so look again before waiting.
@@ -46,11 +45,12 @@ export function createHealth(serviceNames: readonly string[]): HealthService {
 
   const entry = serviceEntry(Health, "anybody", {
     check: async ({ service }) => {
-      if (!names.has(service)) throw notFound("service");
-      return { status: current };
+      const status = statuses.get(service);
+      if (status === undefined) throw notFound("service");
+      return { status };
     },
     list: async () => ({
-      statuses: Object.fromEntries([...names].map((name) => [name, { status: current }])),
+      statuses: Object.fromEntries(Array.from(statuses, ([name, status]) => [name, { status }])),
     }),
     async *watch(requests, _call, signal) {
       if (watches >= MAX_WATCHES) throw new AppError("rate_limited", "Too many watches are open.");
@@ -63,19 +63,20 @@ export function createHealth(serviceNames: readonly string[]): HealthService {
     },
   });
 
-  const change = (status: ServingStatus): void => {
-    current = status;
+  const change = (status: HealthStatus, down: readonly string[]): void => {
+    for (const name of statuses.keys()) {
+      statuses.set(name, down.includes(name) ? ServingStatus.NOT_SERVING : ServingStatus[status]);
+    }
     changes.emit("change");
   };
   return {
     entry,
-    isServing: () => current === ServingStatus.SERVING,
-    set: (status) => {
-      if (!isShutDown) change(ServingStatus[status]);
+    set: (status, down = []) => {
+      if (!isShutDown) change(status, down);
     },
     shutdown: () => {
       isShutDown = true;
-      change(ServingStatus.NOT_SERVING);
+      change("NOT_SERVING", []);
     },
   };
 }

@@ -2,6 +2,16 @@
 import { createServer } from "node:http";
 import { listen } from "./listen.ts";
 
+/** What `/readyz` is made of. */
+export interface Readiness {
+  readonly phase: "starting" | "running" | "stopping";
+  readonly database: {
+    /** Since when it can't be read; undefined while it can. */
+    readonly readsFailSince: Date | undefined;
+    readonly writesFailSince: Date | undefined;
+  };
+}
+
 export interface OpsServer {
   readonly address: string;
   stop(): Promise<void>;
@@ -10,7 +20,7 @@ export interface OpsServer {
 /** @throws StartError when the address can't be bound. */
 export async function startOpsServer(options: {
   readonly address: string;
-  readonly isReady: () => boolean;
+  readonly readiness: () => Readiness;
 }): Promise<OpsServer> {
   const server = createServer({ requestTimeout: 10_000, headersTimeout: 5_000 }, (request, response) => {
     const answer = (status: number, body: object): void => {
@@ -20,8 +30,10 @@ export async function startOpsServer(options: {
     const [path] = (request.url ?? "").split("?");
     if (request.method !== "GET" && request.method !== "HEAD") return answer(405, { status: "method not allowed" });
     if (path === "/livez") return answer(200, { status: "alive" });
-    if (path === "/readyz")
-      return options.isReady() ? answer(200, { status: "ready" }) : answer(503, { status: "not ready" });
+    if (path === "/readyz") {
+      const readiness = options.readiness();
+      return answer(isReady(readiness) ? 200 : 503, describe(readiness));
+    }
     return answer(404, { status: "not found" });
   });
   server.maxConnections = 100;
@@ -34,4 +46,24 @@ export async function startOpsServer(options: {
         server.closeAllConnections();
       }),
   };
+}
+
+/** Introspection needs reads only, and taking all instances away for a full disk would take that away too. */
+function isReady({ phase, database }: Readiness): boolean {
+  return phase === "running" && database.readsFailSince === undefined;
+}
+
+function describe(readiness: Readiness): object {
+  const { phase, database } = readiness;
+  const { readsFailSince, writesFailSince } = database;
+  const running = isReady(readiness) ? (writesFailSince === undefined ? "ready" : "degraded") : "not ready";
+  return {
+    status: phase === "running" ? running : phase,
+    reads: describeSince(readsFailSince),
+    writes: describeSince(writesFailSince),
+  };
+}
+
+function describeSince(since: Date | undefined): string {
+  return since === undefined ? "ok" : `failing since ${since.toISOString()}`;
 }

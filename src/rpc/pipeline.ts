@@ -21,6 +21,8 @@ const REQUEST_ID = /^[\w.:-]{1,128}$/;
 export interface PipelineDeps {
   /** Says who sent a credential; rejects with `unauthenticated` when it doesn't work. */
   readonly authenticate: (credential: Credential, call: Call) => Caller | Promise<Caller>;
+  /** Hears of every call that failed because something was unavailable. */
+  readonly onUnavailable?: () => void;
   readonly logger: Logger;
 }
 
@@ -151,6 +153,7 @@ export class Pipeline {
         "call failed",
       );
     }
+    if (error.kind === "unavailable") this.#deps.onUnavailable?.();
     return error;
   }
 

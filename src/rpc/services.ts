@@ -57,6 +57,11 @@ export type ServiceDeps = IssueTokenDeps &
   AddMemberDeps &
   GetCheckpointDeps;
 
+/** Services that mostly change something; the others go on while the database can only be read. */
+export const WRITING_SERVICES: readonly string[] = [TokenService, OrganizationService, AuthService].map(
+  ({ typeName }) => typeName,
+);
+
 export function createServices(deps: ServiceDeps): readonly ServiceEntry[] {
   const answers = new AnswerEncoder(deps);
   return [

@@ -7,6 +7,7 @@ import { promisify } from "node:util";
 import { jwtVerify, SignJWT } from "jose";
 import type { AccessTokenAlgorithm, AccessTokens } from "../domain/access-tokens.ts";
 import type { Clock, Entropy } from "../domain/clock.ts";
+import type { SigningKey } from "../domain/entities.ts";
 import { fromPublicId, toPublicId, uuidV7 } from "../domain/ids.ts";
 import type { Storage } from "../domain/storage.ts";
 import type { Sealer } from "./sealer.ts";
@@ -74,6 +75,16 @@ export async function createAccessTokens(deps: AccessTokenDeps): Promise<AccessT
       }
     },
   };
+}
+
+/** Whether the root key behind the sealer is the one that these keys were sealed under. */
+export function opensSigningKeys(sealer: Sealer, keys: readonly SigningKey[]): boolean {
+  try {
+    for (const { sealedPrivateKey } of keys) sealer.open(SEALING_PURPOSE, sealedPrivateKey);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function sharedSecretRing(secret: string): KeyRing {

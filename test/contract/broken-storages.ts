@@ -375,6 +375,11 @@ export const faults = {
     });
   },
 
+  /** H3: asks the half that reads. */
+  pingsReadsOnly(storage: Storage): Storage {
+    return override(storage, { pingWrites: () => storage.ping() });
+  },
+
   /** K1: looks first whether there is a key, and stores its own later. */
   keepsEverySigningKey(storage: Storage): Storage {
     const added: SigningKey[] = [];

@@ -19,6 +19,7 @@ import {
   checkReadsSeeWrites,
   checkSetUpIsWhole,
   checkUpdatesGoByWhatTheyRead,
+  checkWriteHealth,
 } from "./checks.ts";
 import { checkLeasesSurvive, expectStored, startWritingProcess } from "./durability.ts";
 import {
@@ -84,6 +85,12 @@ describe("the contract's checks notice", () => {
     const storage = faults.changesBeforeRecording(subject.storage);
     const broken = { ...subject, storage, failEvents: subject.failEvents };
     await expect(checkNoChangeWithoutEvent(broken)).rejects.toThrow(/expected/);
+  });
+
+  it("H3: a ping that doesn't write", async () => {
+    await using subject = await openSqliteSubject();
+    const broken = { storage: faults.pingsReadsOnly(subject.storage), blockWrites: subject.blockWrites };
+    await expect(checkWriteHealth(broken)).rejects.toThrow(/expected/);
   });
 
   it("L1: leases that are granted before they are stored", async () => {

@@ -26,6 +26,7 @@ import {
   someUse,
   someUser,
 } from "./samples.ts";
+import type { StorageSubject } from "./storage-contract.ts";
 
 const AT_ONCE = 16;
 
@@ -362,6 +363,19 @@ export async function checkOneSigningKey(storage: Storage): Promise<void> {
   expect(stored).toHaveLength(1);
   expect(keys).toContainEqual(stored[0]);
   for (const answer of answers) expect(answer).toEqual(stored);
+}
+
+/** H3. Nothing else writes. */
+export async function checkWriteHealth({
+  storage,
+  blockWrites,
+}: Pick<StorageSubject, "storage" | "blockWrites">): Promise<void> {
+  await storage.pingWrites();
+  {
+    await using _blocked = await blockWrites();
+    expect(await orKind(storage.pingWrites())).toBe("unavailable");
+  }
+  await storage.pingWrites();
 }
 
 /** Contents of a deployment with one organization and so many tokens. */

@@ -144,6 +144,28 @@ describe("the SQLite engine's files", () => {
   });
 });
 
+describe("a checkpoint of a log that is too long", () => {
+  it("doesn't hold up writes for a reader that takes its time", async () => {
+    await using subject = await openSqliteSubject();
+    await subject.storage.createOrganization(someOrganization(), someChange());
+    using reader = disposable(openReadConnection({ path: subject.path, busyTimeoutMs: 50 }));
+    reader.connection.exec("BEGIN");
+    reader.connection.prepare("SELECT * FROM revision").get();
+    await subject.storage.createOrganization(someOrganization(), someChange());
+
+    // Longer than a test may take.
+    const busyTimeoutMs = 120_000;
+    using writer = disposable(openWriteConnection({ path: subject.path, busyTimeoutMs }));
+    checkpoint(writer.connection, 0);
+    expect((await stat(`${subject.path}-wal`)).size).toBeGreaterThan(0);
+    expect(writer.connection.pragma("busy_timeout", { simple: true })).toBe(busyTimeoutMs);
+
+    reader.connection.exec("COMMIT");
+    checkpoint(writer.connection, 0);
+    expect((await stat(`${subject.path}-wal`)).size).toBe(0);
+  });
+});
+
 describe("the SQLite engine's queries", () => {
   it("find and list tokens by index alone", async () => {
     await using directory = await temporaryDirectory();

@@ -138,12 +138,24 @@ describe("a full disk", () => {
     const limited = 'trap "" XFSZ; ulimit -f 4000; exec "$0" "$@"';
     const limits = { timeout: 20_000, killSignal: "SIGKILL" } as const;
     const { stdout } = await run("sh", ["-c", limited, process.execPath, child, subject.location], limits);
-    const { stored, refused, healed } = JSON.parse(stdout) as DiskFullReport;
+    const { stored, refused, healed, pings } = JSON.parse(stdout) as DiskFullReport;
     expect(refused.length).toBeGreaterThan(3);
     expect(healed).toBe(3);
+    expect(pings).toEqual([true, false, true]);
     const storage = await subject.reopen();
     for (const id of stored) expect(await storage.getOrganization(id)).toBeDefined();
     for (const id of refused) expect(await storage.getOrganization(id)).toBeUndefined();
+  });
+});
+
+describe("a ping of the writes", () => {
+  it("is a commit that reaches the log", async () => {
+    await using subject = await openSqliteSubject();
+    const before = countCommits(subject.path);
+    for (let pings = 0; pings < 3; pings++) await subject.storage.pingWrites();
+    expect(countCommits(subject.path) - before).toBe(3);
+    await subject.storage.ping();
+    expect(countCommits(subject.path) - before).toBe(3);
   });
 });
 
@@ -163,14 +175,14 @@ describe("a writer thread that dies", () => {
     const failures = outcomes.filter(({ status }) => status === "rejected");
     expect(failures.length).toBeGreaterThan(0);
     for (const failure of failures) expect(failure).toMatchObject({ reason: { kind: "unavailable" } });
-    await expect(storage.ping()).rejects.toMatchObject({ kind: "unavailable" });
+    await expect(storage.pingWrites()).rejects.toMatchObject({ kind: "unavailable" });
     await expect(storage.createOrganization(someOrganization(), someChange())).rejects.toMatchObject({
       kind: "unavailable",
     });
     expect(await storage.getOrganization(before.id)).toEqual(before);
 
     await once(await next, "message");
-    await storage.ping();
+    await storage.pingWrites();
     await createAll(storage, organizations(3));
     for (const [index, { status }] of outcomes.entries()) {
       if (status === "fulfilled") expect(await storage.getOrganization(caught[index]?.id ?? "")).toEqual(caught[index]);
@@ -187,11 +199,11 @@ describe("a writer thread that dies", () => {
     await rename(dirname(path), join(directory.path, "gone"));
     await threads.latest().terminate();
     await failures(3);
-    await expect(storage.ping()).rejects.toMatchObject({ kind: "unavailable" });
+    await expect(storage.pingWrites()).rejects.toMatchObject({ kind: "unavailable" });
     const next = threads.next();
     await rename(join(directory.path, "gone"), dirname(path));
     await once(await next, "message");
-    await storage.ping();
+    await storage.pingWrites();
     await storage.close();
   });
 
@@ -200,7 +212,7 @@ describe("a writer thread that dies", () => {
     await using subject = await openSqliteSubject();
     await threads.latest().terminate();
     await subject.storage.close();
-    await (await subject.reopen()).ping();
+    await (await subject.reopen()).pingWrites();
   });
 });
 

@@ -210,6 +210,10 @@ describe("the client commands", () => {
     [["revoke-many", "--all"], "needs --yes or --dry-run"],
     [["revoke-many", "--unused-since", "90", "--yes"], "--unused-since must be an age such as 90d"],
     [["purge", "--older-than", "soon"], "--older-than must be an age such as 90d"],
+    [["backup"], "needs 1 argument, not 0"],
+    [["restore", "a", "b"], "needs 1 argument, not 2"],
+    [["check", "a", "b"], "needs 0 to 1 arguments, not 2"],
+    [["migrate", "--nope"], "--nope"],
   ])("%o is a misuse, with exit code 2 and the usage", async (args, message) => {
     const { code, stdout, stderr } = await run(args);
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
@@ -230,6 +234,10 @@ describe("help", () => {
     "revoke-many",
     "introspect",
     "purge",
+    "backup",
+    "restore",
+    "check",
+    "migrate",
   ];
 
   it("lists every command", async () => {

@@ -73,32 +73,6 @@ describe.each(RPC_SURFACES)("through %s", (name) => {
   });
 });
 
-describe("readiness", () => {
-  it("follows the database", async () => {
-    let broken = false;
-    const failing = (storage: Storage): Storage =>
-      new Proxy(storage, {
-        get(target, property, receiver) {
-          const method = (Reflect.get(target, property, receiver) as (...args: unknown[]) => unknown).bind(target);
-          if (property !== "ping") return method;
-          return () => (broken ? Promise.reject(new AppError("unavailable", "no")) : method());
-        },
-      });
-    await using test = await startTestApp({ surroundings: { aroundStorage: failing } });
-    const statusOf = async (path: string): Promise<number> =>
-      (await fetch(`http://${test.app.opsAddress}${path}`)).status;
-    const readyIs = async (expected: number): Promise<void> => {
-      await expect.poll(() => statusOf("/readyz"), { timeout: 10_000 }).toBe(expected);
-    };
-    await readyIs(200);
-    broken = true;
-    await readyIs(503);
-    expect(await statusOf("/livez")).toBe(200);
-    broken = false;
-    await readyIs(200);
-  });
-});
-
 describe("a stranger on the gRPC port", () => {
   it("who talks no HTTP/2 is hung up on, and hurts nobody", async () => {
     await using test = await startTestApp();

@@ -162,7 +162,11 @@ describe("a start that can't be", () => {
     [{ LATCHKEY_ACCESS_TOKEN_SECRET: "x".repeat(32) }, [], "LATCHKEY_ACCESS_TOKEN_SECRET is for HS256"],
     [{ LATCHKEY_MODE: "production" }, ["--dev"], "--dev contradicts LATCHKEY_MODE=production"],
     [{ LATCHKEY_CORS_ORIGINS: "app.example.com" }, [], "LATCHKEY_CORS_ORIGINS must hold origins"],
-    [{ LATCHKEY_TOKEN_RETENTION_DAYS: "-1" }, [], "LATCHKEY_TOKEN_RETENTION_DAYS must be a whole number from 0 to 99999, not -1"],
+    [
+      { LATCHKEY_TOKEN_RETENTION_DAYS: "-1" },
+      [],
+      "LATCHKEY_TOKEN_RETENTION_DAYS must be a whole number from 0 to 99999, not -1",
+    ],
     [{ LATCHKEY_TRUSTED_PROXIES: "10.0.0.0/99" }, [], "LATCHKEY_TRUSTED_PROXIES must hold addresses"],
     [{ LATCHKEY_ROOT_KEY: "short" }, [], "LATCHKEY_ROOT_KEY must be 32 bytes"],
   ])("says what is wrong with %o", async (env, args, message) => {

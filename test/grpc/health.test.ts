@@ -14,9 +14,10 @@ import { grpcClient } from "../helpers/grpc-client.ts";
 import { startTestServer } from "./test-server.ts";
 
 const TOKENS = "latchkey.v1.TokenService";
+const INTROSPECTION = "latchkey.v1.IntrospectionService";
 
 async function startHealth() {
-  const health = createHealth([TOKENS]);
+  const health = createHealth([TOKENS, INTROSPECTION]);
   const server = await startTestServer({ services: [health.entry] });
   // Nobody needs a credential to ask.
   const client = grpcClient(Health, server.address);
@@ -49,6 +50,17 @@ describe("Check", () => {
     expect(await check()).toBe(ServingStatus.NOT_SERVING);
   });
 
+  it("tells services apart where some are down", async () => {
+    await using test = await startHealth();
+    test.health.set("SERVING", [TOKENS]);
+    const check = async (service: string) => (await test.client.check({ service })).status;
+    expect(await check(TOKENS)).toBe(ServingStatus.NOT_SERVING);
+    expect(await check(INTROSPECTION)).toBe(ServingStatus.SERVING);
+    expect(await check("")).toBe(ServingStatus.SERVING);
+    test.health.set("SERVING");
+    expect(await check(TOKENS)).toBe(ServingStatus.SERVING);
+  });
+
   it("of an unknown service is NOT_FOUND", async () => {
     await using test = await startHealth();
     await expect(test.client.check({ service: "other" })).rejects.toMatchObject({ code: status.NOT_FOUND });
@@ -71,6 +83,7 @@ describe("List", () => {
     expect(Object.entries(statuses).map(([name, { status: one }]) => [name, one])).toEqual([
       ["", ServingStatus.SERVING],
       [TOKENS, ServingStatus.SERVING],
+      [INTROSPECTION, ServingStatus.SERVING],
     ]);
   });
 });
@@ -83,6 +96,16 @@ describe("Watch", () => {
     test.health.set("SERVING");
     test.health.set("SERVING");
     expect(await watch.next()).toBe(ServingStatus.SERVING);
+    test.health.set("NOT_SERVING");
+    expect(await watch.next()).toBe(ServingStatus.NOT_SERVING);
+  });
+
+  it("of one service hears nothing of another", async () => {
+    await using test = await startHealth();
+    test.health.set("SERVING");
+    const watch = test.watch(INTROSPECTION);
+    expect(await watch.next()).toBe(ServingStatus.SERVING);
+    test.health.set("SERVING", [TOKENS]);
     test.health.set("NOT_SERVING");
     expect(await watch.next()).toBe(ServingStatus.NOT_SERVING);
   });

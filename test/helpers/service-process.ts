@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 
-const MAIN = join(import.meta.dirname, "../../src/main.ts");
+export const MAIN = join(import.meta.dirname, "../../src/main.ts");
 
 export interface ReadyLine {
   readonly grpc: string;
@@ -46,17 +46,23 @@ export async function runProgram(args: readonly string[], env: TestEnv = {}, inp
   return { stdout, stderr, code };
 }
 
-/** Starts `latchkey serve` with free ports and waits for its ready line. */
-export async function startServiceProcess(args: readonly string[], env: TestEnv): Promise<ServiceProcess> {
+/**
+ * Starts `latchkey serve` with free ports and waits for its ready line.
+ *
+ * @param under a command that the program's own command line is given to
+ */
+export async function startServiceProcess(
+  args: readonly string[],
+  env: TestEnv,
+  under: readonly string[] = [],
+): Promise<ServiceProcess> {
   const ports = {
     LATCHKEY_GRPC_ADDR: "127.0.0.1:0",
     LATCHKEY_HTTP_ADDR: "127.0.0.1:0",
     LATCHKEY_OPS_ADDR: "127.0.0.1:0",
   };
-  const child = spawn(process.execPath, [MAIN, "serve", ...args], {
-    env: cleanEnv({ ...ports, ...env }),
-    stdio: "pipe",
-  });
+  const [command = "", ...commandArgs] = [...under, process.execPath, MAIN, "serve", ...args];
+  const child = spawn(command, commandArgs, { env: cleanEnv({ ...ports, ...env }), stdio: "pipe" });
   const stdout: string[] = [];
   const stderr: string[] = [];
   const exited = once(child, "exit") as Promise<[number | null, NodeJS.Signals | null]>;

@@ -3,13 +3,27 @@ import { statSync } from "node:fs";
 import type Database from "better-sqlite3";
 import { WAL_LIMIT_BYTES } from "./connection.ts";
 
-/** Does what can be done without waiting for readers, unless the WAL has grown too large. */
+/** Writes wait for a checkpoint that waits for readers, and a backup reads for as long as it takes. */
+const MAX_WAIT_MS = 100;
+
+/** Does what can be done without waiting for readers, or with next to no wait if the WAL has grown too large. */
 export function checkpoint(connection: Database.Database, limitBytes = WAL_LIMIT_BYTES): void {
   const walBytes = statSync(`${connection.name}-wal`, { throwIfNoEntry: false })?.size ?? 0;
-  connection.pragma(walBytes > limitBytes ? "wal_checkpoint(TRUNCATE)" : "wal_checkpoint(PASSIVE)");
+  if (walBytes > limitBytes) truncate(connection);
+  else connection.pragma("wal_checkpoint(PASSIVE)");
 }
 
 /** Empties the WAL, for a database that is about to be closed. */
 export function finalCheckpoint(connection: Database.Database): void {
-  connection.pragma("wal_checkpoint(TRUNCATE)");
+  truncate(connection);
+}
+
+function truncate(connection: Database.Database): void {
+  const usual = connection.pragma("busy_timeout", { simple: true }) as number;
+  connection.pragma(`busy_timeout = ${Math.min(usual, MAX_WAIT_MS)}`);
+  try {
+    connection.pragma("wal_checkpoint(TRUNCATE)");
+  } finally {
+    connection.pragma(`busy_timeout = ${usual}`);
+  }
 }

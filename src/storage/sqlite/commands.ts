@@ -23,6 +23,7 @@ import { AppError } from "../../domain/errors.ts";
 import { type IdempotencyRecord, idempotencyKeyReused, sealAnswer } from "../../domain/idempotency.ts";
 import { type Id, SYSTEM_ORGANIZATION_ID } from "../../domain/ids.ts";
 import {
+  deploymentRestored,
   deploymentSetUp,
   memberAdded,
   memberRemoved,
@@ -210,6 +211,11 @@ interface Rotation extends Changing {
   readonly rotation: RefreshTokenRotation;
 }
 
+interface Restoration extends Changing {
+  /** All that comes after the restore has a higher revision. */
+  readonly above: number;
+}
+
 interface RefusedSignIn extends Changing {
   readonly userId: Id | undefined;
   readonly reason: SignInFailure;
@@ -316,6 +322,8 @@ export function prepareWrites(connection: Database.Database) {
     takeRevisions: connection
       .prepare<[count: number], number>("UPDATE revision SET value = value + ? RETURNING value")
       .pluck(),
+
+    raiseRevision: connection.prepare<[above: number]>("UPDATE revision SET value = max(value, ?)"),
 
     getChainHead: connection.prepare<[organizationId: string], ChainHead>(
       "SELECT sequence, revision, hash FROM events WHERE organization_id = ? ORDER BY sequence DESC LIMIT 1",
@@ -556,6 +564,8 @@ export function prepareWrites(connection: Database.Database) {
     `),
 
     listSigningKeys: connection.prepare<[], SigningKeyRow>("SELECT * FROM signing_keys ORDER BY created_at, id"),
+
+    touch: connection.prepare("PRAGMA user_version = 0"),
   };
 }
 
@@ -844,8 +854,17 @@ const commands = {
     return writes.listSigningKeys.all().map(toSigningKey);
   },
 
-  /** Changes nothing. That it ran means that a transaction that writes could begin. */
-  ping(_writes: Writes, _input: undefined): void {},
+  /** Not of the port: it is for a copy that no service has open. */
+  markRestored(writes: Writes, { above, change }: Restoration): void {
+    const backupRevision = writes.getRevision.get() ?? 0;
+    writes.raiseRevision.run(above);
+    record(writes, change, deploymentRestored(backupRevision));
+  },
+
+  /** Writes the file's first page as it is, so that the commit has to put it into the log and sync that. */
+  ping(writes: Writes, _input: undefined): void {
+    writes.touch.run();
+  },
 };
 
 /** Runs one command by its name. */

@@ -1,4 +1,5 @@
 /** Opens connections to a database file with the settings that durability and safety rest on. */
+import { resolve } from "node:path";
 import Database from "better-sqlite3";
 
 export interface ConnectionOptions {
@@ -39,6 +40,23 @@ export function openReadConnection(options: ConnectionOptions): Database.Databas
   try {
     configure(connection, options);
     setPragma(connection, "query_only", 1);
+    return connection;
+  } catch (error) {
+    connection.close();
+    throw error;
+  }
+}
+
+/**
+ * Opens a connection that only reads a file, whatever journal it has and whoever else has it open. What the
+ * file says of its own schema isn't trusted.
+ */
+export function openFileToRead(path: string, busyTimeoutMs = 5_000): Database.Database {
+  // Resolved, for SQLite takes some names for more than a name.
+  const connection = new Database(resolve(path), { readonly: true, fileMustExist: true, timeout: busyTimeoutMs });
+  try {
+    setPragma(connection, "trusted_schema", 0);
+    setPragma(connection, "cell_size_check", 1);
     return connection;
   } catch (error) {
     connection.close();

@@ -68,6 +68,22 @@ export function toStartError(path: string, error: unknown): StartError {
   return new StartError(`${path} ${startAdvice(error)}`, { cause: error });
 }
 
+/** Says in one line why a database file can't be read where no service runs. */
+export function toReadError(path: string, error: unknown): StartError {
+  const code = codeOf(error) ?? "";
+  if (!/^SQLITE_(CANTOPEN|READONLY)|^E[A-Z]+$/.test(code)) return toStartError(path, error);
+  return new StartError(`${path} can't be read (${code}): check the path, and the owner and mode of the file`, {
+    cause: error,
+  });
+}
+
+/** Says in one line why a file couldn't be copied: damage is the one's, anything else the other's. */
+export function toCopyError(from: string, to: string, error: unknown): unknown {
+  const code = codeOf(error);
+  if (code === undefined) return error;
+  return /^SQLITE_(CORRUPT|NOTADB)/.test(code) ? toReadError(from, error) : toStartError(to, error);
+}
+
 function startAdvice(error: unknown): string {
   const code = codeOf(error) ?? "";
   if (code.startsWith("SQLITE_NOTADB")) return "is not a SQLite database: choose another file";

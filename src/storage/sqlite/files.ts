@@ -1,6 +1,6 @@
 /** Makes the files of a database so that only their owner can read them. */
-import { closeSync, existsSync, mkdirSync, openSync, realpathSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, realpathSync, renameSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
 import { toStartError } from "./errors.ts";
 
 const OWNER_ONLY_FILE = 0o600;
@@ -19,6 +19,33 @@ export function createDatabaseFile(path: string): string {
     return realpathSync(absolute);
   } catch (error) {
     throw toStartError(absolute, error);
+  }
+}
+
+/** The one true path of a database file that may not exist yet. Makes its directory. Throws a StartError. */
+export function resolveDatabaseFile(path: string): string {
+  const absolute = resolve(path.trim());
+  try {
+    createDirectory(dirname(absolute));
+    return existsSync(absolute) ? realpathSync(absolute) : join(realpathSync(dirname(absolute)), basename(absolute));
+  } catch (error) {
+    throw toStartError(absolute, error);
+  }
+}
+
+/** Gives a file another name, in the place of one that has it, and returns when that is on the disk. */
+export function moveFile(from: string, to: string): void {
+  renameSync(from, to);
+  syncFile(dirname(to));
+}
+
+/** Returns when what a file or a directory holds is on the disk. Not for a file that SQLite has open here. */
+export function syncFile(path: string): void {
+  const descriptor = openSync(path, "r");
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
   }
 }
 

@@ -9,13 +9,18 @@ export interface DatabaseLock {
   release(): void;
 }
 
+const SERVING_ADVICE =
+  "one process serves a SQLite file; to use more cores set LATCHKEY_THREADS, to use more machines use PostgreSQL";
+
 /**
  * Takes the lock, or throws a StartError when somebody has it, in this process or another one.
  *
  * The lock is SQLite's own on a file beside the database, so the database stays open to offline commands.
  * Nothing in this process may open and close the lock file by other means: that would drop the lock.
+ *
+ * @param advice what to do when somebody has it
  */
-export function lockDatabase(path: string): DatabaseLock {
+export function lockDatabase(path: string, advice = SERVING_ADVICE): DatabaseLock {
   const lockPath = `${path}.lock`;
   let connection: Database.Database | undefined;
   try {
@@ -28,11 +33,7 @@ export function lockDatabase(path: string): DatabaseLock {
   } catch (error) {
     connection?.close();
     if (error instanceof Database.SqliteError && error.code.startsWith("SQLITE_BUSY")) {
-      throw new StartError(
-        `${path} is in use: one process serves a SQLite file; ` +
-          "to use more cores set LATCHKEY_THREADS, to use more machines use PostgreSQL",
-        { cause: error },
-      );
+      throw new StartError(`${path} is in use: ${advice}`, { cause: error });
     }
     throw toStartError(lockPath, error);
   }

@@ -26,24 +26,79 @@ const MIGRATIONS: readonly Migration[] = [
 /** "LTCH": marks a SQLite file as Latchkey's. */
 const APPLICATION_ID = 0x4c_54_43_48;
 
+/** Where a database stands among the steps that this program knows. */
+export interface SchemaState {
+  /** How many steps it has had. */
+  readonly version: number;
+  /** Those that it lacks, in their order. */
+  readonly missing: readonly Migration[];
+}
+
 interface AppliedMigration {
   readonly version: number;
   readonly name: string;
   readonly checksum: string;
 }
 
+const CREATE_SCHEMA_MIGRATIONS = `
+  CREATE TABLE IF NOT EXISTS schema_migrations (
+    version INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    applied_at INTEGER NOT NULL,
+    checksum TEXT NOT NULL
+  ) STRICT
+`;
+
 /**
  * Brings the database to this program's schema, or throws a StartError when the file is another program's,
  * a newer Latchkey's, or was changed by hand. Nothing is written to a file that is refused. Safe when
- * several processes do it at once.
+ * several processes do it at once. Answers where the database stood before.
  */
-export function migrate(options: ConnectionOptions, migrations: readonly Migration[] = MIGRATIONS): void {
+export function migrate(options: ConnectionOptions, migrations: readonly Migration[] = MIGRATIONS): SchemaState {
   refuseForeignFile(options);
   const connection = openWriteConnection(options);
   try {
-    connection.transaction(() => applyMissing(connection, options.path, migrations)).immediate();
+    return connection.transaction(() => applyMissing(connection, options.path, migrations)).immediate();
   } finally {
     connection.close();
+  }
+}
+
+/**
+ * Reads which steps the database has had, and writes nothing. Throws a StartError when the file is another
+ * program's, a newer Latchkey's, or was changed by hand.
+ */
+export function readSchemaState(connection: Database.Database, path: string): SchemaState {
+  // One transaction, else the first start of another process could come between the reads.
+  return connection.transaction(() => {
+    assertNotForeign(connection, path);
+    const tables = connection.prepare<[], number>(
+      "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'schema_migrations'",
+    );
+    return tables.pluck().get() === 0
+      ? { version: 0, missing: MIGRATIONS }
+      : stateOf(appliedTo(connection), path, MIGRATIONS);
+  })();
+}
+
+/** Makes the first `version` steps of the schema in an empty database. */
+export function buildSchema(connection: Database.Database, version: number): void {
+  connection.exec(CREATE_SCHEMA_MIGRATIONS);
+  for (const { sql } of MIGRATIONS.slice(0, version)) connection.exec(sql);
+}
+
+/** Whether the database says that it is Latchkey's. */
+export function isLatchkeys(connection: Database.Database): boolean {
+  return connection.pragma("application_id", { simple: true }) === APPLICATION_ID;
+}
+
+/** Throws a StartError when the file holds what isn't Latchkey's. An empty one is anybody's. */
+export function assertNotForeign(connection: Database.Database, path: string): void {
+  if (isLatchkeys(connection)) return;
+  const id = connection.pragma("application_id", { simple: true });
+  const tables = connection.prepare<[], number>("SELECT count(*) FROM sqlite_schema").pluck().get();
+  if (id !== 0 || tables !== 0) {
+    throw new StartError(`${path} is the database of another program: choose another file`);
   }
 }
 
@@ -51,15 +106,7 @@ export function migrate(options: ConnectionOptions, migrations: readonly Migrati
 function refuseForeignFile(options: ConnectionOptions): void {
   const connection = openBareConnection(options);
   try {
-    // One transaction, else the first start of another process could come between the two reads.
-    connection.transaction(() => {
-      const id = connection.pragma("application_id", { simple: true });
-      if (id === APPLICATION_ID) return;
-      const tables = connection.prepare<[], number>("SELECT count(*) FROM sqlite_schema").pluck().get();
-      if (id !== 0 || tables !== 0) {
-        throw new StartError(`${options.path} is the database of another program: choose another file`);
-      }
-    })();
+    connection.transaction(() => assertNotForeign(connection, options.path))();
   } finally {
     connection.close();
   }
@@ -67,35 +114,38 @@ function refuseForeignFile(options: ConnectionOptions): void {
 
 /** Throws a StartError unless the database has exactly this program's schema. Changes nothing. */
 export function requireSchema(options: ConnectionOptions): void {
-  refuseForeignFile(options);
   const connection = openBareConnection(options);
   try {
-    const tables = connection.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'schema_migrations'").all();
-    const applied = tables.length === 0 ? [] : listApplied(connection);
-    const isCurrent = MIGRATIONS.every(({ sql }, index) => applied[index]?.checksum === hash("sha256", sql));
-    if (isCurrent && applied.length === MIGRATIONS.length) return;
+    if (readSchemaState(connection, options.path).missing.length === 0) return;
     throw new StartError(`${options.path} has another schema: start this version of the service on it first`);
   } finally {
     connection.close();
   }
 }
 
-function listApplied(connection: Database.Database): readonly AppliedMigration[] {
+function applyMissing(connection: Database.Database, path: string, migrations: readonly Migration[]): SchemaState {
+  connection.exec(CREATE_SCHEMA_MIGRATIONS);
+  const state = stateOf(appliedTo(connection), path, migrations);
+  const record = connection.prepare(`
+    INSERT INTO schema_migrations (version, name, applied_at, checksum)
+    VALUES (?, ?, CAST(unixepoch('subsec') * 1000 AS INTEGER), ?)
+  `);
+  for (const [index, { name, sql }] of state.missing.entries()) {
+    connection.exec(sql);
+    record.run(state.version + index + 1, name, hash("sha256", sql));
+  }
+  // Only on the way up, for setting it writes to the file.
+  if (state.version === 0) connection.pragma(`application_id = ${APPLICATION_ID}`);
+  return state;
+}
+
+function appliedTo(connection: Database.Database): readonly AppliedMigration[] {
   return connection
     .prepare<[], AppliedMigration>("SELECT version, name, checksum FROM schema_migrations ORDER BY version")
     .all();
 }
 
-function applyMissing(connection: Database.Database, path: string, migrations: readonly Migration[]): void {
-  connection.exec(`
-    CREATE TABLE IF NOT EXISTS schema_migrations (
-      version INTEGER PRIMARY KEY,
-      name TEXT NOT NULL,
-      applied_at INTEGER NOT NULL,
-      checksum TEXT NOT NULL
-    ) STRICT
-  `);
-  const applied = listApplied(connection);
+function stateOf(applied: readonly AppliedMigration[], path: string, migrations: readonly Migration[]): SchemaState {
   const version = applied.at(-1)?.version ?? 0;
   if (version > migrations.length) {
     throw new StartError(
@@ -103,23 +153,13 @@ function applyMissing(connection: Database.Database, path: string, migrations: r
         "install that version or newer",
     );
   }
-  const record = connection.prepare(`
-    INSERT INTO schema_migrations (version, name, applied_at, checksum)
-    VALUES (?, ?, CAST(unixepoch('subsec') * 1000 AS INTEGER), ?)
-  `);
-  for (const [index, { name, sql }] of migrations.entries()) {
-    const checksum = hash("sha256", sql);
-    const before = applied[index];
-    if (before === undefined) {
-      connection.exec(sql);
-      record.run(index + 1, name, checksum);
-    } else if (before.version !== index + 1 || before.checksum !== checksum) {
+  for (const [index, before] of applied.entries()) {
+    if (before.version !== index + 1 || before.checksum !== hash("sha256", migrations[index]?.sql ?? "")) {
       throw new StartError(
         `${path} has a schema that this Latchkey didn't write (step ${before.version}, ${before.name}, differs): ` +
           "restore a backup, or install the version that wrote it",
       );
     }
   }
-  // Only on the way up, for setting it writes to the file.
-  if (version === 0) connection.pragma(`application_id = ${APPLICATION_ID}`);
+  return { version, missing: migrations.slice(version) };
 }

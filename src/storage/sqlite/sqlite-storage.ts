@@ -406,7 +406,10 @@ class SqliteStorage implements Storage {
 
   async ping(): Promise<void> {
     this.#read(({ probe }) => probe.get());
-    await this.#write("ping", undefined);
+  }
+
+  pingWrites(): Promise<void> {
+    return this.#write("ping", undefined);
   }
 
   close(): Promise<void> {

@@ -1,0 +1,41 @@
+/** `latchkey backup`: copies the database while the service runs. */
+import { statSync } from "node:fs";
+import { backUpDatabase } from "../app.ts";
+import { type Command, parseOptions } from "./command.ts";
+import { assertSound } from "./database-check.ts";
+import { interruptible } from "./interruptible.ts";
+import { showProgress } from "./progress.ts";
+import { configFrom, DATABASE_OPTIONS, databaseHelp, placeOfRootKey } from "./settings.ts";
+
+export const backup: Command = {
+  usage: "FILE [--force] [--data-dir DIRECTORY] [--database-url URL]",
+  help: () =>
+    "Copies the database as it is now into FILE, while the service runs and writes. The copy is checked as\n" +
+    "`latchkey check` does before it gets its name, and is for its owner only. --force replaces an older backup.\n\n" +
+    `The root key is not in it: keep a copy of that somewhere else. ${databaseHelp}`,
+  async run(args) {
+    const { values, positionals } = parseOptions(args, { ...DATABASE_OPTIONS, force: { type: "boolean" } }, 1);
+    const { force, ...flags } = values;
+    const [file = ""] = positionals;
+    const config = configFrom(flags);
+    let revision: number | undefined;
+    return interruptible(async (signal) => {
+      await backUpDatabase({
+        database: config.databasePath,
+        file,
+        overwrite: force === true,
+        onProgress: showProgress("copying"),
+        signal,
+        async approve(copy) {
+          ({ revision } = await assertSound(copy, config.databasePath, "it was not backed up"));
+        },
+      });
+      console.error(`wrote ${file}: revision ${revision}, ${statSync(file).size} bytes, checked`);
+      console.error(
+        `It is of no use without the root key, which is not in it: ${placeOfRootKey(config)}. Keep a copy of`,
+      );
+      console.error("that too, and not beside the backup.");
+      return 0;
+    });
+  },
+};
