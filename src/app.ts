@@ -131,6 +131,12 @@ export async function readCheckpointKey({ rootKey, rootKeyFile, checkpointOrigin
   return createCheckpointSigner(sealer, checkpointOrigin).key;
 }
 
+/** Names of the newest checkpoint in each folder that keeps some, whoever signed it. */
+export async function findNewestCheckpoints({ checkpointFolders }: Config): Promise<readonly string[]> {
+  const names = await Promise.all(checkpointFolders.map((path) => createCheckpointFolder(path).list()));
+  return names.flatMap(([newest]) => newest ?? []);
+}
+
 /** @throws StartError when the root key is missing, or isn't the one that a database file was sealed under */
 export async function assertRootKeyOpens(config: Config, databaseFile: string): Promise<void> {
   const keys = readSigningKeys(databaseFile);

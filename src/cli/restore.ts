@@ -1,5 +1,5 @@
 /** `latchkey restore`: puts a backup in the place of the database. */
-import { assertRootKeyOpens, findLoss, restoreDatabase } from "../app.ts";
+import { assertRootKeyOpens, findLoss, findNewestCheckpoints, restoreDatabase } from "../app.ts";
 import type { Config } from "../config.ts";
 import { StartError } from "../domain/start-error.ts";
 import { type Command, parseOptions } from "./command.ts";
@@ -24,6 +24,7 @@ export const restore: Command = {
     const config = configFrom(flags);
     let revision: number | undefined;
     let revivedTokens: readonly string[] = [];
+    let losesEvents = false;
     return interruptible(async (signal) => {
       const kept = await restoreDatabase({
         backup: file,
@@ -38,12 +39,19 @@ export const restore: Command = {
             const loss = describeLoss(present, copy, file);
             objections.push(loss.objection);
             ({ revivedTokens } = loss);
+            losesEvents = loss.objection !== undefined;
           }
           object(objections, force === true);
         },
       });
       console.error(`restored ${config.databasePath} from ${file}, which ends with revision ${revision}`);
       if (kept !== undefined) console.error(`The database that was there is ${kept}`);
+      const [checkpoint] = losesEvents ? (await findNewestCheckpoints(config)).toSorted().toReversed() : [];
+      if (checkpoint !== undefined) {
+        console.error(
+          `Its checkpoints know of what was lost: start it once with LATCHKEY_ACCEPT_ROLLBACK=${checkpoint}`,
+        );
+      }
       if (revivedTokens.length > 0) console.error("These tokens were revoked after the backup, and work again:");
       for (const id of revivedTokens) console.log(id);
       return 0;

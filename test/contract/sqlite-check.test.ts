@@ -10,7 +10,16 @@ import { initialSchema } from "../../src/storage/sqlite/migrations/0001-initial-
 import { migrate } from "../../src/storage/sqlite/migrations.ts";
 import { openSqliteStorage } from "../../src/storage/sqlite/sqlite-storage.ts";
 import { openSqliteSubject, silentLogger, temporaryDirectory } from "../helpers/sqlite.ts";
-import { after, someChange, someMembership, someOrganization, someToken, someUser } from "./samples.ts";
+import {
+  after,
+  someChange,
+  someMembership,
+  someOrganization,
+  someRotation,
+  someSelection,
+  someToken,
+  someUser,
+} from "./samples.ts";
 
 /** A database with one organization and three tokens, the second of which is revoked. */
 async function openDeployment() {
@@ -28,6 +37,7 @@ async function openDeployment() {
   await storage.revokeToken(second, someChange({ at: after(5) }));
   return {
     path: subject.path,
+    storage,
     organizationId,
     first,
     second,
@@ -54,7 +64,7 @@ describe("a check", () => {
       revision: 6,
       hasAuditLog: true,
       checks: [
-        { name: "schema", found: "version 4", faults: [] },
+        { name: "schema", found: "version 7", faults: [] },
         { name: "pages", found: expect.stringMatching(/^\d+ pages with their indexes$/) as string, faults: [] },
         { name: "references", found: "between all tables", faults: [] },
         { name: "tokens", found: "3, each as its events left it", faults: [] },
@@ -101,12 +111,26 @@ describe("a check", () => {
     await storage.close();
   });
 
+  it("finds nothing wrong with what a token's life does: imports, rotations, many revokes, a purge", async () => {
+    await using deployment = await openDeployment();
+    const { storage, organizationId, first } = deployment;
+    const { revision = 0 } = (await storage.getToken(first)) ?? {};
+    const rotation = someRotation({ revision }, { overlapEndsAt: after(100) });
+    await storage.rotateToken(first, rotation, someChange());
+    const imported = someToken({ organizationId, expiresAt: after(7) });
+    await storage.importTokens([imported], [{ algorithm: "sha256", key: undefined }], someChange());
+    await storage.revokeTokens(someSelection(organizationId), someChange({ at: after(6) }));
+    expect(faultsOf(deployment.path)).toEqual([]);
+    expect(await storage.purgeTokens(after(7), 10, someChange({ at: after(8) }))).toBe(4);
+    expect(faultsOf(deployment.path)).toEqual([]);
+  });
+
   it("passes over tables and indexes that somebody added, and names them", async () => {
     await using deployment = await openDeployment();
     const sql = "CREATE TABLE _litestream_seq (id INTEGER); CREATE INDEX mine ON tokens (name)";
     expect(deployment.faultsAfter(sql)).toEqual([]);
     expect(checkDatabase(deployment.path).checks[0]?.found).toBe(
-      "version 4; not Latchkey's: table _litestream_seq, index mine",
+      "version 7; not Latchkey's: table _litestream_seq, index mine",
     );
   });
 
@@ -176,7 +200,10 @@ describe("a check finds", () => {
 
     const forged = "00000000-0000-7000-8000-0000000000ff";
     const forge = `
-      INSERT INTO tokens
+      INSERT INTO tokens (
+        id, organization_id, fingerprint, profile, type, name, hint, permission, scopes, ip_allowlist, metadata, enabled,
+        created_by, user_id, created_at, expires_at, last_used_at, revoked_at, revoked_by, revision
+      )
       SELECT '${forged}', '${organizationId}', randomblob(32), profile, type, 'forged', hint, permission, scopes,
         ip_allowlist, metadata, enabled, created_by, user_id, created_at, expires_at, last_used_at, NULL, NULL, 7
       FROM tokens WHERE id = '${first}'

@@ -11,7 +11,7 @@ import { IntrospectionService } from "../../gen/latchkey/v1/introspection_pb.ts"
 import { TokenService } from "../../gen/latchkey/v1/token_pb.ts";
 import { type App, type FirstCredentials, openDeployment, startApp } from "../../src/app.ts";
 import { showProgress } from "../../src/cli/progress.ts";
-import { loadConfig } from "../../src/config.ts";
+import { type Environment, loadConfig } from "../../src/config.ts";
 import { createDatabaseFile } from "../../src/storage/sqlite/files.ts";
 import { initialSchema } from "../../src/storage/sqlite/migrations/0001-initial-schema.ts";
 import { migrate } from "../../src/storage/sqlite/migrations.ts";
@@ -26,7 +26,7 @@ interface Deployment extends AsyncDisposable {
   readonly data: string;
   readonly database: string;
   run(...args: readonly string[]): ReturnType<typeof runProgram>;
-  serve(): Promise<App>;
+  serve(env?: Environment): Promise<App>;
 }
 
 let template: Awaited<ReturnType<typeof temporaryFolder>>;
@@ -47,9 +47,9 @@ beforeAll(async () => {
 
 afterAll(() => template[Symbol.asyncDispose]());
 
-function openTestDeployment(data: string) {
+function openTestDeployment(data: string, env: Environment = {}) {
   const ports = ["GRPC", "HTTP", "OPS"].map((name) => [`LATCHKEY_${name}_ADDR`, "127.0.0.1:0"] as const);
-  const config = loadConfig({ LATCHKEY_DATA_DIR: data, ...Object.fromEntries(ports) }, {});
+  const config = loadConfig({ LATCHKEY_DATA_DIR: data, ...Object.fromEntries(ports), ...env }, {});
   return openDeployment(config, true, { logSink() {} });
 }
 
@@ -63,7 +63,7 @@ async function copyDeployment(): Promise<Deployment> {
     data,
     database: join(data, "latchkey.db"),
     run: (...args) => runProgram(args, { LATCHKEY_DATA_DIR: data }),
-    serve: async () => startApp(await openTestDeployment(data)),
+    serve: async (env = {}) => startApp(await openTestDeployment(data, env)),
     [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose](),
   };
 }
@@ -216,7 +216,7 @@ describe("a check", () => {
     expect(good).toMatchObject({ code: 0, stderr: "" });
     expect(good.stdout.trimEnd().split("\n")).toEqual([
       "CHECK       RESULT  FOUND",
-      "schema      ok      version 4",
+      "schema      ok      version 7",
       expect.stringMatching(/^pages {7}ok {6}\d+ pages with their indexes$/) as string,
       "references  ok      between all tables",
       "tokens      ok      1, each as its events left it",
@@ -228,7 +228,7 @@ describe("a check", () => {
       .close();
     const bad = await deployment.run("check", deployment.database);
     expect(bad.code).toBe(1);
-    expect(bad.stdout).toMatch(/^schema {6}FAULT {3}version 4$/m);
+    expect(bad.stdout).toMatch(/^schema {6}FAULT {3}version 7$/m);
     expect(bad.stderr).toMatch(
       /^latchkey: schema: the trigger .* is missing\nlatchkey: tokens: tok_\w+: has revision 99, and its last event 5\n$/,
     );
@@ -282,7 +282,10 @@ describe("a restore", () => {
     const [, kept = ""] = /The database that was there is (.*)\n/.exec(forced.stderr) ?? [];
     expect(columns(kept, "SELECT count(*) FROM tokens WHERE revoked_at IS NOT NULL")).toEqual([1]);
 
-    await using restored = await deployment.serve();
+    // What the checkpoints of the lost events say doesn't pass unseen.
+    await expect(deployment.serve()).rejects.toThrow("older than its checkpoint");
+    const [, checkpoint = ""] = /LATCHKEY_ACCEPT_ROLLBACK=(\S+)\n/.exec(forced.stderr) ?? [];
+    await using restored = await deployment.serve({ LATCHKEY_ACCEPT_ROLLBACK: checkpoint });
     using restoredClient = useService(restored);
     expect(await restoredClient.isActive(leaked.secret)).toBe(true);
     expect(await restoredClient.isActive(late.secret)).toBe(false);

@@ -105,7 +105,8 @@ const TOKENS_UNLIKE_THEIR_EVENTS = `
       SELECT
         target AS token,
         max(revision) AS revision,
-        max(action = 'token.issued') AS is_issued,
+        max(action IN ('token.issued', 'token.imported')) AS is_made,
+        max(action = 'token.purged') AS is_purged,
         max(CASE action WHEN 'token.revoked' THEN at END) AS revoked_at
       FROM events
       WHERE action GLOB 'token.*'
@@ -123,11 +124,11 @@ const TOKENS_UNLIKE_THEIR_EVENTS = `
   UNION ALL
   SELECT kept.token, iif(kept.revoked_at IS NULL, 'was revoked, and is not', 'is revoked, and its events say otherwise')
   FROM kept JOIN told USING (token)
-  WHERE kept.revoked_at IS NOT told.revoked_at AND (told.is_issued OR told.revoked_at IS NOT NULL)
+  WHERE kept.revoked_at IS NOT told.revoked_at AND (told.is_made OR told.revoked_at IS NOT NULL)
   UNION ALL
   SELECT told.token, 'was issued, and is gone'
   FROM told
-  WHERE told.is_issued AND told.token NOT IN (SELECT token FROM kept)
+  WHERE told.is_made AND NOT told.is_purged AND told.token NOT IN (SELECT token FROM kept)
   LIMIT ${MAX_FAULTS + 1}
 `;
 
