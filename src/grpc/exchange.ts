@@ -34,6 +34,8 @@ const STATUS_BY_CODE: ReadonlyMap<number, Status> = new Map(
   [...Object.values(STATUS), OK].map((status) => [status.code, status]),
 );
 
+const NO_HEADERS = new Metadata();
+
 export const OK_STATUS: GrpcStatus = { code: grpcCode.OK, details: "" };
 
 /**
@@ -144,6 +146,8 @@ export abstract class Exchange extends ServerInterceptingCall {
   };
 
   protected sendHeaders(call: Call): void {
+    // An id that the caller doesn't know and the log doesn't hold is of no use, and every call would pay for it.
+    if (this.pipeline.isQuiet(call)) return this.transport.sendMetadata(NO_HEADERS);
     const metadata = new Metadata();
     metadata.set(REQUEST_ID_HEADER, call.requestId);
     this.transport.sendMetadata(metadata);

@@ -157,12 +157,17 @@ export class Pipeline {
     return error;
   }
 
+  /** Whether the call, if it succeeds, is one that the log doesn't hold and whose id nobody has given. */
+  isQuiet(call: Call): boolean {
+    return this.#implementation(call.method).encoded !== undefined && call.header("x-request-id") === undefined;
+  }
+
   /** Last step: one line in the log. Finishing twice is finishing once. */
   finish(call: Call, outcome: AppError | Status): void {
     if (call.isFinished) return;
     call.isFinished = true;
     const status = outcome instanceof AppError ? STATUS[outcome.kind] : outcome;
-    if (status === OK && this.#implementation(call.method).encoded !== undefined) return;
+    if (status === OK && this.isQuiet(call)) return;
     this.#deps.logger.info(
       {
         method: methodName(call.method),

@@ -1,7 +1,7 @@
 /** Many questions on one stream: each has its answer, in order, and none outlives its caller's credential. */
 import { once } from "node:events";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { type ClientDuplexStream, type ServiceError, status } from "@grpc/grpc-js";
+import { type ClientDuplexStream, type Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   IntrospectionService,
@@ -47,6 +47,20 @@ afterAll(async () => {
   tokens.close();
   backend[Symbol.dispose]();
   await test[Symbol.asyncDispose]();
+});
+
+describe("an introspection that succeeds", () => {
+  it("is logged, and answered with its id, when the caller gave it one", async () => {
+    const { secret } = await issue("to be found in the log");
+    const calls = () => test.logLines.filter((line) => line.includes("IntrospectionService/Introspect"));
+    const ids: (string | undefined)[] = [];
+    const onHeader = (header: Metadata): void => void ids.push(header.get("x-request-id")[0]?.toString());
+    const before = calls().length;
+    await backend.introspect({ token: secret }, { onHeader });
+    await backend.introspect({ token: secret }, { onHeader, headers: { "x-request-id": "mine" } });
+    expect(ids).toEqual([undefined, "mine"]);
+    expect(calls().slice(before)).toEqual([expect.stringContaining('"requestId":"mine"')]);
+  });
 });
 
 describe("IntrospectStream", () => {
