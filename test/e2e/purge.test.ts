@@ -153,11 +153,18 @@ describe("latchkey purge", () => {
     await using test = await startTestApp();
     await test.app.stop();
     const own = new Database(test.config.databasePath);
-    const setVersion = own.prepare("UPDATE schema_migrations SET checksum = 'another' WHERE version = 1");
-    setVersion.run();
+    for (const [edit, message] of [
+      [
+        "DELETE FROM schema_migrations ORDER BY version DESC LIMIT 1",
+        /has another schema: start this version of the service on it first/,
+      ],
+      ["UPDATE schema_migrations SET checksum = 'another' WHERE version = 1", /has a schema that this Latchkey didn't/],
+    ] as const) {
+      own.exec(edit);
+      const refused = await runProgram(["purge"], { LATCHKEY_DATA_DIR: test.config.dataDir });
+      expect(refused.code).toBe(1);
+      expect(refused.stderr).toMatch(message);
+    }
     own.close();
-    const outdated = await runProgram(["purge"], { LATCHKEY_DATA_DIR: test.config.dataDir });
-    expect(outdated.code).toBe(1);
-    expect(outdated.stderr).toMatch(/has another schema: start this version of the service on it first/);
   });
 });
