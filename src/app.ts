@@ -32,6 +32,7 @@ import { Checkpointer } from "./usecases/checkpointer.ts";
 import { DatabaseHealth } from "./usecases/database-health.ts";
 import { RateLimiter } from "./usecases/rate-limiter.ts";
 import { startSweepers } from "./usecases/retention.ts";
+import { putAsideAfter } from "./usecases/rollback-guard.ts";
 import { type FirstCredentials, type SetUpInput, setUp } from "./usecases/set-up.ts";
 import { TokenCache } from "./usecases/token-cache.ts";
 import { TokenFinder } from "./usecases/token-finder.ts";
@@ -131,10 +132,15 @@ export async function readCheckpointKey({ rootKey, rootKeyFile, checkpointOrigin
   return createCheckpointSigner(sealer, checkpointOrigin).key;
 }
 
-/** Names of the newest checkpoint in each folder that keeps some, whoever signed it. */
-export async function findNewestCheckpoints({ checkpointFolders }: Config): Promise<readonly string[]> {
-  const names = await Promise.all(checkpointFolders.map((path) => createCheckpointFolder(path).list()));
-  return names.flatMap(([newest]) => newest ?? []);
+/**
+ * Puts aside the checkpoints of what a restore undoes, as its operator has decided, and answers how many.
+ *
+ * @param revision the last that is left
+ * @throws StartError when the root key or a folder can't be read
+ */
+export async function abandonCheckpoints(config: Config, revision: number): Promise<number> {
+  const folders = config.checkpointFolders.map((path) => createCheckpointFolder(path));
+  return putAsideAfter({ folders, key: await readCheckpointKey(config) }, revision);
 }
 
 /** @throws StartError when the root key is missing, or isn't the one that a database file was sealed under */

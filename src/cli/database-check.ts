@@ -21,7 +21,7 @@ export async function checkFile(path: string, name = path): Promise<FileReport> 
   return {
     revision,
     checks: all,
-    faults: all.flatMap(({ name, faults }) => faults.map((fault) => `${name}: ${fault}`)),
+    faults: all.flatMap((check) => check.faults.map((fault) => `${check.name}: ${fault}`)),
   };
 }
 

@@ -1,5 +1,5 @@
 /** `latchkey restore`: puts a backup in the place of the database. */
-import { assertRootKeyOpens, findLoss, findNewestCheckpoints, restoreDatabase } from "../app.ts";
+import { abandonCheckpoints, assertRootKeyOpens, findLoss, restoreDatabase } from "../app.ts";
 import type { Config } from "../config.ts";
 import { StartError } from "../domain/start-error.ts";
 import { type Command, parseOptions } from "./command.ts";
@@ -46,12 +46,8 @@ export const restore: Command = {
       });
       console.error(`restored ${config.databasePath} from ${file}, which ends with revision ${revision}`);
       if (kept !== undefined) console.error(`The database that was there is ${kept}`);
-      const [checkpoint] = losesEvents ? (await findNewestCheckpoints(config)).toSorted().toReversed() : [];
-      if (checkpoint !== undefined) {
-        console.error(
-          `Its checkpoints know of what was lost: start it once with LATCHKEY_ACCEPT_ROLLBACK=${checkpoint}`,
-        );
-      }
+      const abandoned = losesEvents ? await abandonCheckpoints(config, revision ?? 0) : 0;
+      if (abandoned > 0) console.error(`Put aside ${count(abandoned, "checkpoint")} of what was lost`);
       if (revivedTokens.length > 0) console.error("These tokens were revoked after the backup, and work again:");
       for (const id of revivedTokens) console.log(id);
       return 0;
@@ -87,7 +83,7 @@ function describeLoss(present: string, copy: string, file: string): DescribedLos
   try {
     const { events, revivedTokens } = findLoss(present, copy);
     if (events === 0) return { objection: undefined, revivedTokens };
-    const changes = `${count(events, "change")} that ${file} doesn't hold: they would be undone`;
+    const changes = `${count(events, "change")} that ${file} doesn't hold, which would be lost`;
     const revived =
       revivedTokens.length === 0 ? "" : `, and ${count(revivedTokens.length, "revoked token")} would work again`;
     return { objection: `${present} holds ${changes}${revived}`, revivedTokens };

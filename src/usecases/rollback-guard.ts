@@ -49,6 +49,23 @@ export async function refuseRollback(deps: RollbackGuardDeps): Promise<readonly 
   return refuseRollback(deps);
 }
 
+/** Puts aside every checkpoint over events after this revision, and answers how many. */
+export async function putAsideAfter(
+  { folders, key }: Pick<RollbackGuardDeps, "folders" | "key">,
+  revision: number,
+): Promise<number> {
+  let count = 0;
+  for (const folder of folders) {
+    for (const name of await folder.list()) {
+      const { checkpoint } = openCheckpoint(await folder.read(name), key);
+      if (checkpoint === undefined || checkpoint.revision <= revision) continue;
+      await folder.putAside(name);
+      count++;
+    }
+  }
+  return count;
+}
+
 /** The newest checkpoint in a folder that this log's key has signed. */
 async function findNewest({ logger, key }: RollbackGuardDeps, folder: CheckpointFolder): Promise<Found | undefined> {
   for (const name of await folder.list()) {

@@ -160,18 +160,18 @@ describe("what a crash left beside the database", () => {
     // A transaction that was written to the file, and cut short before its journal was gone.
     const connection = new Database(path);
     connection.pragma("journal_mode = delete");
-    connection.pragma("cache_size = 1");
+    // Without syncs the journal is complete at every moment.
+    connection.pragma("synchronous = OFF");
     connection.exec("BEGIN; UPDATE organizations SET name = 'half done'");
-    for (let row = 0; row < 100; row++) {
-      connection.exec(`INSERT INTO organizations VALUES ('${row}', hex(randomblob(5000)), '', '', 0)`);
-    }
-    for (const suffix of ["", "-journal"]) await copyFile(path + suffix, join(directory, `crashed${suffix}`));
+    await copyFile(`${path}-journal`, join(directory, "crashed"));
+    connection.exec("COMMIT");
     connection.close();
-    for (const suffix of ["", "-journal"]) await rename(join(directory, `crashed${suffix}`), path + suffix);
+    await rename(join(directory, "crashed"), `${path}-journal`);
 
-    const kept = await deployment.restore();
+    const kept = (await deployment.restore()) ?? "";
     expect(await idsIn(path)).toEqual([before.id]);
-    expect(await idsIn(kept ?? "")).toHaveLength(2);
+    const organizations = await withStorage(kept, (storage) => storage.listOrganizations(undefined, 100));
+    expect(organizations.map(({ name }) => name)).toEqual(["Acme", "Acme"]);
   });
 });
 

@@ -2374,7 +2374,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       await storage.close();
       const reopened = await subject.reopen();
       await storage.close();
-      await reopened.ping();
+      await reopened.pingWrites();
     });
   });
 }

@@ -11,7 +11,7 @@ import { IntrospectionService } from "../../gen/latchkey/v1/introspection_pb.ts"
 import { TokenService } from "../../gen/latchkey/v1/token_pb.ts";
 import { type App, type FirstCredentials, openDeployment, startApp } from "../../src/app.ts";
 import { showProgress } from "../../src/cli/progress.ts";
-import { type Environment, loadConfig } from "../../src/config.ts";
+import { loadConfig } from "../../src/config.ts";
 import { createDatabaseFile } from "../../src/storage/sqlite/files.ts";
 import { initialSchema } from "../../src/storage/sqlite/migrations/0001-initial-schema.ts";
 import { migrate } from "../../src/storage/sqlite/migrations.ts";
@@ -26,7 +26,7 @@ interface Deployment extends AsyncDisposable {
   readonly data: string;
   readonly database: string;
   run(...args: readonly string[]): ReturnType<typeof runProgram>;
-  serve(env?: Environment): Promise<App>;
+  serve(): Promise<App>;
 }
 
 let template: Awaited<ReturnType<typeof temporaryFolder>>;
@@ -47,9 +47,9 @@ beforeAll(async () => {
 
 afterAll(() => template[Symbol.asyncDispose]());
 
-function openTestDeployment(data: string, env: Environment = {}) {
+function openTestDeployment(data: string) {
   const ports = ["GRPC", "HTTP", "OPS"].map((name) => [`LATCHKEY_${name}_ADDR`, "127.0.0.1:0"] as const);
-  const config = loadConfig({ LATCHKEY_DATA_DIR: data, ...Object.fromEntries(ports), ...env }, {});
+  const config = loadConfig({ LATCHKEY_DATA_DIR: data, ...Object.fromEntries(ports) }, {});
   return openDeployment(config, true, { logSink() {} });
 }
 
@@ -63,7 +63,7 @@ async function copyDeployment(): Promise<Deployment> {
     data,
     database: join(data, "latchkey.db"),
     run: (...args) => runProgram(args, { LATCHKEY_DATA_DIR: data }),
-    serve: async (env = {}) => startApp(await openTestDeployment(data, env)),
+    serve: async () => startApp(await openTestDeployment(data)),
     [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose](),
   };
 }
@@ -90,7 +90,7 @@ function useService({ grpcAddress }: App) {
 
 const columns = (path: string, sql: string): readonly unknown[] => {
   const connection = new Database(path, { readonly: true });
-  const values = connection.prepare<[], unknown>(sql).pluck().all();
+  const values = connection.prepare<[]>(sql).pluck().all();
   connection.close();
   return values;
 };
@@ -197,7 +197,7 @@ describe("a backup", () => {
 
 describe("the progress of a backup", () => {
   const written: string[] = [];
-  const write = (text: string) => written.push(text);
+  const write = (line: string) => written.push(line);
 
   it("is shown at a terminal, and nowhere else", () => {
     for (const terminal of [{ write }, { write, isTTY: false }]) showProgress("copying", terminal)(1, 1);
@@ -216,7 +216,7 @@ describe("a check", () => {
     expect(good).toMatchObject({ code: 0, stderr: "" });
     expect(good.stdout.trimEnd().split("\n")).toEqual([
       "CHECK       RESULT  FOUND",
-      "schema      ok      version 7",
+      expect.stringMatching(/^schema {6}ok {6}version \d+$/) as string,
       expect.stringMatching(/^pages {7}ok {6}\d+ pages with their indexes$/) as string,
       "references  ok      between all tables",
       "tokens      ok      1, each as its events left it",
@@ -228,7 +228,7 @@ describe("a check", () => {
       .close();
     const bad = await deployment.run("check", deployment.database);
     expect(bad.code).toBe(1);
-    expect(bad.stdout).toMatch(/^schema {6}FAULT {3}version 7$/m);
+    expect(bad.stdout).toMatch(/^schema {6}FAULT {3}version \d+$/m);
     expect(bad.stderr).toMatch(
       /^latchkey: schema: the trigger .* is missing\nlatchkey: tokens: tok_\w+: has revision 99, and its last event 5\n$/,
     );
@@ -270,7 +270,7 @@ describe("a restore", () => {
     const refused = await deployment.run("restore", file);
     expect(refused).toMatchObject({ code: 1, stdout: "" });
     expect(refused.stderr).toBe(
-      `latchkey: ${database} holds 2 changes that ${file} doesn't hold: they would be undone, ` +
+      `latchkey: ${database} holds 2 changes that ${file} doesn't hold, which would be lost, ` +
         "and 1 revoked token would work again\n" +
         "latchkey: Nothing was restored. With --force it is restored all the same.\n",
     );
@@ -282,10 +282,9 @@ describe("a restore", () => {
     const [, kept = ""] = /The database that was there is (.*)\n/.exec(forced.stderr) ?? [];
     expect(columns(kept, "SELECT count(*) FROM tokens WHERE revoked_at IS NOT NULL")).toEqual([1]);
 
-    // What the checkpoints of the lost events say doesn't pass unseen.
-    await expect(deployment.serve()).rejects.toThrow("older than its checkpoint");
-    const [, checkpoint = ""] = /LATCHKEY_ACCEPT_ROLLBACK=(\S+)\n/.exec(forced.stderr) ?? [];
-    await using restored = await deployment.serve({ LATCHKEY_ACCEPT_ROLLBACK: checkpoint });
+    // Else the start would refuse a database that is older than they are.
+    expect(forced.stderr).toMatch(/^Put aside \d+ checkpoints? of what was lost$/m);
+    await using restored = await deployment.serve();
     using restoredClient = useService(restored);
     expect(await restoredClient.isActive(leaked.secret)).toBe(true);
     expect(await restoredClient.isActive(late.secret)).toBe(false);

@@ -159,8 +159,8 @@ describe("a running service", () => {
 describe("settings of checkpoints", () => {
   it.each([
     ["LATCHKEY_CHECKPOINT_INTERVAL", "often", /must be a whole number from 0 to 86400, not often/],
-    ["LATCHKEY_CHECKPOINT_INTERVAL", "-1", /must be a number of seconds/],
-    ["LATCHKEY_CHECKPOINT_INTERVAL", "86401", /must be a number of seconds/],
+    ["LATCHKEY_CHECKPOINT_INTERVAL", "-1", /must be a whole number from 0 to 86400/],
+    ["LATCHKEY_CHECKPOINT_INTERVAL", "86401", /must be a whole number from 0 to 86400/],
     ["LATCHKEY_CHECKPOINT_ORIGIN", "two words", /must have no spaces and no plus signs/],
     ["LATCHKEY_CHECKPOINT_ORIGIN", "a+b", /must have no spaces and no plus signs/],
     ["LATCHKEY_CHECKPOINT_DIR", "data/checkpoints", /must be another folder than/],

@@ -1,26 +1,10 @@
 /** The README is true: its commands run, in order, against a fresh start, and print what it says. */
-import { spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { text } from "node:stream/consumers";
 import { describe, expect, it } from "vitest";
 import { CLIENT_SETTINGS, SETTINGS, type Setting } from "../../src/config.ts";
+import { ROOT, readBlocks, runBlocks } from "../helpers/documents.ts";
 import { cleanEnv, startServiceProcess, temporaryFolder } from "../helpers/service-process.ts";
-
-const ROOT = join(import.meta.dirname, "../..");
-
-interface Block {
-  readonly language: string;
-  readonly text: string;
-}
-
-async function readBlocks(): Promise<readonly Block[]> {
-  const readme = await readFile(join(ROOT, "README.md"), "utf8");
-  return [...readme.matchAll(/^```(\w+)\n(.*?)^```$/gms)].map(([, language = "", body = ""]) => ({
-    language,
-    text: body,
-  }));
-}
 
 /** What differs from run to run, made alike. */
 function normalize(output: string): string {
@@ -36,18 +20,9 @@ function normalize(output: string): string {
   );
 }
 
-function runShell(script: string, env: NodeJS.ProcessEnv): Promise<string> {
-  const shell = spawn("bash", ["-euo", "pipefail", "-c", script], {
-    cwd: ROOT,
-    env,
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  return text(shell.stdout);
-}
-
 describe("the README", () => {
   it("starts with the command that starts the service", async () => {
-    const [first] = await readBlocks();
+    const [first] = await readBlocks("README.md");
     expect(first).toEqual({ language: "sh", text: "npm ci && npm start\n" });
     const { scripts } = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8")) as {
       scripts: Record<string, string>;
@@ -58,19 +33,16 @@ describe("the README", () => {
   it("shows commands that work when pasted in order, and what they print", async () => {
     await using folder = await temporaryFolder();
     await using service = await startServiceProcess(["--dev"], { LATCHKEY_DATA_DIR: folder.path });
-    // Everything in one shell, as in a terminal; a mark on a line of its own ends each block's output.
-    const blocks = (await readBlocks()).filter(({ text: body }) => !body.startsWith("npm ci"));
+    const blocks = (await readBlocks("README.md")).filter(({ text: body }) => !body.startsWith("npm ci"));
     const commands = blocks.filter(({ language }) => language === "sh");
-    const mark = "--- end of block ---";
-    const script = commands
-      .map(({ text: body }) => `${body}echo; echo '${mark}'\n`)
-      .join("")
-      .replaceAll("./data/", `${folder.path}/`)
-      .replaceAll("127.0.0.1:8080", service.ready.http)
-      .replaceAll("127.0.0.1:50051", service.ready.grpc);
-    const env = cleanEnv({ LATCHKEY_ADDR: service.ready.grpc });
-    const outputs = (await runShell(script, env)).split(mark).map(normalize);
-    expect(outputs).toHaveLength(commands.length + 1);
+    const adapt = (script: string): string =>
+      script
+        .replaceAll("./data/", `${folder.path}/`)
+        .replaceAll("127.0.0.1:8080", service.ready.http)
+        .replaceAll("127.0.0.1:50051", service.ready.grpc);
+    const printed = await runBlocks(commands, adapt, cleanEnv({ LATCHKEY_ADDR: service.ready.grpc }));
+    const outputs = printed.map(normalize);
+    expect(outputs).toHaveLength(commands.length);
 
     let shown = 0;
     for (const [index, block] of blocks.entries()) {

@@ -488,7 +488,7 @@ describe("the sweep", () => {
     vi.advanceTimersByTime(MINUTE_MS);
     expect(rig.calls["sweepWindows"]).toBe(1);
     // The store writes in order: once this is done, so is what came before.
-    await rig.storage.ping();
+    await rig.storage.pingWrites();
     expect(await kept()).toBe(1_500);
     rig.clock.nowMs += 1;
     await vi.waitFor(async () => {
