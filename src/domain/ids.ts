@@ -14,6 +14,7 @@ export const SYSTEM_ORGANIZATION_ID: Id = "00000000-0000-0000-0000-000000000000"
 const BASE32 = "0123456789abcdefghjkmnpqrstvwxyz";
 const BASE32_VALUE = new Map(Array.from(BASE32, (character, value) => [character, BigInt(value)]));
 const PUBLIC_DIGITS = 26;
+const HEX_DIGITS = 32;
 const MAX_UUID = (1n << 128n) - 1n;
 
 /**
@@ -34,13 +35,23 @@ export function uuidV7(nowMs: number, random: Uint8Array): Id {
 
 /** The public form of an id, for example `tok_01k9z…`. */
 export function toPublicId(prefix: IdPrefix, id: Id): string {
-  let value = BigInt(`0x${id.replaceAll("-", "")}`);
-  let digits = "";
-  for (let place = 0; place < PUBLIC_DIGITS; place++) {
-    digits = BASE32.charAt(Number(value & 31n)) + digits;
-    value >>= 5n;
-  }
-  return `${prefix}_${digits}`;
+  const hex = id.replaceAll("-", "");
+  // Five hex digits are four characters. The first two characters hold the first two digits, for 26 times 5 bits
+  // are two more than there are.
+  let text = `${prefix}_${fourDigits(Number.parseInt(hex.slice(0, 2), 16)).slice(2)}`;
+  for (let place = 2; place < HEX_DIGITS; place += 5)
+    text += fourDigits(Number.parseInt(hex.slice(place, place + 5), 16));
+  return text;
+}
+
+/** The last 20 bits of a number. */
+function fourDigits(value: number): string {
+  return (
+    BASE32.charAt((value >> 15) & 31) +
+    BASE32.charAt((value >> 10) & 31) +
+    BASE32.charAt((value >> 5) & 31) +
+    BASE32.charAt(value & 31)
+  );
 }
 
 const CANONICAL_UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;

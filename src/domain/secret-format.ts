@@ -40,15 +40,26 @@ export function generateSecret(format: SecretFormat, entropy: Entropy): string {
 
 /** Whether the text has the format's shape and a matching checksum. Looks nothing up. */
 export function isWellFormed(format: SecretFormat, text: string): boolean {
-  if (text.length !== secretLength(format) || !text.startsWith(format.prefix)) return false;
-  if (!ONLY_DIGITS[format.alphabet].test(text.slice(format.prefix.length))) return false;
-  const bodyLength = text.length - CHECKSUM_LENGTH[format.alphabet];
-  return checksum(format.alphabet, text.slice(0, bodyLength)) === text.slice(bodyLength);
+  const { prefix, alphabet } = format;
+  if (text.length !== secretLength(format) || !text.startsWith(prefix)) return false;
+  if (!ONLY_DIGITS[alphabet].test(text.slice(prefix.length))) return false;
+  const bodyLength = text.length - CHECKSUM_LENGTH[alphabet];
+  return valueOf(alphabet, text, bodyLength) === crc32(text.slice(0, bodyLength));
 }
 
 /** What may be shown of a secret to tell tokens apart: the prefix and the last four characters. */
 export function secretHint(format: SecretFormat, secret: string): string {
   return `${format.prefix}…${secret.slice(-4)}`;
+}
+
+/** The number that the digits from a place on stand for. */
+function valueOf(alphabet: Alphabet, text: string, start: number): number {
+  if (alphabet === "hex") return Number.parseInt(text.slice(start), 16);
+  let value = 0;
+  for (let place = start; place < text.length; place++) {
+    value = value * DIGITS[alphabet].length + DIGITS[alphabet].indexOf(text.charAt(place));
+  }
+  return value;
 }
 
 function checksum(alphabet: Alphabet, body: string): string {
