@@ -18,6 +18,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   },
   issue: { summary: "make a token; its secret is printed once", load: async () => (await import("./issue.ts")).issue },
   list: { summary: "list an organization's tokens", load: async () => (await import("./list.ts")).list },
+  get: {
+    summary: "show a token, and how often it was used lately",
+    load: async () => (await import("./get.ts")).get,
+  },
   update: {
     summary: "change a token, or switch it off and on",
     load: async () => (await import("./update.ts")).update,

@@ -3,14 +3,10 @@ import { toJson } from "@bufbuild/protobuf";
 import { type Token, TokenSchema, TokenService, TokenState } from "../../gen/latchkey/v1/token_pb.ts";
 import { type Command, parseOptions } from "./command.ts";
 import { CLIENT_OPTIONS, callService, clientHelp } from "./service-call.ts";
-import { formatTime, printTable } from "./table.ts";
+import { formatState, formatTime, printTable } from "./table.ts";
 import { parseTime } from "./time-option.ts";
 
 const PAGE_SIZE = 500;
-
-const STATE_NAMES = new Map<TokenState, string>(
-  Object.entries(TokenState).map(([name, state]) => [state, name.toLowerCase()]),
-);
 
 export const list: Command = {
   usage: "[--org ID] [--all] [--type TYPE] [--name-prefix TEXT] [--created-by ID] [--unused-since TIME] [--json]",
@@ -57,7 +53,7 @@ export const list: Command = {
         tokens.map(({ id, name, state, createdAt, lastUsedAt }) => [
           id,
           name,
-          STATE_NAMES.get(state) ?? "",
+          formatState(state),
           formatTime(createdAt),
           formatTime(lastUsedAt) || "never",
         ]),

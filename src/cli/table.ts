@@ -1,5 +1,6 @@
-/** Columns, times and counts for people. */
+/** Columns, times, states and counts for people. */
 import { type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
+import { TokenState } from "../../gen/latchkey/v1/token_pb.ts";
 
 /** Prints rows under a header, each column as wide as its widest cell. */
 export function printTable(header: readonly string[], rows: readonly (readonly string[])[]): void {
@@ -18,6 +19,15 @@ export function printTable(header: readonly string[], rows: readonly (readonly s
 /** A time to the second, in UTC; empty for none. */
 export function formatTime(timestamp: Timestamp | undefined): string {
   return timestamp === undefined ? "" : `${timestampDate(timestamp).toISOString().slice(0, 19)}Z`;
+}
+
+const STATE_NAMES = new Map<TokenState, string>(
+  Object.entries(TokenState).map(([name, state]) => [state, name.toLowerCase()]),
+);
+
+/** The name of a token's state; empty for one that isn't known here. */
+export function formatState(state: TokenState): string {
+  return STATE_NAMES.get(state) ?? "";
 }
 
 /** `1 token`, `2 tokens`. */

@@ -24,6 +24,12 @@ export function addressMatches(block: string, address: string): boolean {
   return list.check(inner.address, inner.family);
 }
 
+/** One spelling for each address, without the zone of a link; undefined for what isn't an address. */
+export function plainAddress(text: string): string | undefined {
+  const zone = text.indexOf("%");
+  return parseAddress(zone < 0 ? text : text.slice(0, zone))?.address;
+}
+
 function parseBlock(text: string): Block | undefined {
   const slash = text.indexOf("/");
   if (slash < 0) return parseAddress(text);

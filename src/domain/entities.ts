@@ -62,6 +62,8 @@ export interface Token {
   readonly createdAt: Date;
   readonly expiresAt: Date | undefined;
   readonly lastUsedAt: Date | undefined;
+  /** Where its last use came from; empty where that isn't known. */
+  readonly lastUsedAddress: string;
   readonly revokedAt: Date | undefined;
   readonly revokedBy: string | undefined;
   /** Its last rotation; undefined for one that was never rotated, and after a rotation that was cancelled. */

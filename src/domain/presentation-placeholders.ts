@@ -20,6 +20,7 @@ const TOKEN = [
   "created_at",
   "expires_at",
   "last_used_at",
+  "last_used_address",
   "revoked_at",
   "rotated_at",
   "overlap_ends_at",

@@ -35,6 +35,7 @@
  * - E4. What is stored of an event can't be changed or deleted, not by the database's own means either.
  */
 import type { Action, AuditEvent, Change } from "./audit.ts";
+import type { DailyUse } from "./daily-uses.ts";
 import type { TokenRecord } from "./decision.ts";
 import type { DigestAlgorithm, DigestScheme, ImportKey } from "./digest-scheme.ts";
 import type {
@@ -190,11 +191,17 @@ export interface LeaseReturn {
   readonly units: number;
 }
 
+/** Uses of a token since they were recorded last. */
 export interface TokenUse {
   readonly tokenId: Id;
   /** Which secret was used. */
   readonly secret: SecretKind;
+  /** When it was used last. */
   readonly usedAt: Date;
+  /** Where that use came from; empty where it isn't known. */
+  readonly address: string;
+  /** How often it was used on which days, at least once on each. */
+  readonly daily: readonly DailyUse[];
 }
 
 export interface RefreshTokenRotation {
@@ -405,12 +412,22 @@ export interface Storage {
   purgeTokens(endedBefore: Date, limit: number, change: Change): Promise<number>;
 
   /**
-   * - T7. Records uses, as one write. A token's last use never moves back; unknown tokens are passed
-   *   over; the revision stays.
+   * - T7. Records uses, as one write. A token's last use, which has its own address, never moves back;
+   *   unknown tokens are passed over; the revision stays.
+   * - T8. What is counted is added to what the token's day has already, however many record at once.
    * - TR7. A use of a former secret is also the rotation's, where it isn't from before the rotation.
    *   `previousLastUsedAt` never moves back, and a token without a rotation gets none.
    */
   recordUses(uses: readonly TokenUse[]): Promise<void>;
+
+  /**
+   * - T9. Reads how often a token was used on the days from `first` to `last`, both included, the oldest
+   *   first. Days without use are left out.
+   */
+  readUses(tokenId: Id, first: number, last: number): Promise<readonly DailyUse[]>;
+
+  /** - T10. Forgets the uses of days before this one, the oldest first, at most `limit`; answers how many. */
+  sweepUses(before: number, limit: number): Promise<number>;
 
   /**
    * Gives a token a new secret. The one that it has becomes a former secret, which works before

@@ -360,6 +360,7 @@ const PLACEHOLDER_SCHEMAS: Readonly<Record<string, JsonObject>> = {
   created_at: TIME,
   expires_at: NULLABLE_TIME,
   last_used_at: NULLABLE_TIME,
+  last_used_address: { type: ["string", "null"] },
   revoked_at: NULLABLE_TIME,
   rotated_at: NULLABLE_TIME,
   overlap_ends_at: NULLABLE_TIME,

@@ -9,11 +9,13 @@ import {
   Role as ProtoRole,
 } from "../../gen/latchkey/v1/organization_pb.ts";
 import {
+  type DailyUseSchema,
   TokenState as ProtoTokenState,
   type RotationSchema,
   type TokenSchema,
 } from "../../gen/latchkey/v1/token_pb.ts";
 import type { AuditEvent } from "../domain/audit.ts";
+import { type DailyUse, dateOf } from "../domain/daily-uses.ts";
 import {
   type Member,
   type Organization,
@@ -57,12 +59,17 @@ export function tokenMessage(token: Token, nowMs: number): MessageInitShape<type
     createdAt: timestampFromDate(token.createdAt),
     ...optionalTimestamp("expiresAt", token.expiresAt),
     ...optionalTimestamp("lastUsedAt", token.lastUsedAt),
+    lastUsedAddress: token.lastUsedAddress,
     ...optionalTimestamp("revokedAt", token.revokedAt),
     revokedBy: token.revokedBy ?? "",
     userId: token.userId === undefined ? "" : toPublicId("usr", token.userId),
     revision: BigInt(token.revision),
     ...(token.rotation === undefined ? {} : { rotation: rotationMessage(token.rotation) }),
   };
+}
+
+export function dailyUseMessage({ day, uses }: DailyUse): MessageInitShape<typeof DailyUseSchema> {
+  return { date: dateOf(day), count: BigInt(uses) };
 }
 
 function rotationMessage(rotation: Rotation): MessageInitShape<typeof RotationSchema> {

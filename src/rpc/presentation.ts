@@ -164,6 +164,7 @@ function tokenValues(profile: Profile, token: Token | undefined): Values {
     created_at: time(token.createdAt),
     expires_at: time(token.expiresAt),
     last_used_at: time(token.lastUsedAt),
+    last_used_address: token.lastUsedAddress === "" ? null : token.lastUsedAddress,
     revoked_at: time(token.revokedAt),
     rotated_at: time(token.rotation?.startedAt),
     overlap_ends_at: time(token.rotation?.overlapEndsAt),

@@ -92,7 +92,7 @@ function admit(
   const limit = rateLimitOf(profile, token.type, organization.plan);
   // No scope was asked for, so it is the address.
   if (!decision.allowed) return refuseAddress(rateLimiter, token.id, limit);
-  usage.record(token.id, secret.kind);
+  usage.record(token.id, secret.kind, clientIp);
   if (profile.id === SERVICE_PROFILE_ID) return { kind: "service", token };
   if (limit === undefined) return { kind: "token", token, rateStatus: undefined };
   const counted = ({ admitted, status }: RateVerdict): Caller => {

@@ -72,10 +72,10 @@ function judge(
   }
   const { record, profile } = found;
   const { token, organization } = record;
-  const { cost, dryRun } = input;
+  const { clientIp = "", cost, dryRun } = input;
   const decision = decide(record, profile, input, clock());
   if (!decision.active) return { decision, profile, rateStatus: undefined };
-  if (!dryRun) usage.record(token.id, record.secret.kind);
+  if (!dryRun) usage.record(token.id, record.secret.kind, clientIp);
   const limit = rateLimitOf(profile, token.type, organization.plan);
   if (limit === undefined) return { decision, profile, rateStatus: undefined };
   const spends = decision.allowed && !dryRun;

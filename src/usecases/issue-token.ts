@@ -126,6 +126,7 @@ export function makeToken(
     createdAt: new Date(now),
     expiresAt: wishes.expiresAt,
     lastUsedAt: undefined,
+    lastUsedAddress: "",
     revokedAt: undefined,
     revokedBy: undefined,
     rotation: undefined,

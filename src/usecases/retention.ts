@@ -1,6 +1,7 @@
 /** How long the store keeps what is over, and the sweepers that see to it. */
 import { systemChange } from "../domain/audit.ts";
 import type { Clock } from "../domain/clock.ts";
+import { dayOf } from "../domain/daily-uses.ts";
 import type { Logger } from "../domain/logger.ts";
 import type { Storage } from "../domain/storage.ts";
 import { Sweeper } from "./sweeper.ts";
@@ -23,12 +24,15 @@ const SESSION_RETENTION_MS = DAY_MS;
 /** A session has a refresh token for each hour that it was used. */
 const SESSION_BATCH = 100;
 
+/** Longer than a year, so that this month can be held against the same one a year ago. */
+const USE_RETENTION_DAYS = 400;
+
 const BATCH = 1_000;
 
 /** Each token has an event to be written. */
 const PURGE_BATCH = 250;
 
-/** Starts to sweep recorded calls, sessions and tokens, at once and from time to time. */
+/** Starts to sweep recorded calls, sessions, counts of uses and tokens, at once and from time to time. */
 export function startSweepers({ storage, clock, logger, tokenRetentionDays }: RetentionDeps): readonly Sweeper[] {
   const shared = { clock, logger };
   const sweepers = [
@@ -45,6 +49,13 @@ export function startSweepers({ storage, clock, logger, tokenRetentionDays }: Re
       intervalMs: HOUR_MS,
       batch: SESSION_BATCH,
       sweepBatch: (now, limit) => storage.sweepSessions(before(now, SESSION_RETENTION_MS), limit),
+    }),
+    new Sweeper({
+      ...shared,
+      what: "counts of uses long ago",
+      intervalMs: DAY_MS,
+      batch: BATCH,
+      sweepBatch: (now, limit) => storage.sweepUses(dayOf(now.getTime()) - USE_RETENTION_DAYS, limit),
     }),
   ];
   if (tokenRetentionDays > 0) {

@@ -232,6 +232,25 @@ export const faults = {
     });
   },
 
+  /** T8: what is recorded last is the day's count. */
+  setsCountsOfUses(storage: Storage): Storage {
+    const counts = new Map<string, Map<number, number>>();
+    return override(storage, {
+      async recordUses(all) {
+        for (const { tokenId, daily } of all) {
+          for (const { day, uses } of daily) {
+            counts.set(tokenId, new Map(counts.get(tokenId)).set(day, uses));
+          }
+        }
+      },
+      async readUses(tokenId, first, last) {
+        return Array.from(counts.get(tokenId) ?? [], ([day, uses]) => ({ day, uses }))
+          .filter(({ day }) => day >= first && day <= last)
+          .toSorted((one, two) => one.day - two.day);
+      },
+    });
+  },
+
   /** TR1: looks among the current secrets first, and among the former ones later. */
   findsSecretsInSteps(storage: Storage): Storage {
     return override(storage, {

@@ -18,6 +18,7 @@ import {
   someOrganization,
   someSelection,
   someToken,
+  someUse,
   someUser,
 } from "./samples.ts";
 
@@ -245,6 +246,7 @@ export async function checkPurgeTakesAll(storage: Storage): Promise<void> {
   for (const token of [ended, alive]) {
     await storage.createToken(token, someChange());
     await storage.takeLease(someLeaseRequest({ tokenId: token.token.id, units: 3 }));
+    await storage.recordUses([someUse(token.token.id, NOW, { daily: [{ day: 1, uses: 2 }] })]);
   }
   await storage.revokeToken(ended.token.id, someChange());
   expect(await storage.purgeTokens(after(1), 10, someChange({ at: after(1) }))).toBe(1);
@@ -252,6 +254,8 @@ export async function checkPurgeTakesAll(storage: Storage): Promise<void> {
   expect(await storage.findTokenByFingerprint(ended.fingerprint)).toBeUndefined();
   expect(await storage.readWindow(ended.token.id, windowStart)).toBe(0);
   expect(await storage.readWindow(alive.token.id, windowStart)).toBe(3);
+  expect(await storage.readUses(ended.token.id, 1, 1)).toEqual([]);
+  expect(await storage.readUses(alive.token.id, 1, 1)).toEqual([{ day: 1, uses: 2 }]);
   // Its id and its fingerprint are free again, as those of a token that never was.
   await storage.createToken(ended, someChange());
   expect((await storage.findTokenByFingerprint(ended.fingerprint))?.token.revokedAt).toBeUndefined();

@@ -19,6 +19,7 @@ import {
   checkReadsSeeWrites,
   checkSetUpIsWhole,
   checkUpdatesGoByWhatTheyRead,
+  checkUsesAreAdded,
   checkWriteHealth,
 } from "./checks.ts";
 import { checkLeasesSurvive, expectStored, startWritingProcess } from "./durability.ts";
@@ -43,6 +44,7 @@ const caught: readonly [string, (storage: Storage) => Storage, (storage: Storage
   ["IM1: an import in steps", faults.importsInSteps, checkImportsAtOnce],
   ["T5: pages by offset", faults.pagesByOffset, checkPaging],
   ["T7: the last write wins", faults.keepsLatestWrite, checkLastUse],
+  ["T8: counts that are set, and not added", faults.setsCountsOfUses, checkUsesAreAdded],
   ["TR1: a look-up in two steps", faults.findsSecretsInSteps, checkOldSecretIsKnown],
   ["TR2: a new secret that looks first", faults.rotatesTokensWithoutLock, checkOneSecretWins],
   ["TR6: secrets that end by the clock", faults.endsSecretsByTheClock, checkRotations],

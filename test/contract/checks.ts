@@ -326,6 +326,40 @@ export async function checkLastUse(storage: Storage): Promise<void> {
   );
 }
 
+/** T8, over many histories of two tokens, all of whose writes are under way at once. */
+export async function checkUsesAreAdded(storage: Storage): Promise<void> {
+  const organization = someOrganization();
+  await storage.createOrganization(organization, someChange());
+  const use = fc.record({
+    token: fc.nat(1),
+    secret: fc.constantFrom("current" as const, "former" as const),
+    daily: fc.array(fc.record({ day: fc.nat(2), uses: fc.integer({ min: 1, max: 9 }) }), { maxLength: 3 }),
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.array(use, { maxLength: 4 }), { maxLength: 6 }), async (batches) => {
+      const tokens = [
+        (await issueToken(storage, organization.id, 0)).token,
+        (await issueToken(storage, organization.id, 0)).token,
+      ];
+      await Promise.all(
+        batches.map((batch) =>
+          storage.recordUses(
+            batch.map(({ token, secret, daily }) => someUse(tokens[token]?.id ?? "", NOW, { secret, daily })),
+          ),
+        ),
+      );
+      for (const [index, { id }] of tokens.entries()) {
+        const counted = batches.flat().flatMap(({ token, daily }) => (token === index ? daily : []));
+        const expected = [0, 1, 2]
+          .map((day) => ({ day, uses: sum(counted.map((one) => (one.day === day ? one.uses : 0))) }))
+          .filter(({ uses }) => uses > 0);
+        expect(await storage.readUses(id, 0, 2)).toEqual(expected);
+      }
+    }),
+    { numRuns: 50 },
+  );
+}
+
 /** R4. */
 export async function checkOneRotationWins(storage: Storage): Promise<void> {
   const organization = someOrganization();

@@ -124,7 +124,9 @@ export async function checkEachChangeHasItsEvent(storage: Storage): Promise<void
     event("token.issued", { ...ofToken, details }),
   ]);
   expect(await eventsOf(() => storage.createToken(newToken, change).catch(() => {}))).toEqual([]);
-  expect(await eventsOf(() => storage.recordUses([someUse(newToken.token.id, NOW)]))).toEqual([]);
+  const used = someUse(newToken.token.id, NOW, { daily: [{ day: 1, uses: 2 }] });
+  expect(await eventsOf(() => storage.recordUses([used]))).toEqual([]);
+  expect(await eventsOf(() => storage.sweepUses(2, 10))).toEqual([]);
 
   const { id: tokenId } = newToken.token;
   const rotate = async (overlapEndsAt: Date) => {

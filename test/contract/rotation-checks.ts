@@ -20,6 +20,7 @@ import {
   someOrganization,
   someRotation,
   someToken,
+  someUse,
 } from "./samples.ts";
 
 const AT_ONCE = 16;
@@ -190,7 +191,7 @@ export async function checkRotations(storage: Storage): Promise<void> {
           }
           case "flush": {
             const uses = waiting.splice(0);
-            await storage.recordUses(uses.map(({ secret, at }) => ({ tokenId: id, secret, usedAt: after(at) })));
+            await storage.recordUses(uses.map(({ secret, at }) => someUse(id, after(at), { secret })));
             model.record(uses);
             break;
           }
@@ -334,8 +335,7 @@ export async function checkOldSecretIsKnown(storage: Storage): Promise<void> {
 export async function checkFormerUse(storage: Storage): Promise<void> {
   const { id: organizationId } = await storage.createOrganization(someOrganization(), someChange());
   const token = await storage.createToken(someToken({ organizationId }), someChange());
-  const use = (secret: SecretKind, at: Moment) =>
-    storage.recordUses([{ tokenId: token.id, secret, usedAt: after(at) }]);
+  const use = (secret: SecretKind, at: Moment) => storage.recordUses([someUse(token.id, after(at), { secret })]);
   const times = async () => {
     const { lastUsedAt, rotation } = (await storage.getToken(token.id)) ?? {};
     return [lastUsedAt, rotation?.previousLastUsedAt];

@@ -79,6 +79,7 @@ export function someToken(fields: Pick<Token, "organizationId"> & Partial<Omit<T
       createdAt: NOW,
       expiresAt: undefined,
       lastUsedAt: undefined,
+      lastUsedAddress: "",
       revokedAt: undefined,
       revokedBy: undefined,
       rotation: undefined,
@@ -109,9 +110,9 @@ export function someSigningKey(fields: Partial<SigningKey> = {}): SigningKey {
   return { id: randomUUID(), sealedPrivateKey: new Uint8Array(randomBytes(80)), createdAt: NOW, ...fields };
 }
 
-/** A use of a token's current secret. */
-export function someUse(tokenId: string, usedAt: Date): TokenUse {
-  return { tokenId, secret: "current", usedAt };
+/** A use of a token's current secret, which isn't counted, from nowhere that is known. */
+export function someUse(tokenId: string, usedAt: Date, fields: Partial<TokenUse> = {}): TokenUse {
+  return { tokenId, secret: "current", usedAt, address: "", daily: [], ...fields };
 }
 
 /** A new secret for a token as it is, without an overlap. */

@@ -52,6 +52,19 @@ describe("the SQLite engine's indexes", () => {
     expect(sweep).toContain("SEARCH rate_windows USING COVERING INDEX rate_windows_by_end (window_end<?)");
   });
 
+  it("serve the uses of a token, and those of long ago", async () => {
+    await using database = await openDatabase();
+    const { readUses } = prepareReads(database.connection);
+    const { sweepUses, deleteUsesOfToken } = prepareWrites(database.connection);
+    expect(database.plan(readUses, "", 0, 1)).toBe(
+      "SEARCH token_uses USING PRIMARY KEY (token_id=? AND day>? AND day<?)",
+    );
+    expect(database.plan(deleteUsesOfToken, "")).toContain("USING PRIMARY KEY (token_id=?)");
+    const sweep = database.plan(sweepUses, { before: 0, limit: 1 });
+    expect(sweep).toContain("SEARCH token_uses USING PRIMARY KEY");
+    expect(sweep).toContain("SEARCH token_uses USING COVERING INDEX token_uses_by_day (day<?)");
+  });
+
   it("serve the record of a call, and those whose time is over", async () => {
     await using database = await openDatabase();
     const { findRecordedCall } = prepareReads(database.connection);

@@ -24,6 +24,7 @@ import {
   someRecord,
   someRotation,
   someToken,
+  someUse,
   someUser,
 } from "./samples.ts";
 
@@ -112,6 +113,8 @@ describe("a database of schema 4", () => {
     expect(await storage.getToken("c0")).toEqual({ ...old, revision: 7 });
     const secretOf = async (one: Uint8Array) => (await storage.findTokenByFingerprint(one))?.secret;
     expect(await secretOf(fingerprint)).toEqual({ kind: "current" });
+    await storage.recordUses([someUse("c0", after(1), { daily: [{ day: 1, uses: 2 }] })]);
+    expect(await storage.readUses("c0", 0, 9)).toEqual([{ day: 1, uses: 2 }]);
     const rotation = someRotation({ revision: 7 }, { overlapEndsAt: after(9) });
     const rotated = await storage.rotateToken("c0", rotation, someChange());
     expect(rotated).toMatchObject({ revision: 8, rotation: { previousHint: "wp_…beef" }, lastUsedAt: after(1) });

@@ -33,6 +33,7 @@ import {
   checkReadsSeeWrites,
   checkSetUpIsWhole,
   checkUpdatesGoByWhatTheyRead,
+  checkUsesAreAdded,
   checkWriteHealth,
   someSetUp,
   sum,
@@ -341,7 +342,8 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
         expect(await storage.rotateToken(id, someRotation({ revision: 1 }), someChange())).toBeUndefined();
         expect(await storage.finishRotation(id, someChange())).toBeUndefined();
         expect(await storage.cancelRotation(id, someChange())).toBeUndefined();
-        expect(await storage.recordUses([someUse(id, NOW)])).toBeUndefined();
+        expect(await storage.recordUses([someUse(id, NOW, { daily: [{ day: 1, uses: 2 }] })])).toBeUndefined();
+        expect(await storage.readUses(id, 0, 9)).toEqual([]);
         expect(await storage.revokeTokens(someSelection(id), someChange())).toBe(0);
         expect(await storage.countTokens(someSelection(id), NOW)).toBe(0);
         expect(await storage.takeLease(someLeaseRequest({ tokenId: id }))).toEqual({ granted: 1, taken: 1 });
@@ -1615,6 +1617,22 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       await checkLastUse(subject.storage);
     });
 
+    it("T7: the address is that of the last use, also where it isn't known", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const { id } = await storage.createToken(someToken({ organizationId }), someChange());
+      const lastUse = async (at: number, address: string) => {
+        await storage.recordUses([someUse(id, after(at), { address })]);
+        const { lastUsedAt, lastUsedAddress } = (await storage.getToken(id)) ?? {};
+        return [lastUsedAt, lastUsedAddress];
+      };
+      expect(await lastUse(2, "192.0.2.1")).toEqual([after(2), "192.0.2.1"]);
+      expect(await lastUse(1, "192.0.2.2")).toEqual([after(2), "192.0.2.1"]);
+      expect(await lastUse(3, "2001:db8::1")).toEqual([after(3), "2001:db8::1"]);
+      expect(await lastUse(4, "")).toEqual([after(4), ""]);
+    });
+
     it("T7: passes over unknown tokens, and leaves all else as it is", async () => {
       await using subject = await openSubject();
       const { storage } = subject;
@@ -1629,6 +1647,71 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       await storage.recordUses([]);
       expect(await storage.getToken(token.id)).toEqual({ ...token, lastUsedAt: after(3) });
       expect(await storage.getToken(unused.id)).toEqual(unused);
+    });
+
+    it("T8: uses are added to those of the day, however many record at once", async () => {
+      await using subject = await openSubject();
+      await checkUsesAreAdded(subject.storage);
+    });
+
+    it("T8: a write that fails has counted nothing", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const { id } = await storage.createToken(someToken({ organizationId }), someChange());
+      const daily = [{ day: 7, uses: 2 }];
+      {
+        await using _blocked = await subject.blockWrites();
+        await expectKind(storage.recordUses([someUse(id, NOW, { daily })]), "unavailable");
+      }
+      expect(await storage.readUses(id, 7, 7)).toEqual([]);
+      // What is wrong with one use leaves none of them.
+      const wrong = someUse(id, new Date(Number.NaN), { daily });
+      await expectKind(storage.recordUses([someUse(id, NOW, { daily }), wrong]), "unavailable");
+      expect(await storage.readUses(id, 7, 7)).toEqual([]);
+    });
+
+    it("T9: reads the days asked for, of one token, the oldest first", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const create = () => storage.createToken(someToken({ organizationId }), someChange());
+      const [token, other, unused] = [await create(), await create(), await create()];
+      const days = [20_005, -3, 20_001, 0, 20_003].map((day, index) => ({ day, uses: index + 1 }));
+      await storage.recordUses([
+        someUse(token.id, NOW, { daily: days }),
+        someUse(other.id, NOW, { daily: [{ day: 20_003, uses: 2 ** 40 }] }),
+      ]);
+      const shown = [
+        { day: 20_001, uses: 3 },
+        { day: 20_003, uses: 5 },
+        { day: 20_005, uses: 1 },
+      ];
+      expect(await storage.readUses(token.id, 20_001, 20_005)).toEqual(shown);
+      expect(await storage.readUses(token.id, 20_002, 20_004)).toEqual([{ day: 20_003, uses: 5 }]);
+      expect(await storage.readUses(token.id, -9, 0)).toEqual([
+        { day: -3, uses: 2 },
+        { day: 0, uses: 4 },
+      ]);
+      expect(await storage.readUses(other.id, 0, 30_000)).toEqual([{ day: 20_003, uses: 2 ** 40 }]);
+      expect(await storage.readUses(unused.id, 0, 30_000)).toEqual([]);
+    });
+
+    it("T10: forgets the days before, the oldest first, up to the limit", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const create = () => storage.createToken(someToken({ organizationId }), someChange());
+      const ids = [(await create()).id, (await create()).id];
+      const daily = [5, 6, 7].map((day) => ({ day, uses: 1 }));
+      await storage.recordUses(ids.map((id) => someUse(id, NOW, { daily })));
+      const left = async () => (await Promise.all(ids.map((id) => storage.readUses(id, 0, 9)))).flat();
+      expect(await storage.sweepUses(5, 10)).toBe(0);
+      expect(await storage.sweepUses(7, 3)).toBe(3);
+      expect((await left()).map(({ day }) => day).toSorted((one, two) => one - two)).toEqual([6, 7, 7]);
+      expect(await storage.sweepUses(7, 3)).toBe(1);
+      expect((await left()).map(({ day }) => day)).toEqual([7, 7]);
+      expect(await storage.sweepUses(7, 3)).toBe(0);
     });
 
     it("TR1: gives a new secret, and nothing else", async () => {
@@ -1776,7 +1859,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       const token = await storage.createToken(created, someChange());
       const rotation = someRotation(token, { overlapEndsAt: after(9) });
       await storage.rotateToken(token.id, rotation, someChange());
-      await storage.recordUses([{ tokenId: token.id, secret: "former", usedAt: after(1) }]);
+      await storage.recordUses([someUse(token.id, after(1), { secret: "former" })]);
       const cancelled = await storage.cancelRotation(token.id, someChange({ at: after(8) }));
       expect(cancelled).toStrictEqual({ ...token, lastUsedAt: after(1), revision: cancelled?.revision });
       expect(cancelled?.revision).toBeGreaterThan(token.revision);
@@ -2402,6 +2485,7 @@ const tokenFields = fc
     createdAt: time,
     expiresAt: optional(time),
     lastUsedAt: optional(time),
+    lastUsedAddress: text,
     revocation: optional(fc.record({ revokedAt: time, revokedBy: text })),
     rotation: optional(
       fc.record(
@@ -2469,6 +2553,7 @@ function reads(storage: Storage): Record<string, () => Promise<unknown>> {
     listTokens: () => storage.listTokens(everyToken(randomUUID())),
     countTokens: () => storage.countTokens(someSelection(randomUUID()), NOW),
     readWindow: () => storage.readWindow(randomUUID(), NOW),
+    readUses: () => storage.readUses(randomUUID(), 0, 1),
     findRecordedCall: () => storage.findRecordedCall(someFingerprint(), NOW),
     getSession: () => storage.getSession(randomUUID()),
     listEvents: () => storage.listEvents(everyEvent()),
@@ -2503,6 +2588,7 @@ function writes(storage: Storage): Record<string, () => Promise<unknown>> {
     purgeTokens: () => storage.purgeTokens(NOW, 1, someChange()),
     sweepSessions: () => storage.sweepSessions(NOW, 1),
     recordUses: () => storage.recordUses([]),
+    sweepUses: () => storage.sweepUses(0, 1),
     takeLease: () => storage.takeLease(someLeaseRequest()),
     returnLeases: () => storage.returnLeases([]),
     sweepWindows: () => storage.sweepWindows(NOW, 1),

@@ -25,6 +25,7 @@ const token: Token = {
   createdAt: new Date(0),
   expiresAt: undefined,
   lastUsedAt: undefined,
+  lastUsedAddress: "",
   revokedAt: undefined,
   revokedBy: undefined,
   rotation: undefined,

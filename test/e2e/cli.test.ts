@@ -74,6 +74,44 @@ describe("the client commands", () => {
     expect(await Promise.all([secret, atOnce.stdout].map(works))).toEqual([false, true]);
   });
 
+  it("show a token, and whether anybody uses it", async () => {
+    const issued = await run(["issue", "--org", test.credentials.organizationId, "--name", "alive"]);
+    const [, id = ""] = /issued (tok_\w+)/.exec(issued.stderr) ?? [];
+    const unused = await run(["get", id]);
+    expect(unused).toMatchObject({ code: 0, stderr: "" });
+    const hint = `wp_…${issued.stdout.trim().slice(-4)}`;
+    for (const fact of [
+      `id            ${id}`,
+      "name          alive",
+      "state         active",
+      `organization  ${test.credentials.organizationId}`,
+      `secret        ${hint}`,
+      "expires       never",
+      "last used     never",
+      "last 90 days  0 uses on 0 days",
+    ]) {
+      expect(unused.stdout.split("\n")).toContain(fact);
+    }
+    expect(unused.stdout).not.toContain("old secret");
+
+    for (const _ of [1, 2, 3]) expect((await run(["introspect", "-"], issued.stdout)).code).toBe(0);
+    await run(["rotate", id, "--overlap", "1h"]);
+    await test.app.usage.flush();
+    const used = (await run(["get", id])).stdout;
+    expect(used).toMatch(/^last used {5}20\S+Z$/m);
+    expect(used).toMatch(/^last 90 days {2}3 uses on [12] days?$/m);
+    expect(used).toMatch(/^ {14}·{87,89}[▁▂▃▄▅▆▇█·]{1,3}$/m);
+    expect(used).toMatch(new RegExp(`^old secret {4}${hint}, works until 20\\S+Z, not used since the rotation$`, "m"));
+
+    const json = JSON.parse((await run(["get", id, "--json"])).stdout) as {
+      token: { id: string };
+      dailyUses: { date: string; count: string }[];
+    };
+    expect(json.token.id).toBe(id);
+    expect(json.dailyUses.reduce((sum, { count }) => sum + Number(count), 0)).toBe(3);
+    expect(await run(["get", "tok_nope"])).toEqual({ code: 1, stdout: "", stderr: "latchkey: No such token.\n" });
+  });
+
   it("list the tokens that match", async () => {
     const org = ["--org", await test.addOrganization("plane")];
     const issue = async (...args: string[]): Promise<void> => {
@@ -197,6 +235,8 @@ describe("the client commands", () => {
     [["update", "tok_x", "--enable", "--disable"], "--enable and --disable exclude each other"],
     [["update", "tok_x", "--expires-at", "soon"], "--expires-at must be a time"],
     [["update", "tok_x", "--metadata", "blue"], "--metadata must be KEY=VALUE"],
+    [["get"], "needs 1 argument, not 0"],
+    [["get", "tok_x", "--nope"], "--nope"],
     [["revoke"], "needs 1 argument, not 0"],
     [["rotate"], "needs 1 argument, not 0"],
     [["rotate", "tok_x", "--overlap", "a week"], "--overlap must be a time such as 90s, 30m, 12h or 7d"],
@@ -228,6 +268,7 @@ describe("help", () => {
     "bootstrap",
     "issue",
     "list",
+    "get",
     "update",
     "rotate",
     "revoke",

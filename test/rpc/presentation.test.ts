@@ -39,6 +39,16 @@ describe("an answer", () => {
     });
   });
 
+  it("shows where a token was last used from, and null where that isn't known", () => {
+    const presentation = { ...watchplane.presentation, token: { from: "{last_used_address}" } };
+    const shown = (lastUsedAddress: string) => {
+      const page = create(TokenServiceListResponseSchema, { tokens: [{ ...token, lastUsedAddress }] });
+      return presentSuccess({ ...watchplane, presentation }, TokenService.method.list, page).body;
+    };
+    expect(shown("192.0.2.7")).toEqual({ data: [{ from: "192.0.2.7" }] });
+    expect(shown("")).toEqual({ data: [{ from: null }] });
+  });
+
   it("shows plain UUIDs where the product has them", () => {
     const response = create(IssueResponseSchema, { token, secret: "pk_secret" });
     expect(presentSuccess(profile("plane"), TokenService.method.issue, response).body).toMatchObject({

@@ -1,5 +1,6 @@
 /** What the service takes out of the store by itself, when, and what it leaves. */
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { dayOf } from "../../src/domain/daily-uses.ts";
 import type { Storage } from "../../src/domain/storage.ts";
 import { startSweepers } from "../../src/usecases/retention.ts";
 import { Sweeper } from "../../src/usecases/sweeper.ts";
@@ -14,6 +15,7 @@ import {
   someRecord,
   someSession,
   someToken,
+  someUse,
   someUser,
 } from "../contract/samples.ts";
 import { openSqliteSubject, silentLogger } from "../helpers/sqlite.ts";
@@ -113,11 +115,25 @@ describe("the service", () => {
       ...tokens.map((token) => storage.createToken(token, someChange())),
     ]);
 
+    const used = await storage.createToken(someToken({ organizationId }), someChange());
+    const oldDays = Array.from({ length: 1_400 }, (_, index) => 401 + index);
+    const daily = [0, 400, ...oldDays].map((age) => ({ day: dayOf(NOW.getTime()) - age, uses: 1 }));
+    await storage.recordUses([someUse(used.id, NOW, { daily })]);
+
     const batches: Record<string, number[]> = {};
     const sweepers = start(countBatches(storage, batches), 400);
     await Promise.all(sweepers.map((sweeper) => sweeper.sweep()));
     for (const sweeper of sweepers) await sweeper.stop();
-    expect(batches).toEqual({ sweepRecordedCalls: [1], sweepSessions: [100, 100, 50], purgeTokens: [250, 250, 100] });
+    expect(batches).toEqual({
+      sweepRecordedCalls: [1],
+      sweepSessions: [100, 100, 50],
+      sweepUses: [1_000, 400],
+      purgeTokens: [250, 250, 100],
+    });
+    expect(await storage.readUses(used.id, 0, dayOf(NOW.getTime()))).toEqual([
+      { day: dayOf(NOW.getTime()) - 400, uses: 1 },
+      { day: dayOf(NOW.getTime()), uses: 1 },
+    ]);
     expect(await storage.findRecordedCall(records[1]?.keyHash ?? new Uint8Array(), NOW)).toBeDefined();
     expect(await storage.getSession(sessions[0]?.id ?? "")).toBeDefined();
     expect(await storage.getToken(tokens[0]?.token.id ?? "")).toBeDefined();
@@ -135,10 +151,10 @@ describe("the service", () => {
     const sweepers = start(countBatches(empty, batches), 400);
     const sweeps = () => Object.values(batches).map(({ length }) => length);
     for (const [pauseMs, expected] of [
-      [0, [1, 1, 1]],
-      [60_000, [2, 1, 1]],
-      [59 * 60_000, [61, 2, 1]],
-      [23 * HOUR_MS, [24 * 60 + 1, 25, 2]],
+      [0, [1, 1, 1, 1]],
+      [60_000, [2, 1, 1, 1]],
+      [59 * 60_000, [61, 2, 1, 1]],
+      [23 * HOUR_MS, [24 * 60 + 1, 25, 2, 2]],
     ] as const) {
       await vi.advanceTimersByTimeAsync(pauseMs);
       expect(sweeps()).toEqual(expected);
@@ -167,7 +183,7 @@ function countBatches(storage: Storage, batches: Record<string, number[]>): Stor
   return new Proxy(storage, {
     get(target, name: keyof Storage) {
       const method = target[name].bind(target) as (...args: unknown[]) => Promise<unknown>;
-      if (!["sweepRecordedCalls", "sweepSessions", "purgeTokens"].includes(name)) return method;
+      if (!["sweepRecordedCalls", "sweepSessions", "sweepUses", "purgeTokens"].includes(name)) return method;
       return async (...args: unknown[]) => {
         const swept = (await method(...args)) as number;
         (batches[name] ??= []).push(swept);

@@ -191,6 +191,11 @@ interface TokenPurge extends Changing {
   readonly limit: number;
 }
 
+interface UseSweep {
+  readonly before: number;
+  readonly limit: number;
+}
+
 interface SessionSweep {
   readonly overBefore: Date;
   readonly limit: number;
@@ -410,14 +415,26 @@ export function prepareWrites(connection: Database.Database) {
 
     deleteToken: connection.prepare<[id: string]>("DELETE FROM tokens WHERE id = ?"),
 
-    recordUse: connection.prepare<{ id: string; usedAt: number }>(`
-      UPDATE tokens SET last_used_at = @usedAt
+    deleteUsesOfToken: connection.prepare<[tokenId: string]>("DELETE FROM token_uses WHERE token_id = ?"),
+
+    recordUse: connection.prepare<{ id: string; usedAt: number; address: string }>(`
+      UPDATE tokens SET last_used_at = @usedAt, last_used_address = @address
       WHERE id = @id AND (last_used_at IS NULL OR last_used_at < @usedAt)
     `),
 
     recordFormerUse: connection.prepare<{ id: string; usedAt: number }>(`
       UPDATE tokens SET former_last_used_at = @usedAt
       WHERE id = @id AND rotated_at <= @usedAt AND (former_last_used_at IS NULL OR former_last_used_at < @usedAt)
+    `),
+
+    addUses: connection.prepare<{ id: string; day: number; uses: number }>(`
+      INSERT INTO token_uses (token_id, day, uses) SELECT id, @day, @uses FROM tokens WHERE id = @id
+      ON CONFLICT (token_id, day) DO UPDATE SET uses = uses + excluded.uses
+    `),
+
+    sweepUses: connection.prepare<UseSweep>(`
+      DELETE FROM token_uses
+      WHERE (token_id, day) IN (SELECT token_id, day FROM token_uses WHERE day < @before ORDER BY day LIMIT @limit)
     `),
 
     isTaken: connection
@@ -715,6 +732,7 @@ const commands = {
       record(writes, change, tokenPurged(toToken(row), new Date(row.ended_at)));
       writes.deleteWindowsOfToken.run(row.id);
       writes.deleteFormerSecrets.run(row.id);
+      writes.deleteUsesOfToken.run(row.id);
       writes.deleteToken.run(row.id);
     }
     return ended.length;
@@ -735,11 +753,16 @@ const commands = {
   },
 
   recordUses(writes: Writes, uses: readonly TokenUse[]): void {
-    for (const { tokenId, secret, usedAt } of uses) {
-      const use = { id: tokenId, usedAt: toMillis(usedAt) };
-      writes.recordUse.run(use);
-      if (secret === "former") writes.recordFormerUse.run(use);
+    for (const { tokenId: id, secret, usedAt, address, daily } of uses) {
+      const lastUse = { id, usedAt: toMillis(usedAt) };
+      writes.recordUse.run({ ...lastUse, address });
+      if (secret === "former") writes.recordFormerUse.run(lastUse);
+      for (const { day, uses: count } of daily) writes.addUses.run({ id, day, uses: count });
     }
+  },
+
+  sweepUses(writes: Writes, sweep: UseSweep): number {
+    return writes.sweepUses.run(sweep).changes;
   },
 
   rotateToken(writes: Writes, { id, rotation, change }: TokenRotation): Token | undefined {

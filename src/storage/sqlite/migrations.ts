@@ -10,6 +10,7 @@ import { events } from "./migrations/0004-events.ts";
 import { rotations } from "./migrations/0005-rotations.ts";
 import { imports } from "./migrations/0006-imports.ts";
 import { ends } from "./migrations/0007-ends.ts";
+import { uses } from "./migrations/0008-uses.ts";
 import type { Migration } from "./migrations/migration.ts";
 
 /** Version 1 is the first. */
@@ -21,6 +22,7 @@ const MIGRATIONS: readonly Migration[] = [
   rotations,
   imports,
   ends,
+  uses,
 ];
 
 /** "LTCH": marks a SQLite file as Latchkey's. */

@@ -1,5 +1,6 @@
 /** The reads, as statements that are prepared once on a connection that can't write. */
 import type Database from "better-sqlite3";
+import type { DailyUse } from "../../domain/daily-uses.ts";
 import {
   type DigestSchemeRow,
   type EventHashRow,
@@ -138,6 +139,10 @@ export function prepareReads(connection: Database.Database) {
       ORDER BY created_at DESC, id DESC
       LIMIT @limit
     `),
+
+    readUses: connection.prepare<[tokenId: string, first: number, last: number], DailyUse>(
+      "SELECT day, uses FROM token_uses WHERE token_id = ? AND day BETWEEN ? AND ? ORDER BY day",
+    ),
 
     listDigestSchemes: connection.prepare<[], DigestSchemeRow>(
       "SELECT algorithm, key_id FROM digest_schemes ORDER BY algorithm = 'sha256' DESC, algorithm, key_id",

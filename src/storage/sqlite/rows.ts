@@ -64,6 +64,7 @@ export interface TokenRow {
   readonly created_at: number;
   readonly expires_at: number | null;
   readonly last_used_at: number | null;
+  readonly last_used_address: string;
   readonly revoked_at: number | null;
   readonly revoked_by: string | null;
   readonly rotated_at: number | null;
@@ -161,6 +162,7 @@ export const TOKEN_COLUMNS = [
   "created_at",
   "expires_at",
   "last_used_at",
+  "last_used_address",
   "revoked_at",
   "revoked_by",
   "rotated_at",
@@ -274,6 +276,7 @@ export function toToken(row: TokenRow): Token {
     createdAt: new Date(row.created_at),
     expiresAt: toDate(row.expires_at),
     lastUsedAt: toDate(row.last_used_at),
+    lastUsedAddress: row.last_used_address,
     revokedAt: toDate(row.revoked_at),
     revokedBy: row.revoked_by ?? undefined,
     rotation: toRotation(row),
@@ -299,6 +302,7 @@ export function tokenRow(token: Token): TokenRow {
     created_at: toMillis(token.createdAt),
     expires_at: toOptionalMillis(token.expiresAt),
     last_used_at: toOptionalMillis(token.lastUsedAt),
+    last_used_address: token.lastUsedAddress,
     revoked_at: toOptionalMillis(token.revokedAt),
     revoked_by: token.revokedBy ?? null,
     ...rotationRow(token.rotation),

@@ -1,5 +1,6 @@
 /** The storage port on one SQLite file: reads on the calling thread, writes through the writer thread. */
 import type { AuditEvent, Change } from "../../domain/audit.ts";
+import type { DailyUse } from "../../domain/daily-uses.ts";
 import type { TokenRecord } from "../../domain/decision.ts";
 import type { DigestScheme, ImportKey } from "../../domain/digest-scheme.ts";
 import type {
@@ -301,6 +302,14 @@ class SqliteStorage implements Storage {
 
   recordUses(uses: readonly TokenUse[]): Promise<void> {
     return this.#write("recordUses", uses);
+  }
+
+  async readUses(tokenId: Id, first: number, last: number): Promise<readonly DailyUse[]> {
+    return this.#read(({ readUses }) => readUses.all(tokenId, first, last));
+  }
+
+  sweepUses(before: number, limit: number): Promise<number> {
+    return this.#write("sweepUses", { before, limit });
   }
 
   rotateToken(

@@ -1,0 +1,199 @@
+/** What gathers of tokens' use is written once, whatever fails in between. */
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { dayOf } from "../../src/domain/daily-uses.ts";
+import type { SecretKind } from "../../src/domain/rotation.ts";
+import type { Storage, TokenUse } from "../../src/domain/storage.ts";
+import { UsageRecorder } from "../../src/usecases/usage-recorder.ts";
+import { NOW, someChange, someOrganization, someToken } from "../contract/samples.ts";
+import { openSqliteSubject, silentLogger } from "../helpers/sqlite.ts";
+
+const DAY_MS = 86_400_000;
+
+/** What a store would have: counts by token and day, last uses by token and secret. */
+interface Books {
+  readonly counts: Map<string, number>;
+  readonly lastUses: Map<string, { readonly ms: number; readonly addresses: Set<string> }>;
+}
+
+const newBooks = (): Books => ({ counts: new Map(), lastUses: new Map() });
+
+function enter({ counts, lastUses }: Books, { tokenId, secret, usedAt, address, daily }: TokenUse): void {
+  for (const { day, uses } of daily) {
+    const key = `${tokenId} ${day}`;
+    counts.set(key, (counts.get(key) ?? 0) + uses);
+  }
+  const key = `${tokenId} ${secret}`;
+  const before = lastUses.get(key);
+  const ms = usedAt.getTime();
+  // Of two uses in one millisecond either is the last.
+  if (before?.ms === ms) before.addresses.add(address);
+  else if (before === undefined || before.ms < ms) lastUses.set(key, { ms, addresses: new Set([address]) });
+}
+
+type Step =
+  | { readonly kind: "record"; readonly token: string; readonly secret: SecretKind; readonly address: string }
+  | { readonly kind: "wait"; readonly ms: number }
+  | { readonly kind: "flush"; readonly fails: boolean }
+  | { readonly kind: "write ends" };
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      kind: fc.constant("record"),
+      token: fc.constantFrom("a", "b", "c"),
+      secret: fc.constantFrom("current", "former"),
+      address: fc.constantFrom("192.0.2.1", "2001:db8::1", ""),
+    }),
+  },
+  // Clocks are set back too, also over midnight.
+  {
+    weight: 3,
+    arbitrary: fc.record({ kind: fc.constant("wait"), ms: fc.constantFrom(1, 1_000, DAY_MS, -1, -DAY_MS) }),
+  },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("flush"), fails: fc.boolean() }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("write ends") }) },
+);
+
+describe("a usage recorder", () => {
+  it("brings each use into the store exactly once, whatever is recorded, flushed and fails in whatever order", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
+        const [expected, stored] = [newBooks(), newBooks()];
+        let nowMs = NOW.getTime();
+        let fails = false;
+        let isStopping = false;
+        let endWrite: (() => void) | undefined;
+        const storage = {
+          recordUses: async (uses: readonly TokenUse[]) => {
+            const isLost = fails;
+            if (!isStopping) await new Promise<void>((resolve) => void (endWrite = resolve));
+            if (isLost) throw new Error("injected");
+            for (const use of uses) enter(stored, use);
+          },
+        };
+        const recorder = new UsageRecorder(storage, () => nowMs, silentLogger);
+        for (const one of steps) {
+          if (one.kind === "wait") {
+            nowMs += one.ms;
+          } else if (one.kind === "flush") {
+            fails = one.fails;
+            void recorder.flush();
+            await settle();
+          } else if (one.kind === "write ends") {
+            endWrite?.();
+            await settle();
+          } else {
+            const { token: tokenId, secret, address } = one;
+            recorder.record(tokenId, secret, address);
+            const daily = [{ day: dayOf(nowMs), uses: 1 }];
+            enter(expected, { tokenId, secret, usedAt: new Date(nowMs), address, daily });
+          }
+        }
+        fails = false;
+        isStopping = true;
+        endWrite?.();
+        await recorder.stop();
+        expect(stored.counts).toEqual(expected.counts);
+        expect([...stored.lastUses.keys()].toSorted()).toEqual([...expected.lastUses.keys()].toSorted());
+        for (const [key, { ms, addresses }] of stored.lastUses) {
+          const truth = expected.lastUses.get(key);
+          expect(ms).toBe(truth?.ms);
+          expect([...addresses].filter((address) => !truth?.addresses.has(address))).toEqual([]);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it("counts in the real store what was counted while it couldn't be written", async () => {
+    await using subject = await openSqliteSubject();
+    const { storage } = subject;
+    const { id: organizationId } = await storage.createOrganization(someOrganization(), someChange());
+    const { id } = await storage.createToken(someToken({ organizationId }), someChange());
+    let nowMs = NOW.getTime();
+    const warnings: unknown[] = [];
+    const logger = {
+      ...silentLogger,
+      warn: (fields: object, message: string) => void warnings.push([fields, message]),
+    };
+    const recorder = new UsageRecorder(storage, () => nowMs, logger);
+    recorder.record(id, "current", "192.0.2.1");
+    {
+      await using _blocked = await subject.blockWrites();
+      await recorder.flush();
+      nowMs += DAY_MS;
+      recorder.record(id, "current", "::ffff:192.0.2.2");
+      recorder.record(id, "former", "fe80::1%eth0");
+      await recorder.flush();
+    }
+    expect(warnings).toMatchObject([
+      [{ tokens: 1 }, "uses of tokens could not be written; trying again"],
+      [{ tokens: 2 }, "uses of tokens could not be written; trying again"],
+    ]);
+    await recorder.stop();
+    await recorder.flush();
+    const today = dayOf(NOW.getTime());
+    expect(await storage.readUses(id, 0, today + 9)).toEqual([
+      { day: today, uses: 1 },
+      { day: today + 1, uses: 2 },
+    ]);
+    expect(await storage.getToken(id)).toMatchObject({ lastUsedAt: new Date(nowMs), lastUsedAddress: "192.0.2.2" });
+  });
+
+  it.each([
+    ["192.0.2.1", "192.0.2.1"],
+    ["::ffff:192.0.2.1", "192.0.2.1"],
+    ["2001:DB8:0::1", "2001:db8::1"],
+    [`fe80::1%${"x".repeat(1_000)}`, "fe80::1"],
+    ["unix", ""],
+    ["", ""],
+  ])("writes the address %s as %s", async (address, written) => {
+    const batches: (readonly TokenUse[])[] = [];
+    const recorder = recorderInto(batches);
+    recorder.record("a", "current", address);
+    await recorder.stop();
+    expect(batches).toMatchObject([[{ tokenId: "a", address: written }]]);
+  });
+
+  it("writes all tokens at once, and nothing when nothing was used", async () => {
+    const batches: (readonly TokenUse[])[] = [];
+    const recorder = recorderInto(batches);
+    await recorder.flush();
+    for (const token of ["a", "b", "a", "c"]) recorder.record(token, "current", "");
+    await recorder.flush();
+    await recorder.stop();
+    expect(batches.map((batch) => batch.map(({ tokenId, daily }) => [tokenId, daily[0]?.uses]))).toEqual([
+      [
+        ["a", 2],
+        ["b", 1],
+        ["c", 1],
+      ],
+    ]);
+  });
+
+  it("keeps 50,000 secrets at most between two writes, and counts on for those", async () => {
+    const batches: (readonly TokenUse[])[] = [];
+    const recorder = recorderInto(batches);
+    for (let token = 0; token < 50_001; token++) recorder.record(String(token), "current", "");
+    recorder.record("0", "former", "");
+    recorder.record("0", "current", "");
+    await recorder.flush();
+    expect(batches[0]).toHaveLength(50_000);
+    expect(batches[0]?.[0]?.daily[0]?.uses).toBe(2);
+    recorder.record("50000", "current", "");
+    await recorder.stop();
+    expect(batches[1]).toMatchObject([{ tokenId: "50000" }]);
+  });
+});
+
+function recorderInto(batches: (readonly TokenUse[])[]): UsageRecorder {
+  const storage: Pick<Storage, "recordUses"> = { recordUses: async (uses) => void batches.push(uses) };
+  return new UsageRecorder(storage, () => NOW.getTime(), silentLogger);
+}
+
+/** Lets every promise go on that can. */
+function settle(): Promise<void> {
+  return new Promise((resolve) => void setImmediate(resolve));
+}
