@@ -1,6 +1,7 @@
 /** The composition root: builds every part once, and takes them down in the right order. */
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
+import packageJson from "../package.json" with { type: "json" };
 import type { Config } from "./config.ts";
 import type { Clock, Entropy } from "./domain/clock.ts";
 import type { PasswordHasher } from "./domain/passwords.ts";
@@ -8,6 +9,7 @@ import type { Profile, Profiles } from "./domain/profile.ts";
 import type { NoteKey } from "./domain/signed-note.ts";
 import { StartError } from "./domain/start-error.ts";
 import type { Storage } from "./domain/storage.ts";
+import { WriteMeter } from "./domain/write-meter.ts";
 import { startGrpcServer } from "./grpc/grpc-server.ts";
 import { createHealth } from "./grpc/health.ts";
 import { createReflection } from "./grpc/reflection.ts";
@@ -27,9 +29,13 @@ import { ensureRootKeyFile, readRootKeyFile } from "./security/root-key-file.ts"
 import { createSealer, type Sealer } from "./security/sealer.ts";
 import { readSigningKeys } from "./storage/sqlite/restore.ts";
 import { openSqliteStorage } from "./storage/sqlite/sqlite-storage.ts";
+import { expose } from "./telemetry/exposition.ts";
+import { watchRuntime } from "./telemetry/runtime.ts";
+import { serviceMetrics } from "./telemetry/service-metrics.ts";
 import { authenticate } from "./usecases/authenticate.ts";
 import { Checkpointer } from "./usecases/checkpointer.ts";
 import { DatabaseHealth } from "./usecases/database-health.ts";
+import { noDecisions } from "./usecases/introspect-token.ts";
 import { RateLimiter } from "./usecases/rate-limiter.ts";
 import { startSweepers } from "./usecases/retention.ts";
 import { putAsideAfter } from "./usecases/rollback-guard.ts";
@@ -64,6 +70,7 @@ export interface Deployment {
   readonly profiles: Profiles;
   readonly products: Products;
   readonly storage: Storage;
+  readonly writes: WriteMeter;
   readonly passwords: PasswordHasher;
   readonly sealer: Sealer;
   readonly checkpointer: Checkpointer;
@@ -96,7 +103,8 @@ export async function openDeployment(
   const fromFile = makeRootKey && isNew ? ensureRootKeyFile : readRootKeyFile;
   const rootKey = config.rootKey ?? (await fromFile(config.rootKeyFile, entropy));
   await using resources = new AsyncDisposableStack();
-  const storage = aroundStorage(await openSqliteStorage({ path: config.databasePath, logger }));
+  const writes = new WriteMeter();
+  const storage = aroundStorage(await openSqliteStorage({ path: config.databasePath, logger, meter: writes }));
   resources.defer(() => storage.close());
   const sealer = createSealer(rootKey, entropy);
   const checkpointer = await Checkpointer.open({
@@ -116,6 +124,7 @@ export async function openDeployment(
     products,
     config,
     logger,
+    writes,
     sealer,
     checkpointer,
     setUp: (input) => setUp(parts, input),
@@ -200,7 +209,8 @@ export async function startApp(deployment: Deployment): Promise<App> {
   const finderOf = (tokens: TokenCache): TokenFinder => new TokenFinder({ storage, tokens, profiles, sealer });
   const tokenCache = new TokenCache(storage, { maxEntries: config.cacheEntries, maxBytes: config.cacheBytes });
   // Apart, so that no crowd of customers' tokens puts the backends' few keys out.
-  const callerFinder = finderOf(new TokenCache(storage, CALLER_CACHE));
+  const callerCache = new TokenCache(storage, CALLER_CACHE);
+  const callerFinder = finderOf(callerCache);
   const usage = new UsageRecorder(storage, clock, logger);
   parts.defer(() => usage.stop());
   const rateLimiter = new RateLimiter({ storage, clock, logger });
@@ -210,6 +220,7 @@ export async function startApp(deployment: Deployment): Promise<App> {
     parts.defer(() => sweeper.stop());
   }
 
+  const decisions = noDecisions();
   const services = createServices({
     ...deployment,
     defaultProfile: products.fallback,
@@ -217,6 +228,7 @@ export async function startApp(deployment: Deployment): Promise<App> {
     tokenFinder: finderOf(tokenCache),
     usage,
     rateLimiter,
+    decisions,
   });
   const health = createHealth(services.map(({ service }) => service.typeName));
   let phase: Readiness["phase"] = "starting";
@@ -236,6 +248,8 @@ export async function startApp(deployment: Deployment): Promise<App> {
       ),
     onUnavailable: () => database.doubt(),
     logger,
+    slowCallMs: config.slowCallMs,
+    logsQuietCalls: config.logLevel === "debug",
   });
 
   // Ready means ready: the first answer to a health check is no worse than the ones that follow. A disk that
@@ -244,9 +258,24 @@ export async function startApp(deployment: Deployment): Promise<App> {
   parts.defer(() => database.stop());
   await database.start();
   showHealth();
+  const runtime = watchRuntime();
+  parts.defer(() => runtime.stop());
+  const metrics = serviceMetrics({
+    version: packageJson.version,
+    calls: () => pipeline.calls,
+    decisions,
+    caches: { tokens: tokenCache, callers: callerCache },
+    writes: deployment.writes,
+    rateLimiter,
+    database,
+    latestRevision: () => storage.latestRevision(),
+    runtime,
+  });
   const ops = await startOpsServer({
     address: config.opsAddress,
     readiness: () => ({ phase, database }),
+    metrics: async () => expose(await metrics()),
+    logger,
   });
   parts.defer(() => ops.stop());
   const http = await startHttpServer({

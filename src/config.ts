@@ -50,6 +50,8 @@ export interface Config {
   readonly cacheBytes: number;
   readonly logLevel: string;
   readonly logFormat: LogFormat;
+  /** Milliseconds from which on a call is logged as slow; undefined logs none as that. */
+  readonly slowCallMs: number | undefined;
 }
 
 /** One setting, as the documentation shows it. */
@@ -81,7 +83,7 @@ export const SETTINGS = {
   opsAddress: {
     env: "LATCHKEY_OPS_ADDR",
     default: "127.0.0.1:9464",
-    description: "Where operators look: `/livez`, `/readyz`; port 0 picks a free one",
+    description: "Where operators look: `/livez`, `/readyz`, `/metrics`; port 0 picks a free one",
   },
   dataDir: {
     env: "LATCHKEY_DATA_DIR",
@@ -191,6 +193,11 @@ export const SETTINGS = {
     env: "LATCHKEY_LOG_FORMAT",
     default: "auto",
     description: "`json`, `pretty`, or `auto`: pretty when a person watches a terminal",
+  },
+  slowCallMs: {
+    env: "LATCHKEY_SLOW_CALL_MS",
+    default: "1000",
+    description: "Milliseconds from which on a call is logged as slow; 0 logs none as that",
   },
 } as const satisfies Readonly<Record<string, Setting>>;
 
@@ -312,6 +319,7 @@ export function loadConfig(env: Environment, flags: Environment): Config {
     cacheBytes: wholeNumber("cacheMegabytes", 1, 65_536) * 1024 * 1024,
     logLevel: oneOf("logLevel", ["debug", "info", "warn", "error", "silent"]),
     logFormat: oneOf<LogFormat>("logFormat", ["auto", "json", "pretty"]),
+    slowCallMs: wholeNumber("slowCallMs", 0, 3_600_000) || undefined,
   };
   for (const origin of config.corsOrigins) {
     check(

@@ -1,5 +1,6 @@
-/** The operators' port: is the process alive, and is it ready for traffic? */
+/** The operators' port: is the process alive, is it ready for traffic, and what is it doing? */
 import { createServer } from "node:http";
+import type { Logger } from "../domain/logger.ts";
 import { listen } from "./listen.ts";
 
 /** What `/readyz` is made of. */
@@ -12,6 +13,9 @@ export interface Readiness {
   };
 }
 
+/** Prometheus's text format. */
+const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
+
 export interface OpsServer {
   readonly address: string;
   stop(): Promise<void>;
@@ -21,6 +25,9 @@ export interface OpsServer {
 export async function startOpsServer(options: {
   readonly address: string;
   readonly readiness: () => Readiness;
+  /** Makes the page for Prometheus. */
+  readonly metrics: () => Promise<string>;
+  readonly logger: Logger;
 }): Promise<OpsServer> {
   const server = createServer({ requestTimeout: 10_000, headersTimeout: 5_000 }, (request, response) => {
     const answer = (status: number, body: object): void => {
@@ -33,6 +40,18 @@ export async function startOpsServer(options: {
     if (path === "/readyz") {
       const readiness = options.readiness();
       return answer(isReady(readiness) ? 200 : 503, describe(readiness));
+    }
+    if (path === "/metrics") {
+      return void options.metrics().then(
+        (page) => {
+          response.writeHead(200, { "Content-Type": METRICS_TYPE, "Cache-Control": "no-store" });
+          response.end(page);
+        },
+        (err: unknown) => {
+          options.logger.error({ err }, "metrics could not be read");
+          answer(500, { status: "failed" });
+        },
+      );
     }
     return answer(404, { status: "not found" });
   });

@@ -9,6 +9,7 @@ import { AppError, missingCredential } from "../domain/errors.ts";
 import type { Logger } from "../domain/logger.ts";
 import type { Credential } from "../usecases/authenticate.ts";
 import type { Call, CallControl, IncomingCall, Protocol, Surface } from "./call.ts";
+import { CallCounts } from "./call-counts.ts";
 import { readCredential } from "./credentials.ts";
 import type { EncodedHandler, OpenTo, ServiceEntry, StreamHandler, UnaryHandler } from "./handlers.ts";
 import { MAX_TIMEOUT_MS } from "./limits.ts";
@@ -24,9 +25,14 @@ export interface PipelineDeps {
   /** Hears of every call that failed because something was unavailable. */
   readonly onUnavailable?: () => void;
   readonly logger: Logger;
+  /** A unary call that takes at least so long is logged as slow; undefined logs none as that. */
+  readonly slowCallMs?: number | undefined;
+  /** Whether calls that are too many for the log, if nothing is wrong with them, get a line for debugging. */
+  readonly logsQuietCalls?: boolean;
 }
 
 interface Implementation {
+  readonly counts: CallCounts;
   readonly openTo: OpenTo;
   readonly handler: ServiceEntry["handlers"][string] | undefined;
   readonly encoded: EncodedHandler | undefined;
@@ -44,10 +50,16 @@ export class Pipeline {
       services.flatMap(({ service, openTo, handlers, encoded = {} }) =>
         service.methods.map((method) => {
           const { localName } = method;
-          return [method, { openTo, handler: handlers[localName], encoded: encoded[localName] }] as const;
+          const counts = new CallCounts(methodName(method), method.methodKind === "unary");
+          return [method, { counts, openTo, handler: handlers[localName], encoded: encoded[localName] }] as const;
         }),
       ),
     );
+  }
+
+  /** What was called so far, by method. */
+  get calls(): readonly CallCounts[] {
+    return Array.from(this.#implementations.values(), ({ counts }) => counts);
   }
 
   /** First step: takes a call in. Every call that is opened is finished once. */
@@ -162,24 +174,31 @@ export class Pipeline {
     return this.#implementation(call.method).encoded !== undefined && call.header("x-request-id") === undefined;
   }
 
-  /** Last step: one line in the log. Finishing twice is finishing once. */
+  /** Last step: counts the call, and writes one line into the log. Finishing twice is finishing once. */
   finish(call: Call, outcome: AppError | Status): void {
     if (call.isFinished) return;
     call.isFinished = true;
     const status = outcome instanceof AppError ? STATUS[outcome.kind] : outcome;
-    if (status === OK && this.isQuiet(call)) return;
-    this.#deps.logger.info(
-      {
-        method: methodName(call.method),
-        code: status.name,
-        durationMs: Math.round((performance.now() - call.startedAtMs) * 1000) / 1000,
-        caller: callerId(call.caller),
-        requestId: call.requestId,
-        protocol: call.protocol,
-        peer: call.peer,
-      },
-      "call",
-    );
+    const { counts } = this.#implementation(call.method);
+    const { logger, slowCallMs = Number.POSITIVE_INFINITY, logsQuietCalls = false } = this.#deps;
+    const durationMs = performance.now() - call.startedAtMs;
+    counts.count(call.protocol, status, durationMs);
+    // A stream isn't slow because its client keeps it.
+    const isSlow = durationMs >= slowCallMs && call.method.methodKind === "unary";
+    const isQuiet = status === OK && !isSlow && this.isQuiet(call);
+    if (isQuiet && !logsQuietCalls) return;
+    const fields = {
+      method: counts.method,
+      code: status.name,
+      durationMs: Math.round(durationMs * 1000) / 1000,
+      caller: callerId(call.caller),
+      requestId: call.requestId,
+      protocol: call.protocol,
+      peer: call.peer,
+    };
+    if (isSlow) logger.warn(fields, "slow call");
+    else if (isQuiet) logger.debug(fields, "call");
+    else logger.info(fields, "call");
   }
 }
 

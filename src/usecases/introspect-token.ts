@@ -1,7 +1,7 @@
 /** Answers whether a token is valid and what it may do. */
 import { type Caller, callerOrganization } from "../domain/caller.ts";
 import type { Clock } from "../domain/clock.ts";
-import { type Decision, type DecisionRequest, decide } from "../domain/decision.ts";
+import { type Decision, type DecisionRequest, type DenialReason, decide } from "../domain/decision.ts";
 import { type Profile, type Profiles, rateLimitOf, SERVICE_PROFILE_ID } from "../domain/profile.ts";
 import type { RateStatus } from "../domain/rate-window.ts";
 import { requireServiceScope } from "./authorization.ts";
@@ -15,6 +15,24 @@ export interface IntrospectTokenDeps {
   readonly usage: UsageRecorder;
   readonly rateLimiter: RateLimiter;
   readonly clock: Clock;
+  readonly decisions: DecisionCounts;
+}
+
+/** How often each answer was given, for operators. Dry runs count too. */
+export type DecisionCounts = Record<"allowed" | DenialReason, number>;
+
+export function noDecisions(): DecisionCounts {
+  return {
+    allowed: 0,
+    unknown: 0,
+    malformed: 0,
+    revoked: 0,
+    expired: 0,
+    disabled: 0,
+    ip_not_allowed: 0,
+    insufficient_scope: 0,
+    rate_limited: 0,
+  };
 }
 
 export interface IntrospectTokenInput extends DecisionRequest {
@@ -49,6 +67,23 @@ export function introspectToken(
   input: IntrospectTokenInput,
 ): Judgement | Promise<Judgement> {
   requireServiceScope(caller, "introspect");
+  const judgement = findAndJudge(deps, caller, input);
+  return judgement instanceof Promise
+    ? judgement.then((later) => count(deps.decisions, later))
+    : count(deps.decisions, judgement);
+}
+
+function count(decisions: DecisionCounts, judgement: Judgement): Judgement {
+  const { decision } = judgement;
+  decisions[decision.active && decision.allowed ? "allowed" : decision.reason]++;
+  return judgement;
+}
+
+function findAndJudge(
+  deps: IntrospectTokenDeps,
+  caller: Caller,
+  input: IntrospectTokenInput,
+): Judgement | Promise<Judgement> {
   const { profiles, tokenFinder } = deps;
   const { secret } = input;
   const format = profiles.ofSecret(secret);

@@ -126,6 +126,8 @@ export class RateLimiter {
   readonly #sweeper: Sweeper;
   #returning: Promise<void> = Promise.resolve();
   #stopping: Promise<void> | undefined;
+  /** Calls that memory didn't decide, for operators. */
+  waits = 0;
 
   constructor({ storage, clock, logger, maxTokens = DEFAULT_MAX_TOKENS }: RateLimiterDeps) {
     this.#storage = storage;
@@ -185,6 +187,7 @@ export class RateLimiter {
   #wait(tokenId: Id, account: Account, limit: RateLimit, cost: number, spends: boolean): Promise<RateVerdict> {
     return new Promise((resolve, reject) => {
       if (this.#stopping !== undefined) throw new AppError("unavailable", "The service is stopping.");
+      this.waits++;
       account.waiting.push({ limit, cost, spends, resolve, reject });
       if (!account.isServing) account.served = this.#serve(tokenId, account);
     });

@@ -6,6 +6,7 @@
 import type { AuditEvent } from "../domain/audit.ts";
 import type { TokenRecord } from "../domain/decision.ts";
 import type { Organization } from "../domain/entities.ts";
+import { Histogram, LATENCY_SECONDS } from "../domain/histogram.ts";
 import { fromPublicId, type Id } from "../domain/ids.ts";
 import type { Storage } from "../domain/storage.ts";
 
@@ -59,6 +60,8 @@ export class TokenCache {
   /** What operators want to know. */
   hits = 0;
   misses = 0;
+  /** How long reads of the store took, in seconds. */
+  readonly readSeconds = new Histogram(LATENCY_SECONDS);
 
   constructor(storage: Storage, limits: TokenCacheLimits) {
     this.#storage = storage;
@@ -71,6 +74,11 @@ export class TokenCache {
 
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** The last event that the entries are true for; undefined while there are none. */
+  get revision(): number | undefined {
+    return this.#entries.size === 0 ? undefined : this.#revision;
   }
 
   /**
@@ -99,9 +107,14 @@ export class TokenCache {
     return this.find(key);
   }
 
-  #read(key: string): Promise<TokenRecord | undefined> {
+  async #read(key: string): Promise<TokenRecord | undefined> {
     this.misses++;
-    return this.#storage.findTokenByFingerprint(Buffer.from(key, "base64"));
+    const startedAtMs = performance.now();
+    try {
+      return await this.#storage.findTokenByFingerprint(Buffer.from(key, "base64"));
+    } finally {
+      this.readSeconds.observe((performance.now() - startedAtMs) / 1000);
+    }
   }
 
   async #load(key: string, changes: number): Promise<TokenRecord | undefined> {

@@ -52,7 +52,8 @@ afterAll(async () => {
 describe("an introspection that succeeds", () => {
   it("is logged, and answered with its id, when the caller gave it one", async () => {
     const { secret } = await issue("to be found in the log");
-    const calls = () => test.logLines.filter((line) => line.includes("IntrospectionService/Introspect"));
+    const isLogged = (line: string) => line.includes('"level":"info"') && line.includes("/Introspect");
+    const calls = () => test.logLines.filter(isLogged);
     const ids: (string | undefined)[] = [];
     const onHeader = (header: Metadata): void => void ids.push(header.get("x-request-id")[0]?.toString());
     const before = calls().length;

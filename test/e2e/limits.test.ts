@@ -33,7 +33,7 @@ describe.each(SURFACES)("through %s", (name) => {
         get(target, property, receiver) {
           const method = (Reflect.get(target, property, receiver) as (...args: unknown[]) => unknown).bind(target);
           return (...args: unknown[]) =>
-            broken && property !== "close" && property !== "recordUses"
+            broken && !["close", "recordUses", "changeCount"].includes(String(property))
               ? Promise.reject(new AppError("unavailable", "The database can't be read at the moment."))
               : method(...args);
         },

@@ -7,7 +7,7 @@ import { importByRest, importThrough, WAYS } from "../helpers/import-call.ts";
 import { expectOk, type Outcome, openSurface, type RpcSurface, SURFACES } from "../helpers/surfaces.ts";
 import { startTestApp } from "../helpers/test-app.ts";
 
-it("keeps secrets out of the database, its WAL, the log at its most verbose, and errors", async () => {
+it("keeps secrets out of the database, its WAL, the log at its most verbose, metrics, and errors", async () => {
   await using test = await startTestApp({
     surroundings: {
       // A storage that fails with the secret in its own error, once told to.
@@ -124,6 +124,7 @@ it("keeps secrets out of the database, its WAL, the log at its most verbose, and
   });
   places.set("the audit log", JSON.stringify(events));
   places.set("the log", test.logLines.join(""));
+  places.set("the metrics", await (await fetch(`http://${test.app.opsAddress}/metrics`)).text());
   places.set(
     "answers",
     JSON.stringify(answers, (_, value: unknown) => (typeof value === "bigint" ? String(value) : value)),
@@ -132,6 +133,7 @@ it("keeps secrets out of the database, its WAL, the log at its most verbose, and
   // The search is able to find things: the name is in the database, the methods are in the log.
   expect([...places.values()].some((text) => text.includes("canary"))).toBe(true);
   expect(places.get("the log")).toContain("latchkey.v1.TokenService/Issue");
+  expect(places.get("the metrics")).toContain("latchkey.v1.TokenService/Issue");
   expect(events.map(({ action }) => action)).toEqual(
     expect.arrayContaining([
       "token.issued",

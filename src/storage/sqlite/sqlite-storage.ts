@@ -39,6 +39,7 @@ import type {
   TokensOfMember,
   TokenUse,
 } from "../../domain/storage.ts";
+import type { WriteMeter } from "../../domain/write-meter.ts";
 import type { CommandInput, CommandName, CommandResult } from "./commands.ts";
 import { openReadConnection } from "./connection.ts";
 import { readError, toStartError } from "./errors.ts";
@@ -68,6 +69,8 @@ export interface SqliteStorageOptions {
   /** The database file. It is made where it doesn't exist, with its directory. */
   readonly path: string;
   readonly logger: Logger;
+  /** Is told of every write. */
+  readonly meter?: WriteMeter;
   /** How long a statement waits for another process's lock. */
   readonly busyTimeoutMs?: number;
   readonly checkpointIntervalMs?: number;
@@ -90,7 +93,7 @@ const MIN_INTEGER = -(2n ** 63n);
  * can't be served.
  */
 export async function openSqliteStorage(options: SqliteStorageOptions): Promise<Storage> {
-  const { logger, busyTimeoutMs = DEFAULT_BUSY_TIMEOUT_MS } = options;
+  const { logger, meter, busyTimeoutMs = DEFAULT_BUSY_TIMEOUT_MS } = options;
   const { checkpointIntervalMs = DEFAULT_CHECKPOINT_INTERVAL_MS } = options;
   const path = createDatabaseFile(options.path);
   await using resources = new AsyncDisposableStack();
@@ -98,7 +101,7 @@ export async function openSqliteStorage(options: SqliteStorageOptions): Promise<
   resources.defer(() => lock.release());
   try {
     migrate({ path, busyTimeoutMs });
-    const writer = await Writer.start({ path, busyTimeoutMs, checkpointIntervalMs, logger });
+    const writer = await Writer.start({ path, busyTimeoutMs, checkpointIntervalMs, logger, meter });
     resources.defer(() => writer.close());
     const connection = openReadConnection({ path, busyTimeoutMs: Math.min(busyTimeoutMs, MAX_READ_BUSY_TIMEOUT_MS) });
     // Closed before the writer's, for the last connection to close tidies up, and only the writer's can.

@@ -3,15 +3,18 @@ import { Worker } from "node:worker_threads";
 import { AppError } from "../../domain/errors.ts";
 import type { IdempotencyRecord } from "../../domain/idempotency.ts";
 import type { Logger } from "../../domain/logger.ts";
+import { WriteMeter } from "../../domain/write-meter.ts";
 import type { CommandInput, CommandName, CommandResult } from "./commands.ts";
 import { fromSentError } from "./errors.ts";
 import type { CommandReply, FromWriterThread, ToWriterThread, WriterThreadOptions } from "./messages.ts";
 
 export interface WriterOptions extends Omit<WriterThreadOptions, "changes"> {
   readonly logger: Logger;
+  readonly meter?: WriteMeter | undefined;
 }
 
 interface Waiter {
+  readonly askedAtMs: number;
   resolve(value: unknown): void;
   reject(error: AppError): void;
 }
@@ -22,6 +25,7 @@ const MAX_RESTART_DELAY_MS = 5_000;
 
 export class Writer {
   readonly #logger: Logger;
+  readonly #meter: WriteMeter;
   readonly #threadOptions: WriterThreadOptions;
   readonly #waiting = new Map<number, Waiter>();
   #thread: Worker | undefined;
@@ -31,8 +35,9 @@ export class Writer {
   #restart: NodeJS.Timeout | undefined;
   #closing: Promise<void> | undefined;
 
-  private constructor({ logger, ...threadOptions }: WriterOptions) {
+  private constructor({ logger, meter = new WriteMeter(), ...threadOptions }: WriterOptions) {
     this.#logger = logger;
+    this.#meter = meter;
     this.#threadOptions = { ...threadOptions, changes: new Int32Array(new SharedArrayBuffer(4)) };
   }
 
@@ -62,7 +67,8 @@ export class Writer {
       if (this.#waiting.size >= MAX_WAITING) throw new AppError("unavailable", "Too many writes are waiting.");
       const id = ++this.#lastId;
       this.#thread.postMessage({ kind: "command", id, name, input, record } satisfies ToWriterThread);
-      this.#waiting.set(id, { resolve, reject });
+      this.#waiting.set(id, { askedAtMs: performance.now(), resolve, reject });
+      this.#meter.waiting = this.#waiting.size;
     }) as Promise<CommandResult<Name>>;
   }
 
@@ -121,7 +127,9 @@ export class Writer {
 
   #receive(message: Exclude<FromWriterThread, { kind: "ready" }>): void {
     if (message.kind === "replies") {
+      this.#meter.groupSizes.observe(message.replies.length);
       for (const reply of message.replies) this.#settle(reply);
+      this.#meter.waiting = this.#waiting.size;
     } else {
       this.#logger.warn({ detail: message.detail }, "a checkpoint of the database failed");
     }
@@ -130,13 +138,16 @@ export class Writer {
   #settle(reply: CommandReply): void {
     const waiter = this.#waiting.get(reply.id);
     this.#waiting.delete(reply.id);
-    if (reply.ok) waiter?.resolve(reply.value);
-    else waiter?.reject(fromSentError(reply.error));
+    if (waiter === undefined) return;
+    this.#meter.seconds.observe((performance.now() - waiter.askedAtMs) / 1000);
+    if (reply.ok) waiter.resolve(reply.value);
+    else waiter.reject(fromSentError(reply.error));
   }
 
   #rejectWaiting(cause: unknown): void {
     for (const waiter of this.#waiting.values()) waiter.reject(notWritable(cause));
     this.#waiting.clear();
+    this.#meter.waiting = 0;
   }
 
   #restartLater(err: unknown): void {
