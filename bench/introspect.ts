@@ -2,7 +2,7 @@
  * `npm run bench -- introspect`: what a check of a token costs, next to the least that a call can cost on each
  * stack, in one run. Rounds of all subjects take turns, so that a busy machine is as busy for all of them.
  */
-import { create, type DescMessage, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import {
   BatchIntrospectRequestSchema,
   IntrospectRequestSchema,
@@ -10,7 +10,7 @@ import {
 } from "../gen/latchkey/v1/introspection_pb.ts";
 import { TokenService } from "../gen/latchkey/v1/token_pb.ts";
 import { createClient } from "../src/client/index.ts";
-import { type LoadJob, type LoadResult, startLoad } from "./load.ts";
+import { frame, type LoadJob, type LoadResult, startLoad } from "./load.ts";
 import { type Measurement, median } from "./measurement.ts";
 import {
   cpuMicros,
@@ -154,15 +154,6 @@ const questionOf = (token: string): MessageInitShape<typeof IntrospectRequestSch
   token,
   clientIp: "192.0.2.7",
 });
-
-/** A message as gRPC sends it. */
-function frame<S extends DescMessage>(schema: S, init: MessageInitShape<S>): Uint8Array {
-  const message = toBinary(schema, create(schema, init));
-  const framed = Buffer.alloc(5 + message.length);
-  framed.writeUInt32BE(message.length, 1);
-  framed.set(message, 5);
-  return framed;
-}
 
 function chunks<T>(all: readonly T[], size: number): readonly T[][] {
   return Array.from({ length: Math.ceil(all.length / size) }, (_, index) =>

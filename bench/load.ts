@@ -1,6 +1,7 @@
 /** Starts the process that makes the load, and hands it work. */
 import { fork } from "node:child_process";
 import { once } from "node:events";
+import { create, type DescMessage, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 
 export interface LoadJob {
   /** `host:port` */
@@ -53,4 +54,13 @@ export async function startLoad(): Promise<LoadProcess> {
       await exited;
     },
   };
+}
+
+/** A message as gRPC sends it. */
+export function frame<S extends DescMessage>(schema: S, init: MessageInitShape<S>): Uint8Array {
+  const message = toBinary(schema, create(schema, init));
+  const framed = Buffer.alloc(5 + message.length);
+  framed.writeUInt32BE(message.length, 1);
+  framed.set(message, 5);
+  return framed;
 }

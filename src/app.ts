@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import packageJson from "../package.json" with { type: "json" };
 import type { Config } from "./config.ts";
 import type { Clock, Entropy } from "./domain/clock.ts";
+import { AppError } from "./domain/errors.ts";
 import type { PasswordHasher } from "./domain/passwords.ts";
 import type { Profile, Profiles } from "./domain/profile.ts";
 import type { NoteKey } from "./domain/signed-note.ts";
@@ -201,6 +202,10 @@ export async function startApp(deployment: Deployment): Promise<App> {
     issuer: config.accessTokenIssuer,
     algorithm: config.accessTokenAlgorithm,
   }).catch((cause: unknown) => {
+    // The store's own trouble says nothing of the root key.
+    if (cause instanceof AppError) {
+      throw new StartError(`${config.databasePath} can't be served: ${cause.message} Check the disk`, { cause });
+    }
     throw new StartError(
       `The signing key in ${config.databasePath} doesn't open: put back the root key that it was made with`,
       { cause },

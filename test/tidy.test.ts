@@ -10,7 +10,7 @@ const root = join(import.meta.dirname, "..");
 /** The files of this project that people write, by path. Only TypeScript is read; of others the name counts. */
 function projectTree(): Map<string, string> {
   const tree = new Map<string, string>();
-  for (const folder of ["src", "test", "bench", "scripts"]) {
+  for (const folder of ["src", "test", "torture", "bench", "scripts"]) {
     if (!existsSync(join(root, folder))) continue;
     for (const entry of readdirSync(join(root, folder), { recursive: true, withFileTypes: true })) {
       if (!entry.isFile()) continue;

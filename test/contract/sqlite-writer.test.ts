@@ -130,7 +130,7 @@ describe("a group", () => {
 });
 
 describe("a full disk", () => {
-  it("fails writes, loses none that was acknowledged, and heals when there is room", async () => {
+  it("fails writes, loses none that was acknowledged, and heals by itself once the log can be moved", async () => {
     await using subject = await openSqliteSubject();
     await subject.storage.close();
     const child = fileURLToPath(new URL("./disk-full-child.ts", import.meta.url));

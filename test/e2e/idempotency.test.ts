@@ -29,6 +29,7 @@ import {
   startProducts,
   type Tenant,
 } from "../helpers/products.ts";
+import { countTokens, RETRIES, secretsByKey, storm } from "../helpers/retry-storm.ts";
 import { startServiceProcess, temporaryFolder } from "../helpers/service-process.ts";
 import { expectOk, openSurface, RPC_SURFACES, type RpcSurface } from "../helpers/surfaces.ts";
 import { startTestApp, type TestApp } from "../helpers/test-app.ts";
@@ -366,57 +367,6 @@ it("records nothing of a call whose write failed", async () => {
 });
 
 const KEYS = 50;
-const RETRIES = 20;
-const KEYS_AT_ONCE = 10;
-
-/**
- * Many keys at a time, the retries of each all at once, half of them over gRPC and half over REST, as one
- * and the same person.
- */
-async function storm(
-  addresses: { readonly grpc: string; readonly http: string },
-  token: string,
-  keys: readonly string[],
-): Promise<readonly StormOutcome[]> {
-  const tokens = createClient(TokenService, { address: addresses.grpc, token });
-  const overGrpc = async (key: string): Promise<string> =>
-    (await tokens.issue({ name: key, idempotencyKey: key }, { timeoutMs: 30_000 })).secret;
-  const overRest = async (key: string): Promise<string> => {
-    const response = await fetch(`http://${addresses.http}/api/v1/api-tokens`, {
-      method: "POST",
-      headers: { authorization: `Bearer ${token}`, "content-type": "application/json", "idempotency-key": key },
-      body: JSON.stringify({ name: key }),
-    });
-    const { data } = (await response.json()) as { data: { token: string } };
-    return data.token;
-  };
-  const waiting = keys.values();
-  const outcomes: StormOutcome[] = [];
-  const sendAll = async (): Promise<void> => {
-    for (const key of waiting) {
-      const calls = Array.from({ length: RETRIES }, async (_, retry) => ({
-        key,
-        secret: await (retry % 2 === 0 ? overGrpc : overRest)(key),
-      }));
-      outcomes.push(...(await Promise.allSettled(calls)));
-    }
-  };
-  await Promise.all(Array.from({ length: KEYS_AT_ONCE }, sendAll));
-  tokens.close();
-  return outcomes;
-}
-
-type StormOutcome = PromiseSettledResult<{ readonly key: string; readonly secret: string }>;
-
-function secretsByKey(outcomes: readonly StormOutcome[]): Map<string, Set<string>> {
-  const secrets = new Map<string, Set<string>>();
-  for (const outcome of outcomes) {
-    if (outcome.status === "rejected") continue;
-    const { key, secret } = outcome.value;
-    secrets.set(key, (secrets.get(key) ?? new Set()).add(secret));
-  }
-  return secrets;
-}
 
 const someKeys = (): readonly string[] => Array.from({ length: KEYS }, () => randomUUID());
 
@@ -538,15 +488,6 @@ it("keeps neither the secret nor the key where the database alone, or with the r
   for (const guess of ["", "canary", `${key} `, key.slice(1)]) expect(opened(guess)).toEqual([]);
   expect(opened(key, rootKey.with(0, (rootKey[0] ?? 0) ^ 1))).toEqual([]);
 });
-
-/** Tokens in the database file that carry one of these names. */
-function countTokens(path: string, names: readonly string[]): number {
-  using database = disposable(new Database(path, { readonly: true }));
-  const count = database.connection.prepare<[string], number>(
-    "SELECT count(*) FROM tokens WHERE name IN (SELECT value FROM json_each(?))",
-  );
-  return count.pluck().get(JSON.stringify(names)) ?? 0;
-}
 
 function disposable(connection: Database.Database) {
   return { connection, [Symbol.dispose]: () => void connection.close() };

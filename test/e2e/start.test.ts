@@ -136,6 +136,20 @@ describe("a production start", () => {
     expect(broken).toMatchObject({ code: 1 });
     expect(broken.stderr).toMatch(/^latchkey: The file .*root\.key holds no root key/);
   });
+
+  it("is refused when the first signing key can't be stored, and doesn't blame the root key", async () => {
+    await using folder = await temporaryFolder();
+    const env = { LATCHKEY_DATA_DIR: folder.path };
+    await runProgram(["bootstrap", "--admin-email", "ops@example.com"], env);
+    const database = new Database(join(folder.path, "latchkey.db"));
+    database.exec("CREATE TRIGGER fail BEFORE INSERT ON signing_keys BEGIN SELECT RAISE(ABORT, 'injected'); END");
+    database.close();
+    const refused = await runProgram(["serve"], env);
+    expect(refused).toMatchObject({ code: 1 });
+    expect(refused.stderr).toMatch(
+      /^latchkey: .*latchkey\.db can't be served: The database can't be written .*disk\n$/,
+    );
+  });
 });
 
 describe("a start that can't be", () => {

@@ -26,6 +26,15 @@ export interface ServiceProcess extends AsyncDisposable {
 
 export type TestEnv = Readonly<Record<string, string | undefined>>;
 
+export interface ProgramOptions {
+  /** Arguments of Node itself. */
+  readonly nodeArgs?: readonly string[];
+  /** A command to run the program under. It must leave the program its process id and its signals. */
+  readonly under?: readonly string[];
+  /** Kills the program when it aborts. */
+  readonly signal?: AbortSignal;
+}
+
 /** An environment in which nothing of the machine's own settings shows. */
 export function cleanEnv(env: TestEnv): NodeJS.ProcessEnv {
   const { PATH, HOME } = process.env;
@@ -38,36 +47,43 @@ export async function temporaryFolder(): Promise<{ readonly path: string } & Asy
 }
 
 /** Runs a command to its end. */
-export async function runProgram(args: readonly string[], env: TestEnv = {}, input = "") {
-  const child = spawn(process.execPath, [MAIN, ...args], { env: cleanEnv(env), stdio: "pipe" });
+export async function runProgram(args: readonly string[], env: TestEnv = {}, input = "", options: ProgramOptions = {}) {
+  const child = spawnProgram(args, env, options);
   child.stdin.end(input);
   const closed = once(child, "close") as Promise<[number | null]>;
   const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), closed]);
   return { stdout, stderr, code };
 }
 
-/**
- * Starts `latchkey serve` with free ports and waits for its ready line.
- *
- * @param under a command that the program's own command line is given to
- */
+function spawnProgram(args: readonly string[], env: TestEnv, { nodeArgs = [], under = [], signal }: ProgramOptions) {
+  const [command = "", ...rest] = [...under, process.execPath, ...nodeArgs, MAIN, ...args];
+  const kill = signal === undefined ? {} : { signal, killSignal: "SIGKILL" as const };
+  return spawn(command, rest, { env: cleanEnv(env), stdio: "pipe", ...kill });
+}
+
+/** Starts `latchkey serve` with free ports and waits for its ready line. */
 export async function startServiceProcess(
   args: readonly string[],
   env: TestEnv,
-  under: readonly string[] = [],
+  options: ProgramOptions = {},
 ): Promise<ServiceProcess> {
   const ports = {
     LATCHKEY_GRPC_ADDR: "127.0.0.1:0",
     LATCHKEY_HTTP_ADDR: "127.0.0.1:0",
     LATCHKEY_OPS_ADDR: "127.0.0.1:0",
   };
-  const [command = "", ...commandArgs] = [...under, process.execPath, MAIN, "serve", ...args];
-  const child = spawn(command, commandArgs, { env: cleanEnv({ ...ports, ...env }), stdio: "pipe" });
+  const child = spawnProgram(["serve", ...args], { ...ports, ...env }, options);
   const stdout: string[] = [];
   const stderr: string[] = [];
-  const exited = once(child, "exit") as Promise<[number | null, NodeJS.Signals | null]>;
+  const exited = new Promise<[number | null, NodeJS.Signals | null]>((resolve) => {
+    child.once("exit", (code, signal) => resolve([code, signal]));
+  });
   child.stderr.setEncoding("utf8").on("data", (chunk: string) => stderr.push(chunk));
   const ready = await new Promise<ReadyLine>((resolve, reject) => {
+    child.on("error", (error) => {
+      // Of a program that was killed by its signal, the end is yet to come.
+      if (child.pid === undefined) reject(error);
+    });
     let rest = "";
     child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
       const lines = (rest + chunk).split("\n");

@@ -50,14 +50,7 @@ export async function openSqliteSubject(): Promise<StorageSubject & { readonly p
       for (const table of tables) other.exec(`ALTER TABLE ${table} RENAME TO lost_${table}`);
       other.close();
     },
-    async failEvents(requestId) {
-      const other = new Database(path);
-      other.exec(`
-        CREATE TRIGGER fail_events BEFORE INSERT ON events WHEN new.request_id = '${requestId}'
-        BEGIN SELECT RAISE(ABORT, 'injected'); END
-      `);
-      other.close();
-    },
+    failEvents: async (requestId) => failEvents(path, requestId),
     async editEvents() {
       using other = disposable(new Database(path));
       const done: string[] = [];
@@ -75,6 +68,16 @@ export async function openSqliteSubject(): Promise<StorageSubject & { readonly p
       await directory[Symbol.asyncDispose]();
     },
   };
+}
+
+/** Makes the store fail at each event of calls with this request id. */
+export function failEvents(path: string, requestId: string): void {
+  const connection = new Database(path);
+  connection.exec(`
+    CREATE TRIGGER fail_events BEFORE INSERT ON events WHEN new.request_id = '${requestId}'
+    BEGIN SELECT RAISE(ABORT, 'injected'); END
+  `);
+  connection.close();
 }
 
 /** Each of them would change stored events. */

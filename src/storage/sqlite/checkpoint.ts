@@ -27,3 +27,9 @@ function truncate(connection: Database.Database): void {
     connection.pragma(`busy_timeout = ${usual}`);
   }
 }
+
+/** Moves all of the WAL and gives its room back, where nobody reads from it. Answers whether that worked. */
+export function giveRoomBack(connection: Database.Database): boolean {
+  checkpoint(connection, 0);
+  return (statSync(`${connection.name}-wal`, { throwIfNoEntry: false })?.size ?? 0) === 0;
+}

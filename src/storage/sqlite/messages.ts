@@ -23,6 +23,8 @@ export interface CommandRequest {
 
 export type ToWriterThread =
   | CommandRequest
+  /** Commits what came before it. Answered once, by `replies`. */
+  | { readonly kind: "commit" }
   /** Nothing comes after it. */
   | { readonly kind: "close" };
 
@@ -32,6 +34,6 @@ export type CommandReply =
 
 export type FromWriterThread =
   | { readonly kind: "ready" }
-  /** The outcomes of one group, after its transaction is durable. */
+  /** The outcomes of one group, after its transaction is durable. More may be waiting, where it was large. */
   | { readonly kind: "replies"; readonly replies: readonly CommandReply[] }
   | { readonly kind: "checkpoint_failed"; readonly detail: string };

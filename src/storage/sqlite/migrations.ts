@@ -14,7 +14,7 @@ import { uses } from "./migrations/0008-uses.ts";
 import type { Migration } from "./migrations/migration.ts";
 
 /** Version 1 is the first. */
-const MIGRATIONS: readonly Migration[] = [
+export const MIGRATIONS: readonly Migration[] = [
   initialSchema,
   membersAndRateWindows,
   recordedCalls,

@@ -30,6 +30,8 @@ export class Writer {
   readonly #waiting = new Map<number, Waiter>();
   #thread: Worker | undefined;
   #isReady = false;
+  #isCommitting = false;
+  #nextCommit: NodeJS.Immediate | undefined;
   #lastId = 0;
   #failedStarts = 0;
   #restart: NodeJS.Timeout | undefined;
@@ -69,6 +71,7 @@ export class Writer {
       this.#thread.postMessage({ kind: "command", id, name, input, record } satisfies ToWriterThread);
       this.#waiting.set(id, { askedAtMs: performance.now(), resolve, reject });
       this.#meter.waiting = this.#waiting.size;
+      this.#commitSoon();
     }) as Promise<CommandResult<Name>>;
   }
 
@@ -76,6 +79,16 @@ export class Writer {
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
+  }
+
+  /** What comes in one turn of the event loop shares a commit, and so does what comes while another one runs. */
+  #commitSoon(): void {
+    if (this.#isCommitting || this.#nextCommit !== undefined) return;
+    this.#nextCommit = setImmediate(() => {
+      this.#nextCommit = undefined;
+      this.#isCommitting = true;
+      this.#thread?.postMessage({ kind: "commit" } satisfies ToWriterThread);
+    });
   }
 
   async #close(): Promise<void> {
@@ -116,6 +129,9 @@ export class Writer {
         const wasReady = this.#isReady;
         this.#thread = undefined;
         this.#isReady = false;
+        this.#isCommitting = false;
+        clearImmediate(this.#nextCommit);
+        this.#nextCommit = undefined;
         // It may have ended between a commit and its count, and a retry of that change will change nothing.
         Atomics.add(this.#threadOptions.changes, 0, 1);
         this.#rejectWaiting(failure);
@@ -128,8 +144,10 @@ export class Writer {
   #receive(message: Exclude<FromWriterThread, { kind: "ready" }>): void {
     if (message.kind === "replies") {
       this.#meter.groupSizes.observe(message.replies.length);
+      this.#isCommitting = false;
       for (const reply of message.replies) this.#settle(reply);
       this.#meter.waiting = this.#waiting.size;
+      if (this.#waiting.size > 0) this.#commitSoon();
     } else {
       this.#logger.warn({ detail: message.detail }, "a checkpoint of the database failed");
     }

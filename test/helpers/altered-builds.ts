@@ -1,0 +1,178 @@
+/**
+ * Builds of the service in which a line or two are different: broken ones, to show that a trial would notice,
+ * and those that a benchmark compares with. The files stay as they are; Node is given other text.
+ */
+
+interface Edit {
+  /** Path from the project's root. */
+  readonly file: string;
+  /** Stands in the file exactly once. */
+  readonly from: string;
+  readonly to: string;
+}
+
+export type BuildName = keyof typeof ALTERED_BUILDS;
+
+const GROUP_COMMIT = "src/storage/sqlite/group-commit.ts";
+const COMMANDS = "src/storage/sqlite/commands.ts";
+const AUDIT = "src/domain/audit.ts";
+const IDEMPOTENCY = "src/usecases/idempotency.ts";
+
+const INSERT_EVENT = "writes.insertEvent.run(eventRow(event));";
+const GUARD_OF_RECORDS =
+  "if (writes.hasRecordedCall.get({ keyHash, now: toMillis(createdAt) }) === 1) throw idempotencyKeyReused();";
+
+export const ALTERED_BUILDS = {
+  /** What group commit is compared with: a commit for each command, and its answer right after. */
+  "one-commit-a-write": [
+    {
+      file: "src/storage/sqlite/writer-thread.ts",
+      from: 'const replies = commitGroup(waiting.splice(0, MAX_GROUP));\n  send({ kind: "replies", replies });',
+      to: `const replies = waiting.splice(0, MAX_GROUP).flatMap((request) => {
+        const alone = commitGroup([request]);
+        send({ kind: "replies", replies: alone, isMore: true });
+        return alone;
+      });
+      send({ kind: "replies", replies: [] });`,
+    },
+    {
+      file: "src/storage/sqlite/writer.ts",
+      from: "this.#isCommitting = false;\n      for",
+      to: "this.#isCommitting = message.isMore === true;\n      for",
+    },
+  ],
+
+  /** As if replies and the commit, which takes 20 ms here, went out at the same time. */
+  "answers-before-the-commit": [
+    {
+      file: GROUP_COMMIT,
+      from: "const after = writes.getRevision.get();\n",
+      to: `const after = writes.getRevision.get();
+        process.getBuiltinModule("node:worker_threads").parentPort?.postMessage({ kind: "replies", replies });
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+        `,
+    },
+  ],
+  "forgets-some-revokes": [
+    {
+      file: COMMANDS,
+      from: "SET revoked_at = @revoked_at, revoked_by = @revoked_by, revision = @revision WHERE id = @id",
+      to: `SET revoked_at = iif(@revision % 10, @revoked_at, NULL), revoked_by = iif(@revision % 10, @revoked_by, NULL),
+        revision = @revision WHERE id = @id`,
+    },
+  ],
+  "forgets-that-it-answered": [
+    { file: IDEMPOTENCY, from: "if (earlier !== undefined) return recall(earlier);", to: "" },
+    { file: COMMANDS, from: GUARD_OF_RECORDS, to: "" },
+  ],
+  "looks-for-the-record-before-the-write-only": [{ file: COMMANDS, from: GUARD_OF_RECORDS, to: "" }],
+  "answers-retries-another-secret": [
+    {
+      file: IDEMPOTENCY,
+      from: "return openAnswer(sealingKey, recorded.sealedAnswer);",
+      to: 'return { ...openAnswer(sealingKey, recorded.sealedAnswer), confidential: "wp_another" } as never;',
+    },
+  ],
+
+  /** What better-sqlite3 does by itself. Survives a killed process, but not a power cut. */
+  "syncs-at-checkpoints-only": [
+    {
+      file: "src/storage/sqlite/connection.ts",
+      from: "const SYNCHRONOUS_FULL = 2;",
+      to: "const SYNCHRONOUS_FULL = 1;",
+    },
+  ],
+  "passes-over-failed-commits": [
+    {
+      file: GROUP_COMMIT,
+      from: "return requests.map(({ id }) => ({ id, ok: false, error: failure }));",
+      to: `return requests.map(({ id, input }) => {
+        const { newToken } = input as never;
+        return newToken ? { id, ok: true, value: { ...newToken.token, revision: 1 } } : { id, ok: false, error: failure };
+      });`,
+    },
+  ],
+
+  "dies-of-a-failed-write": [
+    {
+      file: GROUP_COMMIT,
+      from: "if (connection.inTransaction) rollback.run();",
+      to: 'process.kill(process.pid, "SIGKILL");',
+    },
+  ],
+  "calls-a-failed-write-its-own-fault": [
+    {
+      file: "src/storage/sqlite/errors.ts",
+      from: 'return { kind: "unavailable", message: "The database can\'t be written at the moment."',
+      to: 'return { kind: "internal", message: "The database can\'t be written at the moment."',
+    },
+  ],
+  "never-writes-again": [
+    { file: GROUP_COMMIT, from: "begin.run();", to: 'if (failure) throw new Error("once bitten"); begin.run();' },
+    {
+      file: GROUP_COMMIT,
+      from: "const failure = toTransactionError(error);",
+      to: "failure = toTransactionError(error);",
+    },
+    {
+      file: GROUP_COMMIT,
+      from: 'const begin = connection.prepare("BEGIN IMMEDIATE");',
+      to: 'let failure; const begin = connection.prepare("BEGIN IMMEDIATE");',
+    },
+  ],
+  "writes-at-each-introspection": [
+    {
+      file: "src/usecases/introspect-token.ts",
+      from: "const found = tokenFinder.find(secret, format);",
+      to: `const found = Promise.resolve(tokenFinder.find(secret, format)).then(async (one) => {
+        const use = { tokenId: one?.record.token.id, secret: "current", usedAt: new Date(deps.clock()), address: "", daily: [] };
+        if (!input.dryRun) await deps.storage.recordUses([use]);
+        return one;
+      });`,
+    },
+  ],
+
+  "hashes-events-without-the-address": [{ file: AUDIT, from: "    utf8(event.address),\n", to: "    utf8(``),\n" }],
+  "skips-a-number-of-a-chain": [
+    {
+      file: AUDIT,
+      from: "    sequence: head.sequence + 1,\n    at,",
+      to: "    sequence: head.sequence + (revision % 100 === 0 ? 2 : 1),\n    at,",
+    },
+  ],
+  "forks-chains": [
+    {
+      file: AUDIT,
+      from: "previousHash: head.hash,",
+      to: "previousHash: revision % 100 === 0 ? EMPTY_CHAIN.hash : head.hash,",
+    },
+  ],
+  "loses-some-events": [{ file: COMMANDS, from: INSERT_EVENT, to: `if (event.revision % 100 > 0) ${INSERT_EVENT}` }],
+  "believes-any-checkpoint": [
+    {
+      file: "src/domain/checkpoint.ts",
+      from: "if (Buffer.compare(next.root, this.root()) !== 0) this.#contradicted ??= next;",
+      to: "",
+    },
+  ],
+  "changes-without-an-event": [{ file: COMMANDS, from: INSERT_EVENT, to: `try { ${INSERT_EVENT} } catch {}` }],
+} as const satisfies Readonly<Record<string, readonly Edit[]>>;
+
+const HOOK = new URL("./altered-build-hook.ts", import.meta.url);
+
+/** Arguments that make Node run an altered build, its threads included. */
+export function altered(name: BuildName): readonly string[] {
+  return ["--import", `${HOOK.href}?${name}`];
+}
+
+/** @throws Error when the text that is altered isn't there exactly once, for the source has moved on. */
+export function alter(name: BuildName, file: string, text: string): string {
+  let result = text;
+  for (const edit of ALTERED_BUILDS[name].filter((candidate) => candidate.file === file)) {
+    const parts = result.split(edit.from);
+    if (parts.length !== 2)
+      throw new Error(`${file} holds ${parts.length - 1} times what ${name} alters: ${edit.from}`);
+    result = parts.join(edit.to);
+  }
+  return result;
+}

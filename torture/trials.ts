@@ -1,0 +1,23 @@
+/** All trials, in the order in which they run. */
+import { auditCut } from "./audit-cut.ts";
+import { auditFail } from "./audit-fail.ts";
+import { auditFlips } from "./audit-flips.ts";
+import { auditWriters } from "./audit-writers.ts";
+import { crash } from "./crash.ts";
+import { fsync } from "./fsync.ts";
+import { fullDisk } from "./full-disk.ts";
+import { retries } from "./retries.ts";
+import { slowSync } from "./slow-sync.ts";
+import type { Trial } from "./trial.ts";
+
+export const TRIALS: readonly Trial[] = [
+  crash,
+  fsync,
+  fullDisk,
+  retries,
+  auditFlips,
+  auditCut,
+  auditWriters,
+  auditFail,
+  slowSync,
+];
