@@ -4,8 +4,7 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { AuditService, type Event, EventSchema, type ListEventsRequest } from "../../gen/latchkey/v1/audit_pb.ts";
 import { readCheckpointKey } from "../app.ts";
 import type { Checkpoint } from "../domain/checkpoint.ts";
-import { formatVerifierKey, type NoteKey, parseVerifierKey } from "../domain/signed-note.ts";
-import { StartError } from "../domain/start-error.ts";
+import { formatVerifierKey } from "../domain/signed-note.ts";
 import { verifyAuditLog } from "./audit-verify.ts";
 import { readCheckpoints } from "./checkpoint-files.ts";
 import { parseOptions, UsageError } from "./command.ts";
@@ -14,6 +13,7 @@ import { CLIENT_OPTIONS, callService } from "./service-call.ts";
 import { configFrom } from "./settings.ts";
 import { formatTime, printTable } from "./table.ts";
 import { parseTime } from "./time-option.ts";
+import { verifierKey } from "./verifier-key.ts";
 
 const PAGE_SIZE = 500;
 
@@ -139,21 +139,6 @@ export const audit = commandGroup(
     "be given several times; with them it also finds that the log's end was cut off, or an old copy put back. KEY is\n" +
     "what `latchkey audit key` printed; without it the key comes from the root key.",
 );
-
-/** The key that is given, else the deployment's own. */
-async function verifierKey(given: string | undefined, flags: Readonly<Record<string, unknown>>): Promise<NoteKey> {
-  if (given === undefined) {
-    const key = await readCheckpointKey(configFrom(flags)).catch((error: unknown) => {
-      throw new StartError(`Without --key it takes the root key. ${(error as Error).message}`);
-    });
-    console.error(`checkpoints are verified with the key of this root key, ${formatVerifierKey(key)}`);
-    return key;
-  }
-  const key = parseVerifierKey(given);
-  if (key === undefined) throw new UsageError("--key must be a key as `latchkey audit key` prints it");
-  console.error(`checkpoints are verified with the key that was given, ${given}`);
-  return key;
-}
 
 function coverage(checkpoints: readonly Checkpoint[], count: number): string {
   const last = checkpoints.reduce((one, two) => (two.size > one.size ? two : one));

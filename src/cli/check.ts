@@ -1,24 +1,39 @@
 /** `latchkey check`: says whether a database is sound. */
-import { type Command, parseOptions } from "./command.ts";
+import { readCheckpoints } from "./checkpoint-files.ts";
+import { type Command, parseOptions, UsageError } from "./command.ts";
 import { checkFile } from "./database-check.ts";
 import { configFrom, DATABASE_OPTIONS, databaseHelp } from "./settings.ts";
 import { printTable } from "./table.ts";
+import { verifierKey } from "./verifier-key.ts";
 
 export const check: Command = {
-  usage: "[FILE] [--json] [--data-dir DIRECTORY] [--database-url URL]",
+  usage: "[FILE] [--checkpoints PATH … [--key KEY]] [--json] [--data-dir DIRECTORY] [--database-url URL]",
   help: () =>
     "Checks a backup or, without FILE, the configured database, which may be in service. Changes nothing.\n\n" +
     "  schema      every table, index and trigger is as this Latchkey makes it\n" +
     "  pages       every page of the file and every index is consistent\n" +
     "  references  every row refers to rows that are there\n" +
     "  tokens      every token is as its last event left it\n" +
-    "  audit       every chain of the audit log is whole and unedited\n\n" +
+    "  audit       every chain of the audit log is whole and unedited; with --checkpoints, files or folders of\n" +
+    "              signed checkpoints, its end isn't cut off either, and it isn't an old one put back\n\n" +
     `Exits with 1 when anything is wrong. ${databaseHelp}`,
   async run(args) {
-    const { values, positionals } = parseOptions(args, { ...DATABASE_OPTIONS, json: { type: "boolean" } }, 0, 1);
-    const { json, ...flags } = values;
+    const { values, positionals } = parseOptions(
+      args,
+      {
+        ...DATABASE_OPTIONS,
+        json: { type: "boolean" },
+        checkpoints: { type: "string", multiple: true, default: [] },
+        key: { type: "string" },
+      },
+      0,
+      1,
+    );
+    const { json, checkpoints: paths, key, ...flags } = values;
+    if (key !== undefined && paths.length === 0) throw new UsageError("--key is for --checkpoints");
     const [file = configFrom(flags).databasePath] = positionals;
-    const { revision, checks, faults } = await checkFile(file);
+    const checkpoints = paths.length === 0 ? [] : await readCheckpoints(paths, await verifierKey(key, flags));
+    const { revision, checks, faults } = await checkFile(file, file, checkpoints);
     const isSound = faults.length === 0;
     if (json === true) {
       console.log(JSON.stringify({ file, ok: isSound, revision, checks: checks.map(toJson) }, null, 2));

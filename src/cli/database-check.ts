@@ -1,5 +1,6 @@
 /** Checks a database file in every way there is: what `check` prints, and what `backup` and `restore` insist on. */
 import { type Check, checkDatabase } from "../app.ts";
+import type { Checkpoint } from "../domain/checkpoint.ts";
 import { StartError } from "../domain/start-error.ts";
 import { verifyAuditLog } from "./audit-verify.ts";
 
@@ -13,11 +14,16 @@ export interface FileReport {
 
 /**
  * @param name what the file is called in faults, if not by its path
+ * @param checkpoints that the audit log must agree with
  * @throws StartError for a file that can't be opened
  */
-export async function checkFile(path: string, name = path): Promise<FileReport> {
+export async function checkFile(
+  path: string,
+  name = path,
+  checkpoints: readonly Checkpoint[] = [],
+): Promise<FileReport> {
   const { revision, checks, hasAuditLog } = checkDatabase(path, name);
-  const all = hasAuditLog ? [...checks, await checkAuditLog(path)] : checks;
+  const all = hasAuditLog ? [...checks, await checkAuditLog(path, checkpoints)] : checks;
   return {
     revision,
     checks: all,
@@ -33,12 +39,13 @@ export async function assertSound(copy: string, name: string, refusal: string): 
   return report;
 }
 
-async function checkAuditLog(path: string): Promise<Check> {
+async function checkAuditLog(path: string, checkpoints: readonly Checkpoint[]): Promise<Check> {
   const name = "audit";
   try {
-    const { count, heads, fault } = await verifyAuditLog(path);
-    const found = `${count} events in ${heads.length} chains, none edited`;
-    return { name, found, faults: fault === undefined ? [] : [fault] };
+    const { count, heads, fault, difference } = await verifyAuditLog(path, checkpoints);
+    const compared = checkpoints.length === 0 ? "" : `, ${checkpoints.length} checkpoints`;
+    const found = `${count} events in ${heads.length} chains, none edited${compared}`;
+    return { name, found, faults: [fault ?? difference].filter((each) => each !== undefined) };
   } catch (error) {
     if (!(error instanceof StartError)) throw error;
     return { name, found: "", faults: [error.message] };

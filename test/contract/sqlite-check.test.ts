@@ -205,8 +205,7 @@ describe("a check finds", () => {
         created_by, user_id, created_at, expires_at, last_used_at, revoked_at, revoked_by, revision
       )
       SELECT '${forged}', '${organizationId}', randomblob(32), profile, type, 'forged', hint, permission, scopes,
-        ip_allowlist, metadata, enabled, created_by, user_id, created_at, expires_at, last_used_at, NULL, NULL, 7,
-        NULL, NULL, NULL, NULL, ''
+        ip_allowlist, metadata, enabled, created_by, user_id, created_at, expires_at, last_used_at, NULL, NULL, 7
       FROM tokens WHERE id = '${first}'
     `;
     expect(deployment.faultsAfter(forge)).toContain(`${named(forged)}: has revision 7, and its last event none`);

@@ -166,6 +166,10 @@ describe("a backup", () => {
   it("leaves nothing when somebody gives it up", async () => {
     await using deployment = await copyDeployment();
     const { folder, data } = deployment;
+    // So large that there is time to give it up.
+    new Database(deployment.database)
+      .exec("CREATE TABLE ballast (bytes BLOB); INSERT INTO ballast VALUES (zeroblob(150000000))")
+      .close();
     const args = ["backup", join(folder, "backup.db"), "--data-dir", data];
     const child = spawn(process.execPath, [MAIN, ...args], { env: cleanEnv({}), stdio: "pipe" });
     const said = text(child.stderr);
@@ -209,6 +213,25 @@ describe("the progress of a backup", () => {
 });
 
 describe("a check", () => {
+  it("finds an old database that was put back, and a cut end, by the checkpoints that were kept", async () => {
+    await using deployment = await copyDeployment();
+    const old = join(deployment.folder, "old.db");
+    expect(await deployment.run("backup", old)).toMatchObject({ code: 0 });
+    const service = await deployment.serve();
+    using client = useService(service);
+    await client.issue("after the backup");
+    await service.stop();
+    const kept = ["--checkpoints", join(deployment.data, "checkpoints")];
+    const good = await deployment.run("check", ...kept);
+    expect(good.stdout).toMatch(/^audit {7}ok {6}6 events in 2 chains, none edited, \d checkpoints$/m);
+    expect(good.code).toBe(0);
+    const found = await deployment.run("check", old, ...kept);
+    expect(found.code).toBe(1);
+    expect(found.stdout).toMatch(/^audit {7}FAULT {3}5 events/m);
+    expect(found.stderr).toMatch(/^latchkey: audit: \S.*$/m);
+    expect(await deployment.run("check", "--key", "x")).toMatchObject({ code: 2 });
+  });
+
   it("prints a table, or JSON, and exits with 1 when something is wrong", async () => {
     await using deployment = await copyDeployment();
     await using _service = await deployment.serve();
