@@ -49,7 +49,7 @@ class Journal {
 export const crash: Trial = {
   name: "crash",
   does: "kill -9 at a random instant under 4 issue and 2 revoke streams, and a new start on the same data",
-  trials: { full: 200, short: 8 },
+  trials: { full: 200, short: 6 },
   mustCatch: ["answers-before-the-commit", "forgets-some-revokes", "forgets-that-it-answered", "loses-some-events"],
 
   async run({ trials, random, folder }) {
