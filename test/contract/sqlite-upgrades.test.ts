@@ -71,6 +71,7 @@ const CONTENTS: readonly (readonly [table: string, row: object])[] = [
   ],
   ["events", eventRow(event)],
   ["former_secrets", { fingerprint: someFingerprint(), token_id: created.token.id, ends_at: null }],
+  ["token_uses", { token_id: created.token.id, day: 20_778, uses: 5 }],
   ["import_keys", { id: "key", sealed_key: someFingerprint(), created_at: NOW.getTime() }],
   ["digest_schemes", { algorithm: "hmac_sha256", key_id: "key" }],
 ];
