@@ -22,6 +22,12 @@ const INSERT_EVENT = "writes.insertEvent.run(eventRow(event));";
 const GUARD_OF_RECORDS =
   "if (writes.hasRecordedCall.get({ keyHash, now: toMillis(createdAt) }) === 1) throw idempotencyKeyReused();";
 
+const TAKES_REPLIES_BEFORE_THE_END: Edit = {
+  file: "src/storage/sqlite/writer.ts",
+  from: "this.#isCommitting = false;\n      for",
+  to: "this.#isCommitting = message.isMore === true;\n      for",
+};
+
 export const ALTERED_BUILDS = {
   /** What group commit is compared with: a commit for each command, and its answer right after. */
   "one-commit-a-write": [
@@ -35,11 +41,7 @@ export const ALTERED_BUILDS = {
       });
       send({ kind: "replies", replies: [] });`,
     },
-    {
-      file: "src/storage/sqlite/writer.ts",
-      from: "this.#isCommitting = false;\n      for",
-      to: "this.#isCommitting = message.isMore === true;\n      for",
-    },
+    TAKES_REPLIES_BEFORE_THE_END,
   ],
 
   /** As if replies and the commit, which takes 20 ms here, went out at the same time. */
@@ -48,10 +50,11 @@ export const ALTERED_BUILDS = {
       file: GROUP_COMMIT,
       from: "const after = writes.getRevision.get();\n",
       to: `const after = writes.getRevision.get();
-        process.getBuiltinModule("node:worker_threads").parentPort?.postMessage({ kind: "replies", replies });
+        process.getBuiltinModule("node:worker_threads").parentPort?.postMessage({ kind: "replies", replies, isMore: true });
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
         `,
     },
+    TAKES_REPLIES_BEFORE_THE_END,
   ],
   "forgets-some-revokes": [
     {
