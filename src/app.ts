@@ -105,7 +105,8 @@ export async function openDeployment(
   const rootKey = config.rootKey ?? (await fromFile(config.rootKeyFile, entropy));
   await using resources = new AsyncDisposableStack();
   const writes = new WriteMeter();
-  const storage = aroundStorage(await openSqliteStorage({ path: config.databasePath, logger, meter: writes }));
+  const database = await openSqliteStorage({ path: config.databasePath, logger, meter: writes });
+  const storage = aroundStorage(database);
   resources.defer(() => storage.close());
   const sealer = createSealer(rootKey, entropy);
   const checkpointer = await Checkpointer.open({

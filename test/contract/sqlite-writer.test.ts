@@ -236,7 +236,6 @@ async function openGroup() {
     commit(all: readonly Organization[]): readonly CommandReply[] {
       const requests = all.map(
         (organization, id): CommandRequest => ({
-          kind: "command",
           id,
           name: "createOrganization",
           input: { organization, change: someChange() },

@@ -14,6 +14,7 @@ interface Edit {
 export type BuildName = keyof typeof ALTERED_BUILDS;
 
 const GROUP_COMMIT = "src/storage/sqlite/group-commit.ts";
+const WRITER_THREAD = "src/storage/sqlite/writer-thread.ts";
 const COMMANDS = "src/storage/sqlite/commands.ts";
 const AUDIT = "src/domain/audit.ts";
 const IDEMPOTENCY = "src/usecases/idempotency.ts";
@@ -22,26 +23,21 @@ const INSERT_EVENT = "writes.insertEvent.run(eventRow(event));";
 const GUARD_OF_RECORDS =
   "if (writes.hasRecordedCall.get({ keyHash, now: toMillis(createdAt) }) === 1) throw idempotencyKeyReused();";
 
-const TAKES_REPLIES_BEFORE_THE_END: Edit = {
-  file: "src/storage/sqlite/writer.ts",
-  from: "this.#isCommitting = false;\n      for",
-  to: "this.#isCommitting = message.isMore === true;\n      for",
-};
+const COMMIT_AND_ANSWER =
+  "const replies = commitGroup(group.map(({ request }) => request));\n  answer(group, replies);";
 
 export const ALTERED_BUILDS = {
   /** What group commit is compared with: a commit for each command, and its answer right after. */
   "one-commit-a-write": [
     {
-      file: "src/storage/sqlite/writer-thread.ts",
-      from: 'const replies = commitGroup(waiting.splice(0, MAX_GROUP));\n  send({ kind: "replies", replies });',
-      to: `const replies = waiting.splice(0, MAX_GROUP).flatMap((request) => {
-        const alone = commitGroup([request]);
-        send({ kind: "replies", replies: alone, isMore: true });
+      file: WRITER_THREAD,
+      from: COMMIT_AND_ANSWER,
+      to: `const replies = group.flatMap((waiting) => {
+        const alone = commitGroup([waiting.request]);
+        answer([waiting], alone);
         return alone;
-      });
-      send({ kind: "replies", replies: [] });`,
+      });`,
     },
-    TAKES_REPLIES_BEFORE_THE_END,
   ],
 
   /** As if replies and the commit, which takes 20 ms here, went out at the same time. */
@@ -50,11 +46,17 @@ export const ALTERED_BUILDS = {
       file: GROUP_COMMIT,
       from: "const after = writes.getRevision.get();\n",
       to: `const after = writes.getRevision.get();
-        process.getBuiltinModule("node:worker_threads").parentPort?.postMessage({ kind: "replies", replies, isMore: true });
+        globalThis.answerEarly(replies);
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
         `,
     },
-    TAKES_REPLIES_BEFORE_THE_END,
+    {
+      file: WRITER_THREAD,
+      from: COMMIT_AND_ANSWER,
+      to: `globalThis.answerEarly = (early) => answer(group, early);
+        const replies = commitGroup(group.map(({ request }) => request));
+        answer(group, replies);`,
+    },
   ],
   "forgets-some-revokes": [
     {

@@ -1,4 +1,5 @@
-/** What the main thread and the writer thread say to each other. */
+/** What the threads that serve and the writer thread say to each other. */
+import type { MessagePort } from "node:worker_threads";
 import type { IdempotencyRecord } from "../../domain/idempotency.ts";
 import type { CommandName } from "./commands.ts";
 import type { SentError } from "./errors.ts";
@@ -12,8 +13,18 @@ export interface WriterThreadOptions {
   readonly changes: Int32Array<SharedArrayBuffer>;
 }
 
+/** From the thread that started it. */
+export type ToWriterThread =
+  /** Commands come over this port too: messages are `CommandRequest[]` one way, and `Replies` the other. */
+  | { readonly kind: "connect"; readonly port: MessagePort }
+  /** Nothing comes after it. */
+  | { readonly kind: "close" };
+
+export type FromWriterThread =
+  | { readonly kind: "ready" }
+  | { readonly kind: "checkpoint_failed"; readonly detail: string };
+
 export interface CommandRequest {
-  readonly kind: "command";
   readonly id: number;
   readonly name: CommandName;
   readonly input: unknown;
@@ -21,19 +32,13 @@ export interface CommandRequest {
   readonly record?: IdempotencyRecord | undefined;
 }
 
-export type ToWriterThread =
-  | CommandRequest
-  /** Commits what came before it. Answered once, by `replies`. */
-  | { readonly kind: "commit" }
-  /** Nothing comes after it. */
-  | { readonly kind: "close" };
-
 export type CommandReply =
   | { readonly id: number; readonly ok: true; readonly value: unknown }
   | { readonly id: number; readonly ok: false; readonly error: SentError };
 
-export type FromWriterThread =
-  | { readonly kind: "ready" }
-  /** The outcomes of one group, after its transaction is durable. More may be waiting, where it was large. */
-  | { readonly kind: "replies"; readonly replies: readonly CommandReply[] }
-  | { readonly kind: "checkpoint_failed"; readonly detail: string };
+/** Outcomes of one group, after its transaction is durable. */
+export interface Replies {
+  readonly replies: readonly CommandReply[];
+  /** Commands in the group, those of other threads included. Only one of these is told. */
+  readonly groupSize: number | undefined;
+}

@@ -1,4 +1,6 @@
 /** The storage port on one SQLite file: reads on the calling thread, writes through the writer thread. */
+import { once } from "node:events";
+import { MessageChannel, type MessagePort } from "node:worker_threads";
 import type { AuditEvent, Change } from "../../domain/audit.ts";
 import type { DailyUse } from "../../domain/daily-uses.ts";
 import type { TokenRecord } from "../../domain/decision.ts";
@@ -39,9 +41,9 @@ import type {
   TokensOfMember,
   TokenUse,
 } from "../../domain/storage.ts";
-import type { WriteMeter } from "../../domain/write-meter.ts";
+import { WriteMeter } from "../../domain/write-meter.ts";
 import type { CommandInput, CommandName, CommandResult } from "./commands.ts";
-import { openReadConnection } from "./connection.ts";
+import { type ConnectionOptions, openReadConnection } from "./connection.ts";
 import { readError, toStartError } from "./errors.ts";
 import { createDatabaseFile } from "./files.ts";
 import { lockDatabase } from "./lock.ts";
@@ -64,13 +66,14 @@ import {
 } from "./rows.ts";
 import { filterParameters } from "./token-filter.ts";
 import { Writer } from "./writer.ts";
+import { WriterHost } from "./writer-host.ts";
 
 export interface SqliteStorageOptions {
   /** The database file. It is made where it doesn't exist, with its directory. */
   readonly path: string;
   readonly logger: Logger;
   /** Is told of every write. */
-  readonly meter?: WriteMeter;
+  readonly meter?: WriteMeter | undefined;
   /** How long a statement waits for another process's lock. */
   readonly busyTimeoutMs?: number;
   readonly checkpointIntervalMs?: number;
@@ -88,12 +91,27 @@ const START_OF_TIME_MS = -END_OF_TIME_MS;
 
 const MIN_INTEGER = -(2n ** 63n);
 
+/** What another thread of this process needs to work on the same database. Its port is to be transferred. */
+export interface SqliteShare {
+  readonly path: string;
+  readonly busyTimeoutMs: number;
+  readonly changes: Int32Array<SharedArrayBuffer>;
+  /** Brings a port to each writer thread. */
+  readonly writers: MessagePort;
+}
+
+/** The storage of the thread that opened the database. */
+export interface SqliteDatabase extends Storage {
+  /** For one thread, which joins with `joinSqliteStorage`, and closes what it gets before this here is closed. */
+  share(): SqliteShare;
+}
+
 /**
  * Opens the database, with the newest schema, for this process alone. Throws a StartError when the file
  * can't be served.
  */
-export async function openSqliteStorage(options: SqliteStorageOptions): Promise<Storage> {
-  const { logger, meter, busyTimeoutMs = DEFAULT_BUSY_TIMEOUT_MS } = options;
+export async function openSqliteStorage(options: SqliteStorageOptions): Promise<SqliteDatabase> {
+  const { logger, meter = new WriteMeter(), busyTimeoutMs = DEFAULT_BUSY_TIMEOUT_MS } = options;
   const { checkpointIntervalMs = DEFAULT_CHECKPOINT_INTERVAL_MS } = options;
   const path = createDatabaseFile(options.path);
   await using resources = new AsyncDisposableStack();
@@ -101,15 +119,52 @@ export async function openSqliteStorage(options: SqliteStorageOptions): Promise<
   resources.defer(() => lock.release());
   try {
     migrate({ path, busyTimeoutMs });
-    const writer = await Writer.start({ path, busyTimeoutMs, checkpointIntervalMs, logger, meter });
-    resources.defer(() => writer.close());
-    const connection = openReadConnection({ path, busyTimeoutMs: Math.min(busyTimeoutMs, MAX_READ_BUSY_TIMEOUT_MS) });
-    // Closed before the writer's, for the last connection to close tidies up, and only the writer's can.
-    resources.defer(() => void connection.close());
-    return new SqliteStorage(prepareReads(connection), writer, resources.move());
+    const host = await WriterHost.start({ path, busyTimeoutMs, checkpointIntervalMs, logger });
+    resources.defer(() => host.close());
+    const writer = new Writer(host.changes, meter);
+    host.connect((port) => writer.attach(port));
+    const share = (): SqliteShare => ({ path, busyTimeoutMs, changes: host.changes, writers: portsOf(host) });
+    return Object.assign(openStorage({ path, busyTimeoutMs }, writer, resources), { share });
   } catch (error) {
     throw toStartError(path, error);
   }
+}
+
+/** Opens the database that another thread of this process has opened. */
+export async function joinSqliteStorage(
+  { path, busyTimeoutMs, changes, writers }: SqliteShare,
+  meter: WriteMeter,
+): Promise<Storage> {
+  await using resources = new AsyncDisposableStack();
+  resources.defer(() => writers.close());
+  const writer = new Writer(changes, meter);
+  writers.on("message", (port: MessagePort) => writer.attach(port));
+  await once(writers, "message");
+  return openStorage({ path, busyTimeoutMs }, writer, resources);
+}
+
+/** A port that brings the ports to the writer threads. */
+function portsOf(host: WriterHost): MessagePort {
+  const { port1, port2 } = new MessageChannel();
+  port1.on(
+    "close",
+    host.connect((port) => port1.postMessage(port, [port])),
+  );
+  // It must not keep the process alive.
+  port1.unref();
+  return port2;
+}
+
+function openStorage(
+  { path, busyTimeoutMs }: ConnectionOptions,
+  writer: Writer,
+  resources: AsyncDisposableStack,
+): SqliteStorage {
+  resources.defer(() => writer.close());
+  const connection = openReadConnection({ path, busyTimeoutMs: Math.min(busyTimeoutMs, MAX_READ_BUSY_TIMEOUT_MS) });
+  // Closed before the writer's, for the last connection to close tidies up, and only the writer's can.
+  resources.defer(() => void connection.close());
+  return new SqliteStorage(prepareReads(connection), writer, resources.move());
 }
 
 class SqliteStorage implements Storage {
