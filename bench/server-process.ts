@@ -28,6 +28,7 @@ export async function startService(env: Readonly<Record<string, string>> = {}): 
     LATCHKEY_GRPC_ADDR: "127.0.0.1:0",
     LATCHKEY_HTTP_ADDR: "127.0.0.1:0",
     LATCHKEY_OPS_ADDR: "127.0.0.1:0",
+    LATCHKEY_THREADS: "1",
     LATCHKEY_LOG_FORMAT: "json",
     ...env,
   };

@@ -4,46 +4,39 @@ import { existsSync } from "node:fs";
 import packageJson from "../package.json" with { type: "json" };
 import type { Config } from "./config.ts";
 import type { Clock, Entropy } from "./domain/clock.ts";
-import { AppError } from "./domain/errors.ts";
 import type { PasswordHasher } from "./domain/passwords.ts";
-import type { Profile, Profiles } from "./domain/profile.ts";
+import type { Profiles } from "./domain/profile.ts";
 import type { NoteKey } from "./domain/signed-note.ts";
 import { StartError } from "./domain/start-error.ts";
 import type { Storage } from "./domain/storage.ts";
 import { WriteMeter } from "./domain/write-meter.ts";
 import { startGrpcServer } from "./grpc/grpc-server.ts";
-import { createHealth } from "./grpc/health.ts";
-import { createReflection } from "./grpc/reflection.ts";
 import { startHttpServer } from "./http/http-server.ts";
 import { type Readiness, startOpsServer } from "./http/ops-server.ts";
 import { type ClosableLogger, createLogger } from "./logger.ts";
 import { loadProfiles } from "./profiles/load-profiles.ts";
-import { Pipeline } from "./rpc/pipeline.ts";
 import type { Products } from "./rpc/product.ts";
-import { createServices, WRITING_SERVICES } from "./rpc/services.ts";
-import { createAccessTokens, opensSigningKeys } from "./security/access-tokens.ts";
+import { opensSigningKeys } from "./security/access-tokens.ts";
 import { createCheckpointFolder } from "./security/checkpoint-folder.ts";
 import { createCheckpointReceiver } from "./security/checkpoint-receiver.ts";
 import { createCheckpointSigner } from "./security/checkpoint-signer.ts";
 import { createPasswordHasher } from "./security/passwords.ts";
 import { ensureRootKeyFile, readRootKeyFile } from "./security/root-key-file.ts";
 import { createSealer, type Sealer } from "./security/sealer.ts";
+import { chooseProducts } from "./serving/products.ts";
+import { createServing } from "./serving/serving.ts";
+import { ServingThreads } from "./serving/serving-threads.ts";
 import { readSigningKeys } from "./storage/sqlite/restore.ts";
-import { openSqliteStorage } from "./storage/sqlite/sqlite-storage.ts";
+import { openSqliteStorage, type SqliteShare } from "./storage/sqlite/sqlite-storage.ts";
 import { expose } from "./telemetry/exposition.ts";
-import { watchRuntime } from "./telemetry/runtime.ts";
-import { serviceMetrics } from "./telemetry/service-metrics.ts";
-import { authenticate } from "./usecases/authenticate.ts";
+import { combine, type Metric } from "./telemetry/metric.ts";
+import { processMetrics } from "./telemetry/service-metrics.ts";
 import { Checkpointer } from "./usecases/checkpointer.ts";
 import { DatabaseHealth } from "./usecases/database-health.ts";
-import { noDecisions } from "./usecases/introspect-token.ts";
-import { RateLimiter } from "./usecases/rate-limiter.ts";
 import { startSweepers } from "./usecases/retention.ts";
 import { putAsideAfter } from "./usecases/rollback-guard.ts";
 import { type FirstCredentials, type SetUpInput, setUp } from "./usecases/set-up.ts";
-import { TokenCache } from "./usecases/token-cache.ts";
-import { TokenFinder } from "./usecases/token-finder.ts";
-import { UsageRecorder } from "./usecases/usage-recorder.ts";
+import type { UsageRecorder } from "./usecases/usage-recorder.ts";
 
 /** What the outside world is to the service; tests put their own in its place. */
 export interface Surroundings {
@@ -73,8 +66,11 @@ export interface Deployment {
   readonly storage: Storage;
   readonly writes: WriteMeter;
   readonly passwords: PasswordHasher;
+  readonly rootKey: Uint8Array;
   readonly sealer: Sealer;
   readonly checkpointer: Checkpointer;
+  /** What one further thread needs to work on the database. */
+  readonly shareDatabase: () => SqliteShare;
   /** Makes the first organization, admin and service key; see `usecases/set-up.ts`. */
   setUp(input: SetUpInput): Promise<FirstCredentials>;
 }
@@ -127,8 +123,10 @@ export async function openDeployment(
     config,
     logger,
     writes,
+    rootKey,
     sealer,
     checkpointer,
+    shareDatabase: () => database.share(),
     setUp: (input) => setUp(parts, input),
   };
 }
@@ -174,9 +172,6 @@ export { openTokenPurge } from "./storage/sqlite/token-purge.ts";
 export { planUpgrade, upgradeDatabase } from "./storage/sqlite/upgrade.ts";
 export type { FirstCredentials };
 
-/** More backends than anybody has, and their customers' scripts on the public port. */
-const CALLER_CACHE = { maxEntries: 5_000, maxBytes: 16 * 1024 * 1024 };
-
 export interface App extends AsyncDisposable {
   readonly deployment: Deployment;
   readonly usage: UsageRecorder;
@@ -192,71 +187,33 @@ export interface App extends AsyncDisposable {
 export async function startApp(deployment: Deployment): Promise<App> {
   // Taken down in the reverse order, also when a later part doesn't start.
   await using parts = new AsyncDisposableStack();
-  const { config, logger, storage, profiles, products, sealer, checkpointer, clock, entropy } = deployment;
+  const { config, logger, storage, products, checkpointer, clock } = deployment;
   parts.defer(() => storage.close());
   parts.defer(() => checkpointer.stop());
-  const accessTokens = await createAccessTokens({
-    storage,
-    sealer,
-    clock,
-    entropy,
-    issuer: config.accessTokenIssuer,
-    algorithm: config.accessTokenAlgorithm,
-  }).catch((cause: unknown) => {
-    // The store's own trouble says nothing of the root key.
-    if (cause instanceof AppError) {
-      throw new StartError(`${config.databasePath} can't be served: ${cause.message} Check the disk`, { cause });
-    }
-    throw new StartError(
-      `The signing key in ${config.databasePath} doesn't open: put back the root key that it was made with`,
-      { cause },
-    );
+  let phase: Readiness["phase"] = "starting";
+  const database = new DatabaseHealth(deployment, () => showHealth());
+  const onUnavailable = (): void => database.doubt();
+  const serving = await createServing({ ...deployment, onUnavailable });
+  parts.defer(() => serving.stop());
+  const threads = await ServingThreads.start({
+    count: config.threads - 1,
+    deployment: { config, rootKey: deployment.rootKey, profiles: products.profiles.all },
+    shareDatabase: deployment.shareDatabase,
+    checkpointer,
+    onUnavailable,
+    logger,
   });
-  const finderOf = (tokens: TokenCache): TokenFinder => new TokenFinder({ storage, tokens, profiles, sealer });
-  const tokenCache = new TokenCache(storage, { maxEntries: config.cacheEntries, maxBytes: config.cacheBytes });
-  // Apart, so that no crowd of customers' tokens puts the backends' few keys out.
-  const callerCache = new TokenCache(storage, CALLER_CACHE);
-  const callerFinder = finderOf(callerCache);
-  const usage = new UsageRecorder(storage, clock, logger);
-  parts.defer(() => usage.stop());
-  const rateLimiter = new RateLimiter({ storage, clock, logger });
-  parts.defer(() => rateLimiter.stop());
+  parts.defer(() => threads.stop());
+  const showHealth = (): void => {
+    const { readsFailSince, writesFailSince } = database;
+    const state = { reads: readsFailSince === undefined, writes: writesFailSince === undefined };
+    serving.showHealth(state);
+    threads.showHealth(state);
+  };
   const { tokenRetentionDays } = config;
   for (const sweeper of startSweepers({ storage, clock, logger, tokenRetentionDays })) {
     parts.defer(() => sweeper.stop());
   }
-
-  const decisions = noDecisions();
-  const services = createServices({
-    ...deployment,
-    defaultProfile: products.fallback,
-    accessTokens,
-    tokenFinder: finderOf(tokenCache),
-    usage,
-    rateLimiter,
-    decisions,
-  });
-  const health = createHealth(services.map(({ service }) => service.typeName));
-  let phase: Readiness["phase"] = "starting";
-  const database = new DatabaseHealth(deployment, () => showHealth());
-  const showHealth = (): void => {
-    const { readsFailSince, writesFailSince } = database;
-    if (readsFailSince !== undefined) health.set("NOT_SERVING");
-    else health.set("SERVING", writesFailSince === undefined ? [] : WRITING_SERVICES);
-  };
-  const reflection = createReflection([...services, health.entry].map(({ service }) => service));
-  const pipeline = new Pipeline([...services, health.entry, ...reflection], {
-    authenticate: (credential, call) =>
-      authenticate(
-        { storage, tokenFinder: callerFinder, profiles, accessTokens, usage, rateLimiter, clock },
-        credential,
-        call.peer,
-      ),
-    onUnavailable: () => database.doubt(),
-    logger,
-    slowCallMs: config.slowCallMs,
-    logsQuietCalls: config.logLevel === "debug",
-  });
 
   // Ready means ready: the first answer to a health check is no worse than the ones that follow. A disk that
   // is full at the start must not keep introspection from being answered.
@@ -264,29 +221,20 @@ export async function startApp(deployment: Deployment): Promise<App> {
   parts.defer(() => database.stop());
   await database.start();
   showHealth();
-  const runtime = watchRuntime();
-  parts.defer(() => runtime.stop());
-  const metrics = serviceMetrics({
-    version: packageJson.version,
-    calls: () => pipeline.calls,
-    decisions,
-    caches: { tokens: tokenCache, callers: callerCache },
-    writes: deployment.writes,
-    rateLimiter,
-    database,
-    latestRevision: () => storage.latestRevision(),
-    runtime,
-  });
+  const readMetrics = async (): Promise<readonly Metric[]> => {
+    const all = [serving.metrics(), threads.metrics(), processMetrics({ version: packageJson.version, database })];
+    return combine(await Promise.all(all));
+  };
   const ops = await startOpsServer({
     address: config.opsAddress,
     readiness: () => ({ phase, database }),
-    metrics: async () => expose(await metrics()),
+    metrics: async () => expose(await readMetrics()),
     logger,
   });
   parts.defer(() => ops.stop());
   const http = await startHttpServer({
-    pipeline,
-    services,
+    pipeline: serving.pipeline,
+    services: serving.services,
     products,
     clock,
     address: config.httpAddress,
@@ -295,8 +243,14 @@ export async function startApp(deployment: Deployment): Promise<App> {
     logger,
   });
   parts.defer(() => http.stop());
-  const grpc = await startGrpcServer({ pipeline, address: config.grpcAddress, logger });
+  const grpc = await startGrpcServer({
+    pipeline: serving.pipeline,
+    address: config.grpcAddress,
+    sharing: config.threads > 1 ? "first" : "none",
+    logger,
+  });
   parts.defer(() => grpc.stop());
+  await threads.listen(grpc.address);
   await checkpointer.start();
 
   phase = "running";
@@ -304,32 +258,17 @@ export async function startApp(deployment: Deployment): Promise<App> {
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> => {
     phase = "stopping";
-    health.shutdown();
-    stopped ??= Promise.allSettled([http.stop(), grpc.stop()]).then(() => running.disposeAsync());
+    serving.health.shutdown();
+    stopped ??= Promise.allSettled([http.stop(), grpc.stop(), threads.stop()]).then(() => running.disposeAsync());
     return stopped;
   };
   return {
     deployment,
-    usage,
+    usage: serving.usage,
     grpcAddress: grpc.address,
     httpAddress: http.address,
     opsAddress: ops.address,
     stop,
     [Symbol.asyncDispose]: stop,
-  };
-}
-
-/** @throws StartError when a setting names a profile that no organization can have. */
-function chooseProducts({ defaultProfile, hostProfiles }: Config, profiles: Profiles): Products {
-  const choose = (setting: string, id: string): Profile => {
-    const chosen = profiles.offered.find((profile) => profile.id === id);
-    if (chosen !== undefined) return chosen;
-    const ids = profiles.offered.map((profile) => profile.id);
-    throw new StartError(`${setting} must be one of ${ids.join(", ")}, not ${id}`);
-  };
-  return {
-    profiles,
-    fallback: choose("LATCHKEY_PROFILE", defaultProfile),
-    byHost: new Map(Array.from(hostProfiles, ([host, id]) => [host, choose("LATCHKEY_HOST_PROFILES", id)])),
   };
 }

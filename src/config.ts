@@ -1,4 +1,5 @@
 /** All settings: environment and flags in, one frozen, checked Config out. Nothing else reads them. */
+import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import type { AccessTokenAlgorithm } from "./domain/access-tokens.ts";
 import { isAddressBlock } from "./domain/address.ts";
@@ -17,6 +18,8 @@ export interface Config {
   readonly httpAddress: string;
   /** `host:port` of the operators' listener. */
   readonly opsAddress: string;
+  /** Threads that serve gRPC. */
+  readonly threads: number;
   readonly dataDir: string;
   /** File of the SQLite database. */
   readonly databasePath: string;
@@ -84,6 +87,11 @@ export const SETTINGS = {
     env: "LATCHKEY_OPS_ADDR",
     default: "127.0.0.1:9464",
     description: "Where operators look: `/livez`, `/readyz`, `/metrics`; port 0 picks a free one",
+  },
+  threads: {
+    env: "LATCHKEY_THREADS",
+    default: "one fewer than cores",
+    description: "Threads that serve gRPC, from 1 to 64; more than 1 needs Linux or FreeBSD. In development it is 1",
   },
   dataDir: {
     env: "LATCHKEY_DATA_DIR",
@@ -226,6 +234,11 @@ export function flagOf(setting: Setting): string {
     .replaceAll("_", "-");
 }
 
+const MAX_THREADS = 64;
+
+/** Where the kernel spreads connections among those who listen on one port. */
+const SHARES_PORTS = process.platform === "linux" || process.platform === "freebsd";
+
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
@@ -280,7 +293,8 @@ export function loadConfig(env: Environment, flags: Environment): Config {
       .map((item) => item.trim())
       .filter((item) => item !== "");
 
-  const mode = oneOf<Mode>("mode", ["production", "development"]);
+  const statedMode = oneOf<Mode>("mode", ["production", "development"]);
+  const mode = flags["dev"] === undefined ? statedMode : "development";
   if (flags["dev"] !== undefined && env[SETTINGS.mode.env] === "production") {
     faults.push(`--dev contradicts ${SETTINGS.mode.env}=production; run \`latchkey serve\` without --dev`);
   }
@@ -288,10 +302,11 @@ export function loadConfig(env: Environment, flags: Environment): Config {
   const databasePath = sqlitePath(raw("databaseUrl"), dataDir, faults);
   const checkpointDir = join(dataDir, "checkpoints");
   const config: Config = {
-    mode: flags["dev"] === undefined ? mode : "development",
+    mode,
     grpcAddress: address("grpcAddress"),
     httpAddress: address("httpAddress"),
     opsAddress: address("opsAddress"),
+    threads: set("threads") === undefined ? defaultThreads(mode) : wholeNumber("threads", 1, MAX_THREADS),
     dataDir,
     databasePath,
     defaultProfile: raw("profile"),
@@ -321,6 +336,11 @@ export function loadConfig(env: Environment, flags: Environment): Config {
     logFormat: oneOf<LogFormat>("logFormat", ["auto", "json", "pretty"]),
     slowCallMs: wholeNumber("slowCallMs", 0, 3_600_000) || undefined,
   };
+  check(
+    "threads",
+    config.threads === 1 || SHARES_PORTS,
+    `must be 1: on ${process.platform} threads can't share a port`,
+  );
   for (const origin of config.corsOrigins) {
     check(
       "corsOrigins",
@@ -350,6 +370,11 @@ export function loadConfig(env: Environment, flags: Environment): Config {
   );
   if (faults.length > 0) throw new StartError(faults.join("\n"));
   return Object.freeze(config);
+}
+
+function defaultThreads(mode: Mode): number {
+  if (mode === "development" || !SHARES_PORTS) return 1;
+  return Math.min(Math.max(1, availableParallelism() - 1), MAX_THREADS);
 }
 
 function isPlainUrl(text: string): boolean {

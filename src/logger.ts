@@ -5,6 +5,8 @@ import pretty from "pino-pretty";
 import type { Logger } from "./domain/logger.ts";
 
 export interface ClosableLogger extends Logger {
+  /** Takes a line that the logger of another thread has made. */
+  pass(line: string): void;
   /** Writes out what is buffered. */
   flush(): void;
 }
@@ -45,6 +47,7 @@ export function createLogger({ level, format, secretPrefixes, sink }: LoggerOpti
     info: (fields, message) => log.info(fields, message),
     warn: (fields, message) => log.warn(fields, message),
     error: (fields, message) => log.error(fields, message),
+    pass: (line) => stream.write(line),
     flush: () => output?.flushSync(),
   };
 }

@@ -110,10 +110,13 @@ async function outcomeOf(call: Promise<unknown>): Promise<string> {
 function digest(path: string): Set<string> {
   const connection = new Database(path, { readonly: true });
   try {
-    const tables = connection.prepare<[], string>("SELECT name FROM sqlite_schema WHERE type = 'table'").pluck().all();
+    const tables = connection
+      .prepare<[], string>("SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'token_uses'")
+      .pluck()
+      .all();
     const hashes = tables.map((table) => {
       const rows = connection.prepare<[], Record<string, unknown>>(`SELECT * FROM ${table}`).all();
-      return `${table} ${hash("sha256", JSON.stringify(rows.map((row) => ({ ...row, last_used_at: 0 }))))}`;
+      return `${table} ${hash("sha256", JSON.stringify(rows.map((row) => ({ ...row, last_used_at: 0, last_used_address: "" }))))}`;
     });
     return new Set(hashes);
   } finally {

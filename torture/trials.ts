@@ -7,6 +7,7 @@ import { crash } from "./crash.ts";
 import { fsync } from "./fsync.ts";
 import { fullDisk } from "./full-disk.ts";
 import { retries } from "./retries.ts";
+import { revocations } from "./revocations.ts";
 import { slowSync } from "./slow-sync.ts";
 import type { Trial } from "./trial.ts";
 
@@ -19,5 +20,6 @@ export const TRIALS: readonly Trial[] = [
   auditCut,
   auditWriters,
   auditFail,
+  revocations,
   slowSync,
 ];

@@ -14,6 +14,8 @@ export interface GrpcServerOptions {
   readonly pipeline: Pipeline;
   /** `host:port`, with IPv6 hosts in brackets. Port 0 picks a free one. */
   readonly address: string;
+  /** Whether other threads listen on the address too: the first of them finds out whether it is free. */
+  readonly sharing?: "none" | "first" | "further";
   readonly logger: Logger;
   /** How long calls may go on after `stop`, in milliseconds. */
   readonly shutdownGraceMs?: number;
@@ -61,7 +63,7 @@ const DEFAULT_SHUTDOWN_GRACE_MS = 10_000;
  * @throws StartError when the address can't be parsed or bound.
  */
 export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
-  const { pipeline, logger, shutdownGraceMs = DEFAULT_SHUTDOWN_GRACE_MS } = options;
+  const { pipeline, logger, sharing = "none", shutdownGraceMs = DEFAULT_SHUTDOWN_GRACE_MS } = options;
   // grpc-js prints headers that it can't read to stderr, and one of them may hold a token.
   setLogVerbosity(logVerbosity.NONE);
   capTimeoutHeaders();
@@ -82,7 +84,11 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
     injector.injectConnection(socket);
   });
   listener.maxConnections = MAX_CONNECTIONS;
-  const address = await listen(listener, options.address);
+  const address = await bind(
+    listener,
+    sharing === "first" ? await findFree(options.address) : options.address,
+    sharing,
+  );
   listener.on("error", (err) => logger.error({ err }, "gRPC listener failed"));
 
   // One look at all calls now and then is cheaper than a timer for each.
@@ -113,8 +119,21 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   return { address, stop: () => (stopped ??= shutDown()) };
 }
 
+/** Who shares an address wouldn't notice that another program has it, and would share it with that one. */
+async function findFree(address: string): Promise<string> {
+  const probe = createServer();
+  const free = await bind(probe, address, "none");
+  probe.close();
+  await once(probe, "close");
+  return free;
+}
+
 /** Binds, and says what is really bound. */
-async function listen(listener: Listener, address: string): Promise<string> {
+async function bind(
+  listener: Listener,
+  address: string,
+  sharing: NonNullable<GrpcServerOptions["sharing"]>,
+): Promise<string> {
   const [, ipv6, name, port] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(address) ?? [];
   const host = ipv6 ?? name;
   if (host === undefined || Number(port) > 65_535) {
@@ -123,7 +142,7 @@ async function listen(listener: Listener, address: string): Promise<string> {
     );
   }
   try {
-    listener.listen({ host, port: Number(port) });
+    listener.listen({ host, port: Number(port), reusePort: sharing !== "none" });
     await once(listener, "listening");
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;

@@ -2,28 +2,7 @@
  * Writes metrics in Prometheus's text format, version 0.0.4:
  * https://prometheus.io/docs/instrumenting/exposition_formats/
  */
-import type { Histogram } from "../domain/histogram.ts";
-
-export type Labels = Readonly<Record<string, string>>;
-
-interface Described {
-  readonly name: string;
-  /** One sentence, unit included. */
-  readonly help: string;
-}
-
-/** What is said by single numbers. */
-export interface NumberMetric extends Described {
-  readonly type: "counter" | "gauge" | "summary";
-  readonly samples: readonly (readonly [Labels, number])[];
-}
-
-export interface HistogramMetric extends Described {
-  readonly type: "histogram";
-  readonly samples: readonly (readonly [Labels, Histogram])[];
-}
-
-export type Metric = NumberMetric | HistogramMetric;
+import type { CountedValues, Labels, Metric } from "./metric.ts";
 
 /** The page with all of them. */
 export function expose(metrics: readonly Metric[]): string {
@@ -40,7 +19,7 @@ function exposeMetric(metric: Metric): string {
   return head + lines.join("");
 }
 
-function histogramLines(name: string, labels: Labels, { bounds, counts, sum }: Histogram): readonly string[] {
+function histogramLines(name: string, labels: Labels, { bounds, counts, sum }: CountedValues): readonly string[] {
   let count = 0;
   const buckets = Array.from(counts, (inBucket, index) => {
     count += inBucket;

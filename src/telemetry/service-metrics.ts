@@ -4,8 +4,8 @@
  */
 import type { Histogram } from "../domain/histogram.ts";
 import type { WriteMeter } from "../domain/write-meter.ts";
-import type { HistogramMetric, Labels, Metric, NumberMetric } from "./exposition.ts";
-import type { Runtime } from "./runtime.ts";
+import type { HistogramMetric, Labels, Metric, NumberMetric } from "./metric.ts";
+import { readProcess, type ThreadRuntime } from "./runtime.ts";
 
 interface MethodCalls extends Iterable<{ readonly protocol: string; readonly code: string; readonly calls: number }> {
   readonly method: string;
@@ -22,33 +22,31 @@ interface Cache {
   readonly readSeconds: Histogram;
 }
 
-export interface MetricSources {
-  readonly version: string;
+export interface ThreadSources {
   readonly calls: () => readonly MethodCalls[];
   readonly decisions: Readonly<Record<string, number>>;
   readonly caches: Readonly<Record<string, Cache>>;
   readonly writes: WriteMeter;
   readonly rateLimiter: { readonly waits: number };
-  readonly database: { readonly readsFailSince: Date | undefined; readonly writesFailSince: Date | undefined };
   readonly latestRevision: () => Promise<number>;
-  readonly runtime: Runtime;
+  readonly runtime: ThreadRuntime;
 }
 
-/** Reads them all. What can't be read at the moment has no sample; it never rejects. */
-export function serviceMetrics(sources: MetricSources): () => Promise<readonly Metric[]> {
-  const { version, decisions, caches, writes, rateLimiter, database, runtime } = sources;
+export interface ProcessSources {
+  readonly version: string;
+  readonly database: { readonly readsFailSince: Date | undefined; readonly writesFailSince: Date | undefined };
+}
+
+/** Reads those of a thread that serves. What can't be read at the moment has no sample; it never rejects. */
+export function threadMetrics(sources: ThreadSources): () => Promise<readonly Metric[]> {
+  const { decisions, caches, writes, rateLimiter } = sources;
   return async () => {
-    const [reading, latestRevision] = await Promise.all([
-      runtime.read(),
-      sources.latestRevision().catch(() => undefined),
-    ]);
+    const latestRevision = await sources.latestRevision().catch(() => undefined);
+    const { heapBytes, delaySeconds } = sources.runtime.read();
     const methods = sources.calls();
     const ofCaches = <T>(read: (cache: Cache) => T): readonly (readonly [Labels, T])[] =>
       Object.entries(caches).map(([cache, state]) => [{ cache }, read(state)]);
     return [
-      gauge("latchkey_build_info", "Version of the service and of Node; always 1.", [
-        [{ version, node: process.versions.node }, 1],
-      ]),
       counter(
         "latchkey_calls_total",
         "Calls that ended, of methods of the API.",
@@ -91,12 +89,14 @@ export function serviceMetrics(sources: MetricSources): () => Promise<readonly M
         "About what they take of memory.",
         ofCaches(({ bytes }) => bytes),
       ),
-      gauge(
-        "latchkey_event_lag",
-        "Events that the tokens in memory aren't compared with yet; that happens before the next answer.",
-        latestRevision === undefined
-          ? []
-          : ofCaches(({ revision }) => Math.max(0, latestRevision - (revision ?? latestRevision))),
+      highest(
+        gauge(
+          "latchkey_event_lag",
+          "Events that the tokens in memory aren't compared with yet; that happens before the next answer.",
+          latestRevision === undefined
+            ? []
+            : ofCaches(({ revision }) => Math.max(0, latestRevision - (revision ?? latestRevision))),
+        ),
       ),
       histogram(
         "latchkey_store_read_seconds",
@@ -113,42 +113,55 @@ export function serviceMetrics(sources: MetricSources): () => Promise<readonly M
       counter("latchkey_lease_waits_total", "Introspections and calls that a rate limit made wait for the database.", [
         [{}, rateLimiter.waits],
       ]),
-      gauge("latchkey_database_reads_ok", "1 while the database can be read, 0 while it can't.", [
-        [{}, works(database.readsFailSince)],
-      ]),
-      gauge("latchkey_database_writes_ok", "1 while the database can be written, 0 while it can't.", [
-        [{}, works(database.writesFailSince)],
-      ]),
-      {
+      highest({
         name: "latchkey_event_loop_delay_seconds",
-        help: "How late timers were since the last scrape; quantile 1 is the worst.",
+        help: "How late timers were since the last scrape, on the thread that was latest; quantile 1 is the worst.",
         type: "summary",
-        samples: Object.entries(reading.delaySeconds).map(([quantile, seconds]) => [{ quantile }, seconds]),
-      },
-      counter("process_cpu_seconds_total", "User and system time that the process used.", [[{}, reading.cpuSeconds]]),
-      gauge("process_resident_memory_bytes", "Memory of the process.", [[{}, reading.residentBytes]]),
-      gauge("process_heap_bytes", "JavaScript objects in it, on the main thread.", [[{}, reading.heapBytes]]),
-      gauge(
-        "process_open_fds",
-        "Open files and connections, on Linux.",
-        reading.openFiles === undefined ? [] : [[{}, reading.openFiles]],
-      ),
-      gauge("process_start_time_seconds", "When the process started, in seconds since 1970.", [
-        [{}, runtime.startedAt],
-      ]),
+        samples: Object.entries(delaySeconds).map(([quantile, seconds]) => [{ quantile }, seconds]),
+      }),
+      gauge("process_heap_bytes", "JavaScript objects in it, on the threads that serve.", [[{}, heapBytes]]),
     ];
   };
 }
 
-function counter(name: string, help: string, samples: NumberMetric["samples"]): Metric {
+/** Reads those that there are once, whatever the number of threads. Never rejects. */
+export async function processMetrics({ version, database }: ProcessSources): Promise<readonly Metric[]> {
+  const reading = await readProcess();
+  return [
+    gauge("latchkey_build_info", "Version of the service and of Node; always 1.", [
+      [{ version, node: process.versions.node }, 1],
+    ]),
+    gauge("latchkey_database_reads_ok", "1 while the database can be read, 0 while it can't.", [
+      [{}, works(database.readsFailSince)],
+    ]),
+    gauge("latchkey_database_writes_ok", "1 while the database can be written, 0 while it can't.", [
+      [{}, works(database.writesFailSince)],
+    ]),
+    counter("process_cpu_seconds_total", "User and system time that the process used.", [[{}, reading.cpuSeconds]]),
+    gauge("process_resident_memory_bytes", "Memory of the process.", [[{}, reading.residentBytes]]),
+    gauge(
+      "process_open_fds",
+      "Open files and connections, on Linux.",
+      reading.openFiles === undefined ? [] : [[{}, reading.openFiles]],
+    ),
+    gauge("process_start_time_seconds", "When the process started, in seconds since 1970.", [[{}, reading.startedAt]]),
+  ];
+}
+
+/** Of which the worst thread's counts. */
+function highest(metric: NumberMetric): Metric {
+  return { ...metric, ofThreads: "max" };
+}
+
+function counter(name: string, help: string, samples: NumberMetric["samples"]): NumberMetric {
   return { name, help, type: "counter", samples };
 }
 
-function gauge(name: string, help: string, samples: NumberMetric["samples"]): Metric {
+function gauge(name: string, help: string, samples: NumberMetric["samples"]): NumberMetric {
   return { name, help, type: "gauge", samples };
 }
 
-function histogram(name: string, help: string, samples: HistogramMetric["samples"]): Metric {
+function histogram(name: string, help: string, samples: HistogramMetric["samples"]): HistogramMetric {
   return { name, help, type: "histogram", samples };
 }
 

@@ -6,7 +6,7 @@ import { requireServiceScope } from "./authorization.ts";
 import type { Checkpointer } from "./checkpointer.ts";
 
 export interface GetCheckpointDeps {
-  readonly checkpointer: Checkpointer;
+  readonly checkpointer: Pick<Checkpointer, "key" | "sign">;
 }
 
 export interface HandedOutCheckpoint {

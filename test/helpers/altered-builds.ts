@@ -125,6 +125,20 @@ export const ALTERED_BUILDS = {
       to: 'let failure; const begin = connection.prepare("BEGIN IMMEDIATE");',
     },
   ],
+  "hears-of-no-change": [
+    {
+      file: "src/usecases/token-cache.ts",
+      from: "if (changes !== this.#changes) return this.#findLater(key);",
+      to: "if (this.#changes === undefined) return this.#findLater(key);",
+    },
+  ],
+  "threads-hear-of-their-own-changes-only": [
+    {
+      file: "src/storage/sqlite/sqlite-storage.ts",
+      from: "const writer = new Writer(changes, meter);",
+      to: "const writer = new Writer(new Int32Array(new SharedArrayBuffer(4)), meter);",
+    },
+  ],
   "writes-at-each-introspection": [
     {
       file: "src/usecases/introspect-token.ts",

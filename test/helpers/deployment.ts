@@ -4,7 +4,7 @@ import type { DescService } from "@bufbuild/protobuf";
 import { type ServiceError, status } from "@grpc/grpc-js";
 import type { FirstCredentials } from "../../src/app.ts";
 import { type GrpcClient, grpcClient } from "./grpc-client.ts";
-import { runProgram, type ServiceProcess, startServiceProcess } from "./service-process.ts";
+import { runProgram, type ServiceProcess, startServiceProcess, type TestEnv } from "./service-process.ts";
 
 /** The service did what it must not. */
 export class Finding extends Error {
@@ -45,8 +45,8 @@ export class Deployment {
   }
 
   /** @param under a command to run the service under, which leaves it its process id and its signals */
-  async start(under: readonly string[] = []): Promise<Service> {
-    const env = { LATCHKEY_DATA_DIR: this.folder };
+  async start(under: readonly string[] = [], settings: TestEnv = {}): Promise<Service> {
+    const env = { LATCHKEY_DATA_DIR: this.folder, ...settings };
     return new Service(await startServiceProcess([], env, { nodeArgs: this.#nodeArgs, under }), this.credentials);
   }
 

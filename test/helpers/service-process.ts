@@ -71,6 +71,7 @@ export async function startServiceProcess(
     LATCHKEY_GRPC_ADDR: "127.0.0.1:0",
     LATCHKEY_HTTP_ADDR: "127.0.0.1:0",
     LATCHKEY_OPS_ADDR: "127.0.0.1:0",
+    LATCHKEY_THREADS: "1",
   };
   const child = spawnProgram(["serve", ...args], { ...ports, ...env }, options);
   const stdout: string[] = [];

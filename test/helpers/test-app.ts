@@ -47,6 +47,7 @@ export async function startTestApp({ env = {}, surroundings = {} }: TestAppOptio
       LATCHKEY_GRPC_ADDR: "127.0.0.1:0",
       LATCHKEY_HTTP_ADDR: "127.0.0.1:0",
       LATCHKEY_OPS_ADDR: "127.0.0.1:0",
+      LATCHKEY_THREADS: "1",
       LATCHKEY_LOG_LEVEL: "debug",
       // What is slow depends on the machine.
       LATCHKEY_SLOW_CALL_MS: "0",

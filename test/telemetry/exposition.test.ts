@@ -2,7 +2,8 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { Histogram } from "../../src/domain/histogram.ts";
-import { expose, type Metric } from "../../src/telemetry/exposition.ts";
+import { expose } from "../../src/telemetry/exposition.ts";
+import type { Metric } from "../../src/telemetry/metric.ts";
 import { readExposition } from "../helpers/exposition.ts";
 
 const gauge = (help: string, samples: (readonly [Record<string, string>, number])[]): Metric => ({

@@ -3,31 +3,33 @@ import { expect, it } from "vitest";
 import { Histogram } from "../../src/domain/histogram.ts";
 import { WriteMeter } from "../../src/domain/write-meter.ts";
 import { expose } from "../../src/telemetry/exposition.ts";
-import { watchRuntime } from "../../src/telemetry/runtime.ts";
-import { serviceMetrics } from "../../src/telemetry/service-metrics.ts";
+import { watchThread } from "../../src/telemetry/runtime.ts";
+import { processMetrics, threadMetrics } from "../../src/telemetry/service-metrics.ts";
 import { readExposition } from "../helpers/exposition.ts";
 
 const CACHE = { hits: 0, misses: 0, size: 1, bytes: 700, readSeconds: new Histogram([1]) };
 
-async function samplesOf(
-  name: string,
-  { latestRevision, reads, writes }: { latestRevision: () => Promise<number>; reads?: Date; writes?: Date },
-) {
-  const runtime = watchRuntime();
-  const metrics = serviceMetrics({
-    version: "1",
+interface Trouble {
+  readonly latestRevision: () => Promise<number>;
+  readonly reads?: Date;
+  readonly writes?: Date;
+}
+
+async function samplesOf(name: string, { latestRevision, reads, writes }: Trouble) {
+  const runtime = watchThread();
+  const ofThread = threadMetrics({
     calls: () => [],
     decisions: {},
     caches: { full: { ...CACHE, revision: 5 }, empty: { ...CACHE, revision: undefined } },
     writes: new WriteMeter(),
     rateLimiter: { waits: 0 },
-    database: { readsFailSince: reads, writesFailSince: writes },
     latestRevision,
     runtime,
   });
-  const families = readExposition(expose(await metrics()));
+  const database = { readsFailSince: reads, writesFailSince: writes };
+  const pages = await Promise.all([ofThread(), processMetrics({ version: "1", database })]);
   runtime.stop();
-  const found = families.find((family) => family.name === name);
+  const found = readExposition(expose(pages.flat())).find((family) => family.name === name);
   if (found === undefined) throw new Error(`no ${name}`);
   return found.samples.map(({ labels, value }) => [...Object.values(labels), value]);
 }

@@ -1,0 +1,90 @@
+/** A further thread that serves gRPC. It shares the port with the others, and nothing else but the database. */
+import { randomBytes } from "node:crypto";
+import { parentPort, workerData } from "node:worker_threads";
+import type { SignedCheckpoint } from "../domain/checkpoint.ts";
+import { AppError } from "../domain/errors.ts";
+import { Profiles } from "../domain/profile.ts";
+import { WriteMeter } from "../domain/write-meter.ts";
+import { type GrpcServer, startGrpcServer } from "../grpc/grpc-server.ts";
+import { createLogger } from "../logger.ts";
+import { createPasswordHasher } from "../security/passwords.ts";
+import { createSealer } from "../security/sealer.ts";
+import { joinSqliteStorage } from "../storage/sqlite/sqlite-storage.ts";
+import type { FromServingThread, ServingThreadOptions, SigningOutcome, ToServingThread } from "./messages.ts";
+import { chooseProducts } from "./products.ts";
+import { createServing } from "./serving.ts";
+
+if (parentPort === null) throw new Error("this file runs as a worker thread only");
+const main = parentPort;
+const send = (message: FromServingThread): void => main.postMessage(message);
+
+const { config, rootKey, database, profiles, checkpointKey } = workerData as ServingThreadOptions;
+const products = chooseProducts(config, new Profiles(profiles));
+const logger = createLogger({
+  level: config.logLevel,
+  // The main thread writes them all, so that no line gets into another one.
+  format: "json",
+  secretPrefixes: profiles.map(({ secretFormat }) => secretFormat.prefix),
+  sink: (line) => send({ kind: "log", line }),
+});
+const writes = new WriteMeter();
+const storage = await joinSqliteStorage(database, writes);
+const signings = new Map<number, (outcome: SigningOutcome) => void>();
+const serving = await createServing({
+  config,
+  logger,
+  clock: Date.now,
+  entropy: randomBytes,
+  products,
+  storage,
+  writes,
+  passwords: createPasswordHasher(randomBytes),
+  sealer: createSealer(rootKey, randomBytes),
+  checkpointer: { key: checkpointKey, sign },
+  onUnavailable: () => send({ kind: "doubt" }),
+});
+let server: GrpcServer | undefined;
+let lastId = 0;
+
+// An error that escapes ends this thread, and another one is started.
+main.on("message", async (message: ToServingThread) => {
+  switch (message.kind) {
+    case "listen":
+      server = await startGrpcServer({
+        pipeline: serving.pipeline,
+        address: message.address,
+        sharing: "further",
+        logger,
+      });
+      send({ kind: "listening" });
+      break;
+    case "database":
+      serving.showHealth(message.state);
+      break;
+    case "read_metrics":
+      send({ kind: "metrics", metrics: await serving.metrics() });
+      break;
+    case "signed":
+      signings.get(message.id)?.(message.outcome);
+      signings.delete(message.id);
+      break;
+    case "stop":
+      serving.health.shutdown();
+      await server?.stop();
+      await serving.stop();
+      await storage.close();
+      main.close();
+  }
+});
+send({ kind: "prepared" });
+
+/** Only the main thread follows the log. */
+async function sign(): Promise<SignedCheckpoint> {
+  const id = ++lastId;
+  const outcome = await new Promise<SigningOutcome>((resolve) => {
+    signings.set(id, resolve);
+    send({ kind: "sign", id });
+  });
+  if (outcome.ok) return outcome.signed;
+  throw new AppError(outcome.kind, outcome.message);
+}

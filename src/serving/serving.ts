@@ -1,0 +1,145 @@
+/** What a thread needs to answer calls: use cases over a storage, and the pipeline that leads to them. */
+import type { Config } from "../config.ts";
+import type { Clock, Entropy } from "../domain/clock.ts";
+import { AppError } from "../domain/errors.ts";
+import type { Logger } from "../domain/logger.ts";
+import type { PasswordHasher } from "../domain/passwords.ts";
+import { StartError } from "../domain/start-error.ts";
+import type { Storage } from "../domain/storage.ts";
+import type { WriteMeter } from "../domain/write-meter.ts";
+import { createHealth, type HealthService } from "../grpc/health.ts";
+import { createReflection } from "../grpc/reflection.ts";
+import type { ServiceEntry } from "../rpc/handlers.ts";
+import { Pipeline } from "../rpc/pipeline.ts";
+import type { Products } from "../rpc/product.ts";
+import { createServices, type ServiceDeps, WRITING_SERVICES } from "../rpc/services.ts";
+import { createAccessTokens } from "../security/access-tokens.ts";
+import type { Sealer } from "../security/sealer.ts";
+import type { Metric } from "../telemetry/metric.ts";
+import { watchThread } from "../telemetry/runtime.ts";
+import { threadMetrics } from "../telemetry/service-metrics.ts";
+import { authenticate } from "../usecases/authenticate.ts";
+import { noDecisions } from "../usecases/introspect-token.ts";
+import { RateLimiter } from "../usecases/rate-limiter.ts";
+import { TokenCache } from "../usecases/token-cache.ts";
+import { TokenFinder } from "../usecases/token-finder.ts";
+import { UsageRecorder } from "../usecases/usage-recorder.ts";
+
+export interface ServingParts {
+  readonly config: Config;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly entropy: Entropy;
+  readonly products: Products;
+  readonly storage: Storage;
+  /** Is told of this thread's writes. */
+  readonly writes: WriteMeter;
+  readonly passwords: PasswordHasher;
+  readonly sealer: Sealer;
+  readonly checkpointer: ServiceDeps["checkpointer"];
+  /** Hears of every call that failed because something was unavailable. */
+  readonly onUnavailable: () => void;
+}
+
+/** What of the database works. */
+export interface DatabaseState {
+  readonly reads: boolean;
+  readonly writes: boolean;
+}
+
+export interface Serving {
+  /** The services of the API; the pipeline has health and reflection besides. */
+  readonly services: readonly ServiceEntry[];
+  readonly pipeline: Pipeline;
+  readonly usage: UsageRecorder;
+  readonly health: Pick<HealthService, "shutdown">;
+  /** Says at the health service what can be served. Nothing is, before that. */
+  showHealth(state: DatabaseState): void;
+  /** Reads this thread's numbers; never rejects. */
+  metrics(): Promise<readonly Metric[]>;
+  /** Writes down what waits, when no calls come any more. Never rejects. */
+  stop(): Promise<void>;
+}
+
+/** More backends than anybody has, and their customers' scripts on the public port. */
+const CALLER_CACHE = { maxEntries: 5_000, maxBytes: 16 * 1024 * 1024 };
+
+/** @throws StartError when the signing keys of access tokens can't be read or opened */
+export async function createServing(parts: ServingParts): Promise<Serving> {
+  const { config, logger, storage, products, sealer, clock, entropy, onUnavailable } = parts;
+  const { profiles } = products;
+  const accessTokens = await createAccessTokens({
+    storage,
+    sealer,
+    clock,
+    entropy,
+    issuer: config.accessTokenIssuer,
+    algorithm: config.accessTokenAlgorithm,
+  }).catch((cause: unknown) => {
+    // The store's own trouble says nothing of the root key.
+    if (cause instanceof AppError) {
+      throw new StartError(`${config.databasePath} can't be served: ${cause.message} Check the disk`, { cause });
+    }
+    throw new StartError(
+      `The signing key in ${config.databasePath} doesn't open: put back the root key that it was made with`,
+      { cause },
+    );
+  });
+  const finderOf = (tokens: TokenCache): TokenFinder => new TokenFinder({ storage, tokens, profiles, sealer });
+  const tokenCache = new TokenCache(storage, { maxEntries: config.cacheEntries, maxBytes: config.cacheBytes });
+  // Apart, so that no crowd of customers' tokens puts the backends' few keys out.
+  const callerCache = new TokenCache(storage, CALLER_CACHE);
+  const callerFinder = finderOf(callerCache);
+  const usage = new UsageRecorder(storage, clock, logger);
+  const rateLimiter = new RateLimiter({ storage, clock, logger });
+  const decisions = noDecisions();
+  const services = createServices({
+    ...parts,
+    profiles,
+    defaultProfile: products.fallback,
+    accessTokens,
+    tokenFinder: finderOf(tokenCache),
+    usage,
+    rateLimiter,
+    decisions,
+  });
+  const health = createHealth(services.map(({ service }) => service.typeName));
+  const reflection = createReflection([...services, health.entry].map(({ service }) => service));
+  const pipeline = new Pipeline([...services, health.entry, ...reflection], {
+    authenticate: (credential, call) =>
+      authenticate(
+        { storage, tokenFinder: callerFinder, profiles, accessTokens, usage, rateLimiter, clock },
+        credential,
+        call.peer,
+      ),
+    onUnavailable,
+    logger,
+    slowCallMs: config.slowCallMs,
+    logsQuietCalls: config.logLevel === "debug",
+  });
+  const runtime = watchThread();
+  return {
+    services,
+    pipeline,
+    usage,
+    health,
+    showHealth: ({ reads, writes }) => {
+      if (reads) health.set("SERVING", writes ? [] : WRITING_SERVICES);
+      else health.set("NOT_SERVING");
+    },
+    metrics: threadMetrics({
+      calls: () => pipeline.calls,
+      decisions,
+      caches: { tokens: tokenCache, callers: callerCache },
+      writes: parts.writes,
+      rateLimiter,
+      latestRevision: () => storage.latestRevision(),
+      runtime,
+    }),
+    stop: async () => {
+      runtime.stop();
+      await rateLimiter.stop();
+      await usage.stop();
+    },
+  };
+}
