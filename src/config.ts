@@ -185,7 +185,7 @@ export const SETTINGS = {
   cacheEntries: {
     env: "LATCHKEY_CACHE_ENTRIES",
     default: "100000",
-    description: "Tokens kept in memory at most; 0 reads the database each time",
+    description: "Tokens kept in memory at most, by each thread; 0 reads the database each time",
   },
   cacheMegabytes: {
     env: "LATCHKEY_CACHE_MB",

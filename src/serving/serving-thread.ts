@@ -47,7 +47,10 @@ let server: GrpcServer | undefined;
 let lastId = 0;
 
 // An error that escapes ends this thread, and another one is started.
-main.on("message", async (message: ToServingThread) => {
+main.on("message", (message: ToServingThread) => void receive(message));
+send({ kind: "prepared" });
+
+async function receive(message: ToServingThread): Promise<void> {
   switch (message.kind) {
     case "listen":
       server = await startGrpcServer({
@@ -75,8 +78,7 @@ main.on("message", async (message: ToServingThread) => {
       await storage.close();
       main.close();
   }
-});
-send({ kind: "prepared" });
+}
 
 /** Only the main thread follows the log. */
 async function sign(): Promise<SignedCheckpoint> {

@@ -93,19 +93,21 @@ export class ServingThreads {
     if (this.#isStopping) return;
     const delayMs = Math.min(MIN_RESTART_DELAY_MS * 2 ** failures, MAX_RESTART_DELAY_MS);
     this.#options.logger.error({ err, delayMs }, "a thread that serves gRPC ended; another one is started");
-    setTimeout(async () => {
-      if (this.#isStopping) return;
-      thread.onEnd = undefined;
-      try {
-        await thread.start();
-        thread.send({ kind: "database", state: this.#database });
-        await thread.listen(this.#address ?? "");
-        thread.onEnd = (failure) => this.#restart(thread, failure, 0);
-      } catch (error) {
-        await thread.kill();
-        this.#restart(thread, error, failures + 1);
-      }
-    }, delayMs).unref();
+    thread.onEnd = undefined;
+    setTimeout(() => void this.#startAnother(thread, failures), delayMs).unref();
+  }
+
+  async #startAnother(thread: ServingThread, failures: number): Promise<void> {
+    if (this.#isStopping) return;
+    try {
+      await thread.start();
+      thread.send({ kind: "database", state: this.#database });
+      await thread.listen(this.#address ?? "");
+      thread.onEnd = (failure) => this.#restart(thread, failure, 0);
+    } catch (error) {
+      await thread.kill();
+      this.#restart(thread, error, failures + 1);
+    }
   }
 }
 
@@ -208,6 +210,9 @@ class ServingThread {
         break;
       case "sign":
         void this.#sign(message.id);
+        break;
+      case "prepared":
+      case "listening":
     }
     this.#expected.get(message.kind)?.resolve();
     this.#expected.delete(message.kind);
