@@ -30,6 +30,7 @@ import { readSigningKeys } from "./storage/sqlite/restore.ts";
 import { openSqliteStorage, type SqliteShare } from "./storage/sqlite/sqlite-storage.ts";
 import { expose } from "./telemetry/exposition.ts";
 import { combine, type Metric } from "./telemetry/metric.ts";
+import type { MetricExport } from "./telemetry/metric-export.ts";
 import { processMetrics } from "./telemetry/service-metrics.ts";
 import { Checkpointer } from "./usecases/checkpointer.ts";
 import { DatabaseHealth } from "./usecases/database-health.ts";
@@ -193,11 +194,18 @@ export async function startApp(deployment: Deployment): Promise<App> {
   let phase: Readiness["phase"] = "starting";
   const database = new DatabaseHealth(deployment, () => showHealth());
   const onUnavailable = (): void => database.doubt();
-  const serving = await createServing({ ...deployment, onUnavailable });
-  parts.defer(() => serving.stop());
+  const serving = await createServing({ ...deployment, version: packageJson.version, onUnavailable });
+  let metricExport: MetricExport | undefined;
+  // Together, so that a dead collector of traces and metrics is waited for once.
+  parts.defer(async () => void (await Promise.all([serving.stop(), metricExport?.stop()])));
   const threads = await ServingThreads.start({
     count: config.threads - 1,
-    deployment: { config, rootKey: deployment.rootKey, profiles: products.profiles.all },
+    deployment: {
+      config,
+      version: packageJson.version,
+      rootKey: deployment.rootKey,
+      profiles: products.profiles.all,
+    },
     shareDatabase: deployment.shareDatabase,
     checkpointer,
     onUnavailable,
@@ -252,6 +260,14 @@ export async function startApp(deployment: Deployment): Promise<App> {
   parts.defer(() => grpc.stop());
   await threads.listen(grpc.address);
   await checkpointer.start();
+  if (config.otel?.metrics !== undefined) {
+    const { startMetricExport } = await import("./telemetry/metric-export.ts");
+    metricExport = await startMetricExport(config.otel, config.otel.metrics, {
+      version: packageJson.version,
+      logger,
+      read: readMetrics,
+    });
+  }
 
   phase = "running";
   const running = parts.move();

@@ -6,6 +6,7 @@ import { isAddressBlock } from "./domain/address.ts";
 import { parseRootKey } from "./domain/root-key.ts";
 import { isKeyName } from "./domain/signed-note.ts";
 import { StartError } from "./domain/start-error.ts";
+import { type OtelSettings, readOtelSettings } from "./telemetry/otel-settings.ts";
 
 export type Mode = "production" | "development";
 export type LogFormat = "auto" | "json" | "pretty";
@@ -55,6 +56,8 @@ export interface Config {
   readonly logFormat: LogFormat;
   /** Milliseconds from which on a call is logged as slow; undefined logs none as that. */
   readonly slowCallMs: number | undefined;
+  /** From OpenTelemetry's own variables; undefined exports nothing. */
+  readonly otel: OtelSettings | undefined;
 }
 
 /** One setting, as the documentation shows it. */
@@ -335,6 +338,7 @@ export function loadConfig(env: Environment, flags: Environment): Config {
     logLevel: oneOf("logLevel", ["debug", "info", "warn", "error", "silent"]),
     logFormat: oneOf<LogFormat>("logFormat", ["auto", "json", "pretty"]),
     slowCallMs: wholeNumber("slowCallMs", 0, 3_600_000) || undefined,
+    otel: readOtelSettings(env, faults),
   };
   check(
     "threads",

@@ -1,4 +1,4 @@
-/** What a storage engine tells operators of its writes, in plain numbers. */
+/** What a storage engine tells operators of its writes: plain numbers, and their traces where somebody follows. */
 import { Histogram, LATENCY_SECONDS } from "./histogram.ts";
 
 const GROUP_SIZES: readonly number[] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
@@ -10,4 +10,6 @@ export class WriteMeter {
   readonly groupSizes = new Histogram(GROUP_SIZES);
   /** Writes that aren't answered yet. */
   waiting = 0;
+  /** Follows a write, by the name of its command: answers what is to be told of its end, if anything is. */
+  follow: ((command: string) => ((failed: boolean) => void) | undefined) | undefined;
 }

@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { DescMethod } from "@bufbuild/protobuf";
 import { AppError } from "../domain/errors.ts";
-import type { Call, Protocol } from "../rpc/call.ts";
+import type { Call, HttpRoute, Protocol } from "../rpc/call.ts";
 import { type Pipeline, requestIdOf } from "../rpc/pipeline.ts";
 import { STATUS, type Status } from "../rpc/status.ts";
 
@@ -107,12 +107,20 @@ export interface HttpCall {
   readonly settle: (outcome: AppError | Status) => void;
 }
 
-export function openCall(pipeline: Pipeline, exchange: Exchange, method: DescMethod, protocol: Protocol): HttpCall {
+/** @param template of the REST route that the call came by */
+export function openCall(
+  pipeline: Pipeline,
+  exchange: Exchange,
+  method: DescMethod,
+  protocol: Protocol,
+  template?: string,
+): HttpCall {
   const call = pipeline.open({
     method,
     protocol,
     surface: "public",
     peer: exchange.peer,
+    route: template === undefined ? undefined : routeOf(exchange, template),
     header: (name) => (name === "x-request-id" ? exchange.requestId : exchange.header(name)),
   });
   // What it stays when the client leaves before there is anything to say.
@@ -124,4 +132,9 @@ export function openCall(pipeline: Pipeline, exchange: Exchange, method: DescMet
       outcome = settled;
     },
   };
+}
+
+function routeOf({ request, response }: Exchange, template: string): HttpRoute {
+  const answeredStatus = (): number | undefined => (response.headersSent ? response.statusCode : undefined);
+  return { verb: request.method ?? "", template, answeredStatus };
 }

@@ -7,7 +7,7 @@ import type { Profile } from "../domain/profile.ts";
 import { maxRequestBytes } from "../rpc/limits.ts";
 import type { Pipeline } from "../rpc/pipeline.ts";
 import { type JsonAnswer, presentFailure, presentSuccess, rateLimitHeaders } from "../rpc/presentation.ts";
-import { type Products, productOf } from "../rpc/product.ts";
+import { ANNOTATED_BASE_PATH, type Products, productOf } from "../rpc/product.ts";
 import { OK } from "../rpc/status.ts";
 import { sendJson } from "./answer.ts";
 import { type Exchange, openCall } from "./exchange.ts";
@@ -31,7 +31,8 @@ export async function handleRest(
   basePath: string,
   { route, pathValues }: Extract<RestMatch, { route: RestRoute }>,
 ): Promise<void> {
-  const { call, settle } = openCall(pipeline, exchange, route.method, "rest");
+  const template = basePath + route.template.slice(ANNOTATED_BASE_PATH.length);
+  const { call, settle } = openCall(pipeline, exchange, route.method, "rest", template);
   let answer: JsonAnswer;
   try {
     await pipeline.authenticate(call);

@@ -1,11 +1,22 @@
 /** One call, in the same terms whatever protocol it came by. */
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { Caller } from "../domain/caller.ts";
+import type { Status } from "./status.ts";
 
 /** Which listener the call came through: the one for backends, or the one for customers. */
 export type Surface = "internal" | "public";
 
 export type Protocol = "grpc" | "grpc-web" | "connect" | "rest";
+
+/** The REST route that a call came by. */
+export interface HttpRoute {
+  /** As sent. */
+  readonly verb: string;
+  /** The path with the names of its parameters, never their values. */
+  readonly template: string;
+  /** Undefined as long as nothing is answered. */
+  readonly answeredStatus: () => number | undefined;
+}
 
 /** What a transport knows of a call before anything is decided. */
 export interface IncomingCall {
@@ -14,8 +25,19 @@ export interface IncomingCall {
   readonly protocol: Protocol;
   /** Address of the peer, without its port. */
   readonly peer: string;
+  readonly route?: HttpRoute | undefined;
   /** The value of a request header (gRPC metadata), by its lower-case name. Of several, the first. */
   header(name: string): string | undefined;
+}
+
+/** A call's part of a trace. */
+export interface CallSpan {
+  /** Both as in W3C Trace Context. */
+  readonly traceId: string;
+  readonly spanId: string;
+  /** Runs work whose own parts are the call's. */
+  run<T>(work: () => T): T;
+  end(status: Status): void;
 }
 
 /** A call in the pipeline. */
@@ -25,6 +47,8 @@ export interface Call extends IncomingCall {
   readonly startedAtMs: number;
   /** Anonymous until the pipeline has authenticated the call. */
   caller: Caller;
+  /** Undefined where the call isn't traced. */
+  span: CallSpan | undefined;
   isFinished: boolean;
 }
 

@@ -8,7 +8,7 @@ import { type Caller, callerId } from "../domain/caller.ts";
 import { AppError, missingCredential } from "../domain/errors.ts";
 import type { Logger } from "../domain/logger.ts";
 import type { Credential } from "../usecases/authenticate.ts";
-import type { Call, CallControl, IncomingCall, Protocol, Surface } from "./call.ts";
+import type { Call, CallControl, CallSpan, IncomingCall, Protocol, Surface } from "./call.ts";
 import { CallCounts } from "./call-counts.ts";
 import { readCredential } from "./credentials.ts";
 import type { EncodedHandler, OpenTo, ServiceEntry, StreamHandler, UnaryHandler } from "./handlers.ts";
@@ -161,7 +161,7 @@ export class Pipeline {
           });
     if (error.cause !== undefined) {
       this.#deps.logger.error(
-        { err: error.cause, method: methodName(call.method), requestId: call.requestId },
+        { err: error.cause, method: methodName(call.method), requestId: call.requestId, ...traceOf(call) },
         "call failed",
       );
     }
@@ -178,7 +178,7 @@ export class Pipeline {
   finish(call: Call, outcome: AppError | Status): void {
     if (call.isFinished) return;
     call.isFinished = true;
-    const status = outcome instanceof AppError ? STATUS[outcome.kind] : outcome;
+    const status = statusOf(outcome);
     const { counts } = this.#implementation(call.method);
     const { logger, slowCallMs = Number.POSITIVE_INFINITY, logsQuietCalls = false } = this.#deps;
     const durationMs = performance.now() - call.startedAtMs;
@@ -195,6 +195,7 @@ export class Pipeline {
       requestId: call.requestId,
       protocol: call.protocol,
       peer: call.peer,
+      ...traceOf(call),
     };
     if (isSlow) logger.warn(fields, "slow call");
     else if (isQuiet) logger.debug(fields, "call");
@@ -209,6 +210,7 @@ class OpenCall implements Call {
   readonly peer: string;
   readonly startedAtMs = performance.now();
   caller: Caller = ANONYMOUS;
+  span: CallSpan | undefined = undefined;
   isFinished = false;
   readonly #incoming: IncomingCall;
   #requestId: string | undefined;
@@ -240,7 +242,14 @@ export function requestIdOf(sent: string | undefined): string {
 const toBuffer = ({ buffer, byteOffset, byteLength }: Uint8Array): Buffer =>
   Buffer.from(buffer, byteOffset, byteLength);
 
-const methodName = (method: DescMethod): string => `${method.parent.typeName}/${method.name}`;
+export const methodName = (method: DescMethod): string => `${method.parent.typeName}/${method.name}`;
+
+export const statusOf = (outcome: AppError | Status): Status =>
+  outcome instanceof AppError ? STATUS[outcome.kind] : outcome;
+
+/** Under the names that OpenTelemetry gives them in logs. */
+const traceOf = ({ span }: Call): object =>
+  span === undefined ? {} : { trace_id: span.traceId, span_id: span.spanId };
 
 /** @param onLateFailure takes the failure of work that was given up before */
 function withinDeadline<T>(

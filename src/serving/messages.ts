@@ -11,6 +11,8 @@ import type { DatabaseState } from "./serving.ts";
 /** A thread's `workerData`: all that it knows of the deployment. */
 export interface ServingThreadOptions {
   readonly config: Config;
+  /** Of Latchkey. */
+  readonly version: string;
   readonly rootKey: Uint8Array;
   readonly database: SqliteShare;
   /** As they were read when the process started, so that all threads have the same. */

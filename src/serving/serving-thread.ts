@@ -18,7 +18,7 @@ if (parentPort === null) throw new Error("this file runs as a worker thread only
 const main = parentPort;
 const send = (message: FromServingThread): void => main.postMessage(message);
 
-const { config, rootKey, database, profiles, checkpointKey } = workerData as ServingThreadOptions;
+const { config, version, rootKey, database, profiles, checkpointKey } = workerData as ServingThreadOptions;
 const products = chooseProducts(config, new Profiles(profiles));
 const logger = createLogger({
   level: config.logLevel,
@@ -32,6 +32,7 @@ const storage = await joinSqliteStorage(database, writes);
 const signings = new Map<number, (outcome: SigningOutcome) => void>();
 const serving = await createServing({
   config,
+  version,
   logger,
   clock: Date.now,
   entropy: randomBytes,
@@ -77,6 +78,8 @@ async function receive(message: ToServingThread): Promise<void> {
       await serving.stop();
       await storage.close();
       main.close();
+      // An export that a dead collector holds up would keep the thread alive.
+      if (config.otel !== undefined) process.exit();
   }
 }
 

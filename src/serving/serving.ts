@@ -10,14 +10,16 @@ import type { WriteMeter } from "../domain/write-meter.ts";
 import { createHealth, type HealthService } from "../grpc/health.ts";
 import { createReflection } from "../grpc/reflection.ts";
 import type { ServiceEntry } from "../rpc/handlers.ts";
-import { Pipeline } from "../rpc/pipeline.ts";
+import { Pipeline, type PipelineDeps } from "../rpc/pipeline.ts";
 import type { Products } from "../rpc/product.ts";
 import { createServices, type ServiceDeps, WRITING_SERVICES } from "../rpc/services.ts";
+import { TracedPipeline } from "../rpc/traced-pipeline.ts";
 import { createAccessTokens } from "../security/access-tokens.ts";
 import type { Sealer } from "../security/sealer.ts";
 import type { Metric } from "../telemetry/metric.ts";
 import { watchThread } from "../telemetry/runtime.ts";
 import { threadMetrics } from "../telemetry/service-metrics.ts";
+import type { Tracing } from "../telemetry/tracing.ts";
 import { authenticate } from "../usecases/authenticate.ts";
 import { noDecisions } from "../usecases/introspect-token.ts";
 import { RateLimiter } from "../usecases/rate-limiter.ts";
@@ -27,6 +29,8 @@ import { UsageRecorder } from "../usecases/usage-recorder.ts";
 
 export interface ServingParts {
   readonly config: Config;
+  /** Of Latchkey. */
+  readonly version: string;
   readonly logger: Logger;
   readonly clock: Clock;
   readonly entropy: Entropy;
@@ -68,6 +72,8 @@ const CALLER_CACHE = { maxEntries: 5_000, maxBytes: 16 * 1024 * 1024 };
 export async function createServing(parts: ServingParts): Promise<Serving> {
   const { config, logger, storage, products, sealer, clock, entropy, onUnavailable } = parts;
   const { profiles } = products;
+  const tracing = await startTracing(config, parts.version, logger);
+  parts.writes.follow = tracing?.startWrite;
   const accessTokens = await createAccessTokens({
     storage,
     sealer,
@@ -105,7 +111,8 @@ export async function createServing(parts: ServingParts): Promise<Serving> {
   });
   const health = createHealth(services.map(({ service }) => service.typeName));
   const reflection = createReflection([...services, health.entry].map(({ service }) => service));
-  const pipeline = new Pipeline([...services, health.entry, ...reflection], {
+  const entries = [...services, health.entry, ...reflection];
+  const pipelineDeps: PipelineDeps = {
     authenticate: (credential, call) =>
       authenticate(
         { storage, tokenFinder: callerFinder, profiles, accessTokens, usage, rateLimiter, clock },
@@ -116,7 +123,11 @@ export async function createServing(parts: ServingParts): Promise<Serving> {
     logger,
     slowCallMs: config.slowCallMs,
     logsQuietCalls: config.logLevel === "debug",
-  });
+  };
+  const pipeline =
+    tracing === undefined
+      ? new Pipeline(entries, pipelineDeps)
+      : new TracedPipeline(entries, pipelineDeps, tracing.startCall);
   const runtime = watchThread();
   return {
     services,
@@ -140,6 +151,22 @@ export async function createServing(parts: ServingParts): Promise<Serving> {
       runtime.stop();
       await rateLimiter.stop();
       await usage.stop();
+      await tracing?.stop();
     },
   };
+}
+
+/** Traces calls on this thread, where that is asked for; else not even OpenTelemetry's packages are loaded. */
+async function startTracing(
+  { otel, grpcAddress, httpAddress }: Config,
+  version: string,
+  logger: Logger,
+): Promise<Tracing | undefined> {
+  if (otel?.traces === undefined) return undefined;
+  const tracing = await import("../telemetry/tracing.ts");
+  return tracing.startTracing(otel, otel.traces, {
+    version,
+    logger,
+    addresses: { internal: grpcAddress, public: httpAddress },
+  });
 }

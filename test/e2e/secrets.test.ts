@@ -3,12 +3,16 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { DigestAlgorithm, DigestEncoding } from "../../gen/latchkey/v1/token_pb.ts";
+import { fromPublicId } from "../../src/domain/ids.ts";
+import { startCollector } from "../helpers/collector.ts";
 import { importByRest, importThrough, WAYS } from "../helpers/import-call.ts";
 import { expectOk, type Outcome, openSurface, type RpcSurface, SURFACES } from "../helpers/surfaces.ts";
 import { startTestApp } from "../helpers/test-app.ts";
 
-it("keeps secrets out of the database, its WAL, the log at its most verbose, metrics, and errors", async () => {
+it("keeps secrets out of the database, its WAL, the log at its most verbose, metrics, traces, and errors", async () => {
+  await using collector = await startCollector();
   await using test = await startTestApp({
+    env: { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, OTEL_EXPORTER_OTLP_PROTOCOL: "http/json" },
     surroundings: {
       // A storage that fails with the secret in its own error, once told to.
       aroundStorage: (storage) =>
@@ -23,10 +27,12 @@ it("keeps secrets out of the database, its WAL, the log at its most verbose, met
     },
   });
   let leaked: string | undefined;
-  const { serviceKey, adminEmail, adminPassword } = test.credentials;
+  const { serviceKey, adminEmail, adminPassword, organizationId } = test.credentials;
   // People type their password where the address belongs, and the audit log keeps failed sign-ins for good.
   const misplaced = "typed-in-the-wrong-field";
   const canaries: string[] = [serviceKey, adminPassword, misplaced];
+  // No secrets, and yet nothing for those who look at telemetry.
+  const identities: string[] = [organizationId, adminEmail];
   const answers: Outcome<unknown>[] = [];
   const keep = <T>(outcome: Outcome<T>): Outcome<T> => {
     answers.push(outcome);
@@ -41,6 +47,7 @@ it("keeps secrets out of the database, its WAL, the log at its most verbose, met
     const admin = { bearer: pair.accessToken };
     const { id, secret } = expectOk(await surface.issue(admin, { name: "canary" }));
     const gone = expectOk(await surface.issue(admin, { name: "gone" }));
+    identities.push(id, gone.id, session.userId);
     canaries.push(session.accessToken, session.refreshToken, pair.accessToken, pair.refreshToken, secret, gone.secret);
     const second = expectOk(await surface.rotate(admin, gone.id, 60)).secret;
     expectOk(await surface.cancelRotation(admin, gone.id));
@@ -129,6 +136,20 @@ it("keeps secrets out of the database, its WAL, the log at its most verbose, met
     "answers",
     JSON.stringify(answers, (_, value: unknown) => (typeof value === "bigint" ? String(value) : value)),
   );
+
+  await test.app.stop();
+  const telemetry = collector.exports.map(({ body }) => body.toString()).join("");
+  places.set("the telemetry", telemetry);
+  const spanNames = new Set(collector.spans.map(({ name }) => name));
+  for (const name of ["latchkey.v1.TokenService/Issue", "GET /api/v1/api-tokens/{id}", "createToken"]) {
+    expect(spanNames).toContain(name);
+  }
+  expect(collector.metrics.map(({ name }) => name)).toContain("latchkey_calls_total");
+  // Ids have one spelling outside the service and another inside.
+  const spellings = identities.flatMap((identity) =>
+    (["org", "tok", "usr"] as const).flatMap((prefix) => [identity, fromPublicId(prefix, identity) ?? identity]),
+  );
+  expect(spellings.filter((identity) => telemetry.includes(identity))).toEqual([]);
 
   // The search is able to find things: the name is in the database, the methods are in the log.
   expect([...places.values()].some((text) => text.includes("canary"))).toBe(true);

@@ -33,7 +33,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   serving: ["config", "logger", "domain", "storage/sqlite", "security", "telemetry", "usecases", "rpc", "grpc"],
   client: ["domain", "gen"],
   logger: ["domain", "config"],
-  config: ["domain", "package.json"],
+  config: ["domain", "telemetry", "package.json"],
   app: [
     "config",
     "logger",

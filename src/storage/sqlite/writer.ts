@@ -11,6 +11,8 @@ interface Waiter {
   readonly askedAtMs: number;
   resolve(value: unknown): void;
   reject(error: AppError): void;
+  /** Is told the end of a write that is traced. */
+  readonly onEnd: ((failed: boolean) => void) | undefined;
 }
 
 const MAX_WAITING = 10_000;
@@ -70,7 +72,7 @@ export class Writer {
       if (this.#waiting.size >= MAX_WAITING) throw new AppError("unavailable", "Too many writes are waiting.");
       const id = ++this.#lastId;
       this.#batch.push({ id, name, input, record });
-      this.#waiting.set(id, { askedAtMs: performance.now(), resolve, reject });
+      this.#waiting.set(id, { askedAtMs: performance.now(), resolve, reject, onEnd: this.#meter.follow?.(name) });
       this.#meter.waiting = this.#waiting.size;
       this.#sendSoon();
     }) as Promise<CommandResult<Name>>;
@@ -116,6 +118,7 @@ export class Writer {
     const waiter = this.#take(reply.id);
     if (waiter === undefined) return;
     this.#meter.seconds.observe((performance.now() - waiter.askedAtMs) / 1000);
+    waiter.onEnd?.(!reply.ok);
     if (reply.ok) waiter.resolve(reply.value);
     else waiter.reject(fromSentError(reply.error));
   }
@@ -134,7 +137,10 @@ export class Writer {
 
   #rejectWaiting(cause: unknown): void {
     this.#batch = [];
-    for (const waiter of this.#waiting.values()) waiter.reject(notWritable(cause));
+    for (const waiter of this.#waiting.values()) {
+      waiter.onEnd?.(true);
+      waiter.reject(notWritable(cause));
+    }
     this.#waiting.clear();
     this.#afterReplies();
   }
