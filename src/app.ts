@@ -20,6 +20,7 @@ import { opensSigningKeys } from "./security/access-tokens.ts";
 import { createCheckpointFolder } from "./security/checkpoint-folder.ts";
 import { createCheckpointReceiver } from "./security/checkpoint-receiver.ts";
 import { createCheckpointSigner } from "./security/checkpoint-signer.ts";
+import { pooledEntropy } from "./security/entropy.ts";
 import { createPasswordHasher } from "./security/passwords.ts";
 import { ensureRootKeyFile, readRootKeyFile } from "./security/root-key-file.ts";
 import { createSealer, type Sealer } from "./security/sealer.ts";
@@ -51,7 +52,7 @@ export interface Surroundings {
 
 const REAL: Surroundings = {
   clock: Date.now,
-  entropy: randomBytes,
+  entropy: pooledEntropy(),
   logSink: undefined,
   aroundStorage: (storage) => storage,
 };

@@ -28,11 +28,10 @@ const REFRESH_TOKEN_PREFIX = "lkr_";
 export function createLogger({ level, format, secretPrefixes, sink }: LoggerOptions): ClosableLogger {
   const isPretty = format === "pretty" || (format === "auto" && sink === undefined && isatty(1));
   const secrets = secretPattern([...secretPrefixes, REFRESH_TOKEN_PREFIX]);
-  // Lines leave in chunks off the hot path; `flush` writes the rest.
-  const output = sink === undefined && !isPretty ? destination({ fd: 1, sync: false }) : undefined;
+  const output = sink === undefined && !isPretty ? writeInChunks() : undefined;
   const stream: DestinationStream = isPretty
     ? pretty({ colorize: true, translateTime: "SYS:HH:MM:ss", ignore: "pid,hostname", sync: true })
-    : { write: sink ?? ((line) => void output?.write(line)) };
+    : { write: sink ?? ((line) => output?.write(line)) };
   const log = pino(
     {
       level,
@@ -48,7 +47,30 @@ export function createLogger({ level, format, secretPrefixes, sink }: LoggerOpti
     warn: (fields, message) => log.warn(fields, message),
     error: (fields, message) => log.error(fields, message),
     pass: (line) => stream.write(line),
-    flush: () => output?.flushSync(),
+    flush: () => output?.flush(),
+  };
+}
+
+/**
+ * Lines leave off the hot path, those of one turn of the event loop together: each write by itself wakes another
+ * thread, and the stream's own buffer is measured anew at each line.
+ */
+function writeInChunks() {
+  const output = destination({ fd: 1, sync: false });
+  let lines = "";
+  const send = (): void => {
+    if (lines !== "") output.write(lines);
+    lines = "";
+  };
+  return {
+    write(line: string): void {
+      if (lines === "") setImmediate(send);
+      lines += line;
+    },
+    flush(): void {
+      send();
+      output.flushSync();
+    },
   };
 }
 

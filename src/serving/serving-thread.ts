@@ -1,5 +1,4 @@
 /** A further thread that serves gRPC. It shares the port with the others, and nothing else but the database. */
-import { randomBytes } from "node:crypto";
 import { parentPort, workerData } from "node:worker_threads";
 import type { SignedCheckpoint } from "../domain/checkpoint.ts";
 import { AppError } from "../domain/errors.ts";
@@ -7,6 +6,7 @@ import { Profiles } from "../domain/profile.ts";
 import { WriteMeter } from "../domain/write-meter.ts";
 import { type GrpcServer, startGrpcServer } from "../grpc/grpc-server.ts";
 import { createLogger } from "../logger.ts";
+import { pooledEntropy } from "../security/entropy.ts";
 import { createPasswordHasher } from "../security/passwords.ts";
 import { createSealer } from "../security/sealer.ts";
 import { joinSqliteStorage } from "../storage/sqlite/sqlite-storage.ts";
@@ -27,6 +27,7 @@ const logger = createLogger({
   secretPrefixes: profiles.map(({ secretFormat }) => secretFormat.prefix),
   sink: (line) => send({ kind: "log", line }),
 });
+const entropy = pooledEntropy();
 const writes = new WriteMeter();
 const storage = await joinSqliteStorage(database, writes);
 const signings = new Map<number, (outcome: SigningOutcome) => void>();
@@ -35,12 +36,12 @@ const serving = await createServing({
   version,
   logger,
   clock: Date.now,
-  entropy: randomBytes,
+  entropy,
   products,
   storage,
   writes,
-  passwords: createPasswordHasher(randomBytes),
-  sealer: createSealer(rootKey, randomBytes),
+  passwords: createPasswordHasher(entropy),
+  sealer: createSealer(rootKey, entropy),
   checkpointer: { key: checkpointKey, sign },
   onUnavailable: () => send({ kind: "doubt" }),
 });

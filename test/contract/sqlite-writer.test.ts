@@ -100,6 +100,22 @@ describe("writes that wait together", () => {
 });
 
 describe("a group", () => {
+  it("keeps nothing of a command that fails half-way, and all of the others, once", async () => {
+    await using group = await openGroup();
+    group.connection.exec(`
+      CREATE TRIGGER break_half_way BEFORE INSERT ON events WHEN new.target_name = 'break'
+      BEGIN SELECT RAISE(ABORT, 'broken'); END;
+    `);
+    const names = ["one", "two", "break", "three", "break", "four"];
+    const all = names.map((name) => someOrganization({ name }));
+    const outcomes = ["ok", "ok", "unavailable", "ok", "unavailable", "ok"];
+    expect(group.commit(all).map(kindOf)).toEqual(outcomes);
+    const good = all.filter(({ name }) => name !== "break");
+    expect(group.storedIds()).toEqual(new Set(good.map(({ id }) => id)));
+    const events = group.connection.prepare("SELECT revision, target_name FROM events ORDER BY revision").raw().all();
+    expect(events).toEqual(good.map(({ name }, index) => [index + 1, name]));
+  });
+
   it("fails as a whole when its commit fails", async () => {
     await using group = await openGroup();
     // A constraint that is looked at when the transaction commits.

@@ -19,7 +19,7 @@ const COMMANDS = "src/storage/sqlite/commands.ts";
 const AUDIT = "src/domain/audit.ts";
 const IDEMPOTENCY = "src/usecases/idempotency.ts";
 
-const INSERT_EVENT = "writes.insertEvent.run(eventRow(event));";
+const INSERT_EVENT = "writes.insertEvent.run(...valuesOf(eventRow(event), EVENT_COLUMNS));";
 const GUARD_OF_RECORDS =
   "if (writes.hasRecordedCall.get({ keyHash, now: toMillis(createdAt) }) === 1) throw idempotencyKeyReused();";
 
@@ -113,7 +113,11 @@ export const ALTERED_BUILDS = {
     },
   ],
   "never-writes-again": [
-    { file: GROUP_COMMIT, from: "begin.run();", to: 'if (failure) throw new Error("once bitten"); begin.run();' },
+    {
+      file: GROUP_COMMIT,
+      from: "begin.run();\n      const before",
+      to: 'if (failure) throw new Error("once bitten"); begin.run(); const before',
+    },
     {
       file: GROUP_COMMIT,
       from: "const failure = toTransactionError(error);",
@@ -151,7 +155,7 @@ export const ALTERED_BUILDS = {
     },
   ],
 
-  "hashes-events-without-the-address": [{ file: AUDIT, from: "    utf8(event.address),\n", to: "    utf8(``),\n" }],
+  "hashes-events-without-the-address": [{ file: AUDIT, from: "    event.address,\n", to: "    ``,\n" }],
   "skips-a-number-of-a-chain": [
     {
       file: AUDIT,

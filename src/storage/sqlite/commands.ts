@@ -1,4 +1,7 @@
-/** The writes. Each runs on the writer thread, inside a transaction, and throws to undo what it did. */
+/**
+ * The writes. Each runs on the writer thread, inside a transaction, and throws to undo what it did. It may be run
+ * again after that, on the state that it began with, so it must touch nothing else: no clock, chance or memory.
+ */
 import type Database from "better-sqlite3";
 import {
   type AuditEvent,
@@ -67,6 +70,7 @@ import type {
 import { TAKEN } from "./errors.ts";
 import {
   type DigestSchemeRow,
+  EVENT_COLUMNS,
   type EventRow,
   eventRow,
   type FormerSecretRow,
@@ -97,6 +101,7 @@ import {
   toUser,
   type UserRow,
   userRow,
+  valuesOf,
 } from "./rows.ts";
 import { filterParameters, MATCHES_FILTER, type TokenFilterParameters } from "./token-filter.ts";
 
@@ -248,7 +253,10 @@ export type CommandName = keyof Commands;
 export type CommandInput<Name extends CommandName> = Parameters<Commands[Name]>[1];
 export type CommandResult<Name extends CommandName> = ReturnType<Commands[Name]>;
 
-/** The statements of the commands, prepared once. */
+/**
+ * The statements of the commands, prepared once. SQLite looks at what is bound while it plans, and prepares some
+ * statements anew for each value; a plus hides it, where that took most of a statement's time.
+ */
 export function prepareWrites(connection: Database.Database) {
   const tokenColumns = TOKEN_COLUMNS.join(", ");
   return {
@@ -284,7 +292,7 @@ export function prepareWrites(connection: Database.Database) {
 
     listOrganizationsOfUser: connection
       .prepare<[userId: string], string>(
-        "SELECT organization_id FROM memberships WHERE user_id = ? ORDER BY created_at, organization_id",
+        "SELECT organization_id FROM memberships WHERE user_id = +? ORDER BY created_at, organization_id",
       )
       .pluck(),
 
@@ -302,7 +310,7 @@ export function prepareWrites(connection: Database.Database) {
     getMember: connection.prepare<MemberKey, MemberRow>(`
       SELECT ${MEMBER_COLUMNS}
       FROM memberships JOIN users ON users.id = memberships.user_id
-      WHERE organization_id = @organizationId AND user_id = @userId
+      WHERE organization_id = +@organizationId AND user_id = +@userId
     `),
 
     hasOtherOwner: connection
@@ -331,23 +339,16 @@ export function prepareWrites(connection: Database.Database) {
     raiseRevision: connection.prepare<[above: number]>("UPDATE revision SET value = max(value, ?)"),
 
     getChainHead: connection.prepare<[organizationId: string], ChainHead>(
-      "SELECT sequence, revision, hash FROM events WHERE organization_id = ? ORDER BY sequence DESC LIMIT 1",
+      "SELECT sequence, revision, hash FROM events WHERE organization_id = +? ORDER BY sequence DESC LIMIT 1",
     ),
 
-    insertEvent: connection.prepare<EventRow>(`
-      INSERT INTO events (
-        revision, organization_id, sequence, at, actor_kind, actor_id, address, action, target, target_name, scopes,
-        details, request_id, previous_hash, hash
-      )
-      VALUES (
-        @revision, @organization_id, @sequence, @at, @actor_kind, @actor_id, @address, @action, @target, @target_name,
-        @scopes, @details, @request_id, @previous_hash, @hash
-      )
+    // Bound by their order: to look so many up by their names took almost as long as to store them.
+    insertEvent: connection.prepare<EventRow[keyof EventRow][]>(`
+      INSERT INTO events (${EVENT_COLUMNS.join(", ")}) VALUES (${EVENT_COLUMNS.map(() => "?").join(", ")})
     `),
 
-    insertToken: connection.prepare<TokenRow & { fingerprint: Uint8Array }>(`
-      INSERT INTO tokens (fingerprint, ${tokenColumns})
-      VALUES (@fingerprint, ${TOKEN_COLUMNS.map((column) => `@${column}`).join(", ")})
+    insertToken: connection.prepare<[fingerprint: Uint8Array, ...columns: TokenRow[keyof TokenRow][]]>(`
+      INSERT INTO tokens (fingerprint, ${tokenColumns}) VALUES (?, ${TOKEN_COLUMNS.map(() => "?").join(", ")})
     `),
 
     putImportKey: connection.prepare<ImportKeyRow>(`
@@ -389,7 +390,7 @@ export function prepareWrites(connection: Database.Database) {
       FROM tokens
       WHERE ${SELECTED_TOKENS} AND (created_at, id) > (@afterCreatedAt, @afterId)
       ORDER BY created_at, id
-      LIMIT @limit
+      LIMIT +@limit
     `),
 
     listEnded: connection.prepare<
@@ -400,7 +401,7 @@ export function prepareWrites(connection: Database.Database) {
       FROM tokens
       WHERE ended_at < @endedBefore AND ended_at <= @now
       ORDER BY ended_at
-      LIMIT @limit
+      LIMIT +@limit
     `),
 
     countEnded: connection
@@ -434,7 +435,7 @@ export function prepareWrites(connection: Database.Database) {
 
     sweepUses: connection.prepare<UseSweep>(`
       DELETE FROM token_uses
-      WHERE (token_id, day) IN (SELECT token_id, day FROM token_uses WHERE day < @before ORDER BY day LIMIT @limit)
+      WHERE (token_id, day) IN (SELECT token_id, day FROM token_uses WHERE day < @before ORDER BY day LIMIT +@limit)
     `),
 
     isTaken: connection
@@ -514,7 +515,7 @@ export function prepareWrites(connection: Database.Database) {
     sweepWindows: connection.prepare<{ endedBefore: number; limit: number }>(`
       DELETE FROM rate_windows
       WHERE (token_id, window_start) IN (
-        SELECT token_id, window_start FROM rate_windows WHERE window_end < @endedBefore ORDER BY window_end LIMIT @limit
+        SELECT token_id, window_start FROM rate_windows WHERE window_end < @endedBefore ORDER BY window_end LIMIT +@limit
       )
     `),
 
@@ -532,7 +533,7 @@ export function prepareWrites(connection: Database.Database) {
 
     sweepRecordedCalls: connection.prepare<{ now: number; limit: number }>(`
       DELETE FROM recorded_calls
-      WHERE key_hash IN (SELECT key_hash FROM recorded_calls WHERE expires_at <= @now ORDER BY expires_at LIMIT @limit)
+      WHERE key_hash IN (SELECT key_hash FROM recorded_calls WHERE expires_at <= @now ORDER BY expires_at LIMIT +@limit)
     `),
 
     insertSession: connection.prepare<SessionRow>(`
@@ -552,7 +553,7 @@ export function prepareWrites(connection: Database.Database) {
 
     listOverSessions: connection
       .prepare<{ overBefore: number; limit: number }, string>(
-        "SELECT id FROM sessions WHERE over_at < @overBefore ORDER BY over_at LIMIT @limit",
+        "SELECT id FROM sessions WHERE over_at < @overBefore ORDER BY over_at LIMIT +@limit",
       )
       .pluck(),
 
@@ -567,7 +568,7 @@ export function prepareWrites(connection: Database.Database) {
     findRefreshToken: connection.prepare<[fingerprint: Uint8Array], SessionRow & { used_at: number | null }>(`
       SELECT sessions.*, refresh_tokens.used_at
       FROM refresh_tokens JOIN sessions ON sessions.id = refresh_tokens.session_id
-      WHERE refresh_tokens.fingerprint = ?
+      WHERE refresh_tokens.fingerprint = +?
     `),
 
     useRefreshToken: connection.prepare<[usedAt: number, fingerprint: Uint8Array]>(
@@ -928,7 +929,7 @@ function storeToken(
   requireNewFingerprint(writes, fingerprint);
   const { revision } = record(writes, change, occurrence(token));
   const stored = { ...token, revision };
-  writes.insertToken.run({ ...tokenRow(stored), fingerprint });
+  writes.insertToken.run(fingerprint, ...valuesOf(tokenRow(stored), TOKEN_COLUMNS));
   return stored;
 }
 
@@ -1008,7 +1009,7 @@ function openChain(writes: Writes, change: Change, organizationId: Id, count: nu
   return (occurrence) => {
     if (++revision > last) throw new Error("more happened than was counted");
     const event = nextEvent(head, revision, change, occurrence);
-    writes.insertEvent.run(eventRow(event));
+    writes.insertEvent.run(...valuesOf(eventRow(event), EVENT_COLUMNS));
     head = event;
     return event;
   };

@@ -23,26 +23,51 @@ export function groupCommitter(connection: Database.Database, onChange: () => vo
   const release = connection.prepare("RELEASE command");
   const undo = connection.prepare("ROLLBACK TO command");
 
-  function runAlone({ id, name, input, record }: CommandRequest): CommandReply {
+  function run({ id, name, input, record }: CommandRequest): CommandReply {
+    const value = record === undefined ? runCommand(writes, name, input) : runOnce(writes, name, input, record);
+    return { id, ok: true, value };
+  }
+
+  function runAlone(request: CommandRequest): CommandReply {
     savepoint.run();
     try {
-      const value = record === undefined ? runCommand(writes, name, input) : runOnce(writes, name, input, record);
+      const reply = run(request);
       release.run();
-      return { id, ok: true, value };
+      return reply;
     } catch (error) {
-      // SQLite ends the whole transaction by itself on some errors, a full disk for one.
-      if (!connection.inTransaction) throw error;
+      assertInTransaction(error);
       undo.run();
       release.run();
-      return { id, ok: false, error: toCommandError(error) };
+      return { id: request.id, ok: false, error: toCommandError(error) };
     }
+  }
+
+  /**
+   * Commands seldom fail, and a savepoint for each would cost as much as the rest of it: it keeps a copy of every
+   * page that the command changes. So they run without, and all of them once more, now with savepoints, when one
+   * fails. A command reads and writes nothing but the database, so it does the same each time.
+   */
+  function runAll(requests: readonly CommandRequest[]): readonly CommandReply[] {
+    try {
+      return requests.map(run);
+    } catch (error) {
+      assertInTransaction(error);
+      rollback.run();
+      begin.run();
+      return requests.map(runAlone);
+    }
+  }
+
+  /** SQLite ends the whole transaction by itself on some errors, a full disk for one. */
+  function assertInTransaction(error: unknown): void {
+    if (!connection.inTransaction) throw error;
   }
 
   return (requests) => {
     try {
       begin.run();
       const before = writes.getRevision.get();
-      const replies = requests.map(runAlone);
+      const replies = runAll(requests);
       const after = writes.getRevision.get();
       commit.run();
       if (after !== before) onChange();

@@ -70,6 +70,7 @@ const TOKEN_RECORD_COLUMNS = `
 
 export type Reads = ReturnType<typeof prepareReads>;
 
+/** The reads' statements, prepared once. As in `prepareWrites`, a plus hides what is bound from the planner. */
 export function prepareReads(connection: Database.Database) {
   return {
     isEmpty: connection.prepare<[], number>("SELECT NOT EXISTS (SELECT 1 FROM organizations)").pluck(),
@@ -81,7 +82,7 @@ export function prepareReads(connection: Database.Database) {
       FROM organizations
       WHERE (created_at, id) < (@beforeCreatedAt, @beforeId)
       ORDER BY created_at DESC, id DESC
-      LIMIT @limit
+      LIMIT +@limit
     `),
 
     getUser: connection.prepare<[id: string], UserRow>("SELECT * FROM users WHERE id = ?"),
@@ -93,23 +94,22 @@ export function prepareReads(connection: Database.Database) {
     ),
 
     listMembershipsOfUser: connection.prepare<[userId: string], MembershipRow>(
-      "SELECT * FROM memberships WHERE user_id = ? ORDER BY created_at, organization_id",
+      "SELECT * FROM memberships WHERE user_id = +? ORDER BY created_at, organization_id",
     ),
 
     listMembers: connection.prepare<ListMembersParameters, MemberRow>(`
       SELECT ${MEMBER_COLUMNS}
       FROM memberships JOIN users ON users.id = memberships.user_id
-      WHERE organization_id = @organizationId
+      WHERE organization_id = +@organizationId
         AND (memberships.created_at, user_id) > (@afterCreatedAt, @afterUserId)
       ORDER BY memberships.created_at, user_id
-      LIMIT @limit
+      LIMIT +@limit
     `),
 
     getToken: connection.prepare<[id: string], TokenRow>(`SELECT ${TOKEN_COLUMNS.join(", ")} FROM tokens WHERE id = ?`),
 
     // Former secrets are looked at only when no current one was found. It is one statement, for one sees one
-    // state: between two a former secret could become the current one. The plus hides the fingerprint from the
-    // planner (STAT4), which else prepares the statement anew for each: that took most of the time.
+    // state: between two a former secret could become the current one.
     findTokenByFingerprint: connection.prepare<{ fingerprint: Uint8Array }, TokenRecordRow>(`
       SELECT ${TOKEN_RECORD_COLUMNS}, 'current' AS secret_kind, NULL AS secret_ends_at
       FROM tokens JOIN organizations ON organizations.id = tokens.organization_id
@@ -126,7 +126,7 @@ export function prepareReads(connection: Database.Database) {
     listTokens: connection.prepare<ListTokensParameters, TokenRow>(`
       SELECT ${TOKEN_COLUMNS.join(", ")}
       FROM tokens
-      WHERE organization_id = @organizationId
+      WHERE organization_id = +@organizationId
         AND (created_at, id) < (@beforeCreatedAt, @beforeId)
         AND (@profile IS NULL OR profile = @profile)
         AND ${MATCHES_FILTER}
@@ -137,11 +137,11 @@ export function prepareReads(connection: Database.Database) {
           ELSE @disabled
         END
       ORDER BY created_at DESC, id DESC
-      LIMIT @limit
+      LIMIT +@limit
     `),
 
     readUses: connection.prepare<[tokenId: string, first: number, last: number], DailyUse>(
-      "SELECT day, uses FROM token_uses WHERE token_id = ? AND day BETWEEN ? AND ? ORDER BY day",
+      "SELECT day, uses FROM token_uses WHERE token_id = +? AND day BETWEEN ? AND ? ORDER BY day",
     ),
 
     listDigestSchemes: connection.prepare<[], DigestSchemeRow>(
@@ -153,7 +153,7 @@ export function prepareReads(connection: Database.Database) {
     listEvents: connection.prepare<ListEventsParameters, EventRow>(listEvents("@organizationId IS NULL")),
 
     listEventsOfOrganization: connection.prepare<ListEventsParameters, EventRow>(
-      listEvents("organization_id = @organizationId"),
+      listEvents("organization_id = +@organizationId"),
     ),
 
     latestRevision: connection
@@ -161,7 +161,7 @@ export function prepareReads(connection: Database.Database) {
       .pluck(),
 
     listEventHashes: connection.prepare<[start: number | bigint, limit: number], EventHashRow>(
-      "SELECT revision, hash FROM events WHERE revision >= ? ORDER BY revision LIMIT ?",
+      "SELECT revision, hash FROM events WHERE revision >= ? ORDER BY revision LIMIT +?",
     ),
 
     readWindow: connection
@@ -195,6 +195,6 @@ function listEvents(ofWhom: string): string {
       AND (@from IS NULL OR at >= @from)
       AND (@until IS NULL OR at < @until)
     ORDER BY revision
-    LIMIT @limit
+    LIMIT +@limit
   `;
 }

@@ -172,6 +172,24 @@ export const TOKEN_COLUMNS = [
   "revision",
 ] as const satisfies readonly (keyof TokenRow)[];
 
+export const EVENT_COLUMNS = [
+  "revision",
+  "organization_id",
+  "sequence",
+  "at",
+  "actor_kind",
+  "actor_id",
+  "address",
+  "action",
+  "target",
+  "target_name",
+  "scopes",
+  "details",
+  "request_id",
+  "previous_hash",
+  "hash",
+] as const satisfies readonly (keyof EventRow)[];
+
 /** A member's columns, of `memberships` joined with `users`. */
 export const MEMBER_COLUMNS = `
   memberships.*,
@@ -445,6 +463,11 @@ export function eventRow(event: AuditEvent): EventRow {
     previous_hash: event.previousHash,
     hash: event.hash,
   };
+}
+
+/** A row's values in the order of the columns. */
+export function valuesOf<Row>(row: Row, columns: readonly (keyof Row)[]): Row[keyof Row][] {
+  return columns.map((column) => row[column]);
 }
 
 /** Throws on an invalid Date: SQLite would store NULL for it, and a token without expiry never expires. */

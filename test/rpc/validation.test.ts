@@ -1,0 +1,42 @@
+/** The rules in the protos mean here what they mean to everybody who validates with them. */
+import { create, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
+import { pathToString } from "@bufbuild/protobuf/reflect";
+import { createValidator } from "@bufbuild/protovalidate";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { ImportedTokenSchema, IssueRequestSchema } from "../../gen/latchkey/v1/token_pb.ts";
+import { findFaults } from "../../src/rpc/validation.ts";
+
+const standard = createValidator();
+
+/** Short, for one character that isn't allowed is enough, and of all kinds. */
+const TEXT = fc.oneof(
+  fc.string({ unit: "binary", maxLength: 3 }),
+  fc.string({ unit: "binary-ascii", maxLength: 30 }),
+  fc.constantFrom("", " ", "\u2003", "\u00a0 ", "a\n", "\n", "a\u0085", "\u200b", "\ue000", "\u{e0001}", "\u0378", "é"),
+);
+
+describe("patterns in the protos", () => {
+  it("let through what the standard validator lets through", () => {
+    fc.assert(
+      fc.property(TEXT, TEXT, TEXT, (name, idempotencyKey, label) => {
+        expectSameFaults(IssueRequestSchema, { name, idempotencyKey, metadata: { [label]: label } });
+      }),
+      { numRuns: 2_000 },
+    );
+    fc.assert(
+      fc.property(TEXT, TEXT, TEXT, (name, plaintext, hint) => {
+        expectSameFaults(ImportedTokenSchema, { name, plaintext, hint });
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+});
+
+function expectSameFaults<S extends DescMessage>(schema: S, init: MessageInitShape<S>): void {
+  const message = create(schema, init);
+  const { violations = [] } = standard.validate(schema, message);
+  expect(findFaults(schema, message).map(({ field }) => field)).toEqual(
+    violations.map(({ field }) => pathToString(field)),
+  );
+}
