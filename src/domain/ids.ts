@@ -14,7 +14,6 @@ export const SYSTEM_ORGANIZATION_ID: Id = "00000000-0000-0000-0000-000000000000"
 const BASE32 = "0123456789abcdefghjkmnpqrstvwxyz";
 const BASE32_VALUE = new Map(Array.from(BASE32, (character, value) => [character, BigInt(value)]));
 const PUBLIC_DIGITS = 26;
-const HEX_DIGITS = 32;
 const MAX_UUID = (1n << 128n) - 1n;
 
 /**
@@ -33,25 +32,28 @@ export function uuidV7(nowMs: number, random: Uint8Array): Id {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 
+const [DASH, ZERO, LOWER_A] = [0x2d, 0x30, 0x61];
+
+/** Two characters for each 10 bits. */
+const PAIRS = Array.from({ length: 1 << 10 }, (_, bits) => BASE32.charAt(bits >> 5) + BASE32.charAt(bits & 31));
+
 /** The public form of an id, for example `tok_01k9z…`. */
 export function toPublicId(prefix: IdPrefix, id: Id): string {
-  const hex = id.replaceAll("-", "");
-  // Five hex digits are four characters. The first two characters hold the first two digits, for 26 times 5 bits
-  // are two more than there are.
-  let text = `${prefix}_${fourDigits(Number.parseInt(hex.slice(0, 2), 16)).slice(2)}`;
-  for (let place = 2; place < HEX_DIGITS; place += 5)
-    text += fourDigits(Number.parseInt(hex.slice(place, place + 5), 16));
+  let text = `${prefix}_`;
+  // 13 times 10 bits are two more than there are: those of two zeros in front.
+  let bits = 0;
+  let count = 2;
+  for (let place = 0; place < id.length; place++) {
+    const code = id.charCodeAt(place);
+    if (code === DASH) continue;
+    bits = (bits << 4) | (code < LOWER_A ? code - ZERO : code - LOWER_A + 10);
+    count += 4;
+    if (count < 10) continue;
+    count -= 10;
+    text += PAIRS[bits >> count];
+    bits &= (1 << count) - 1;
+  }
   return text;
-}
-
-/** The last 20 bits of a number. */
-function fourDigits(value: number): string {
-  return (
-    BASE32.charAt((value >> 15) & 31) +
-    BASE32.charAt((value >> 10) & 31) +
-    BASE32.charAt((value >> 5) & 31) +
-    BASE32.charAt(value & 31)
-  );
 }
 
 const CANONICAL_UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;

@@ -150,7 +150,10 @@ export class Profiles {
 
   /** The profile whose format the text has, checksum included. Looks nothing up. */
   ofSecret(text: string): Profile | undefined {
-    return this.#all.find((profile) => isWellFormed(profile.secretFormat, text));
+    for (const profile of this.#all) {
+      if (isWellFormed(profile.secretFormat, text)) return profile;
+    }
+    return undefined;
   }
 
   /** The profile whose prefix the text starts with: what somebody meant who sent something malformed. */

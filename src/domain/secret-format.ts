@@ -22,7 +22,10 @@ const DIGITS: Readonly<Record<Alphabet, string>> = {
   base62: "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
 };
 
-const ONLY_DIGITS: Readonly<Record<Alphabet, RegExp>> = { hex: /^[0-9a-f]*$/, base62: /^[0-9A-Za-z]*$/ };
+const NO_DIGIT = 0xff;
+
+/** What the digits stand for, by their character codes. */
+const VALUES: Readonly<Record<Alphabet, Uint8Array>> = { hex: valuesOf(DIGITS.hex), base62: valuesOf(DIGITS.base62) };
 
 /** Characters that hold 32 bits: 16⁸ = 2³², and 62⁶ > 2³². */
 const CHECKSUM_LENGTH: Readonly<Record<Alphabet, number>> = { hex: 8, base62: 6 };
@@ -42,9 +45,15 @@ export function generateSecret(format: SecretFormat, entropy: Entropy): string {
 export function isWellFormed(format: SecretFormat, text: string): boolean {
   const { prefix, alphabet } = format;
   if (text.length !== secretLength(format) || !text.startsWith(prefix)) return false;
-  if (!ONLY_DIGITS[alphabet].test(text.slice(prefix.length))) return false;
+  const values = VALUES[alphabet];
   const bodyLength = text.length - CHECKSUM_LENGTH[alphabet];
-  return valueOf(alphabet, text, bodyLength) === crc32(text.slice(0, bodyLength));
+  let stated = 0;
+  for (let place = prefix.length; place < text.length; place++) {
+    const digit = values[text.charCodeAt(place)] ?? NO_DIGIT;
+    if (digit === NO_DIGIT) return false;
+    if (place >= bodyLength) stated = stated * DIGITS[alphabet].length + digit;
+  }
+  return stated === crc32(text.slice(0, bodyLength));
 }
 
 /** What may be shown of a secret to tell tokens apart: the prefix and the last four characters. */
@@ -52,14 +61,10 @@ export function secretHint(format: SecretFormat, secret: string): string {
   return `${format.prefix}…${secret.slice(-4)}`;
 }
 
-/** The number that the digits from a place on stand for. */
-function valueOf(alphabet: Alphabet, text: string, start: number): number {
-  if (alphabet === "hex") return Number.parseInt(text.slice(start), 16);
-  let value = 0;
-  for (let place = start; place < text.length; place++) {
-    value = value * DIGITS[alphabet].length + DIGITS[alphabet].indexOf(text.charAt(place));
-  }
-  return value;
+function valuesOf(digits: string): Uint8Array {
+  const values = new Uint8Array(0x80).fill(NO_DIGIT);
+  for (let value = 0; value < digits.length; value++) values[digits.charCodeAt(value)] = value;
+  return values;
 }
 
 function checksum(alphabet: Alphabet, body: string): string {

@@ -333,8 +333,10 @@ export interface Storage {
   /**
    * - T3. Reads the token that has this fingerprint, or had it, and its organization, and says which of the
    *   token's secrets that is. Only the exact 32 bytes match.
+   *
+   * At once, without a promise, where the engine reads on the calling thread; failures reject all the same.
    */
-  findTokenByFingerprint(fingerprint: Uint8Array): Promise<TokenRecord | undefined>;
+  findTokenByFingerprint(fingerprint: Uint8Array): TokenRecord | undefined | Promise<TokenRecord | undefined>;
 
   /**
    * - T4. Reads tokens of one organization only, in the order of `Position`, those that match, at

@@ -10,7 +10,6 @@ import {
   type Profile,
   type Profiles,
   type RateLimit,
-  rateLimitOf,
   SERVICE_PROFILE_ID,
 } from "../domain/profile.ts";
 import type { Storage } from "../domain/storage.ts";
@@ -85,14 +84,13 @@ function admit(
 ): Caller | Promise<Caller> {
   // The token's own profile says where it may stand: an imported key's text doesn't tell.
   if (found === undefined || !found.profile.credentialHeaders.includes(header)) throw invalidCredential();
-  const { record, profile } = found;
-  const decision = decide(record, profile, { requiredScopes: [], clientIp }, clock());
+  const { profile, limit } = found;
+  const decision = decide(found, profile, { requiredScopes: [], clientIp }, clock());
   if (!decision.active) throw invalidCredential();
-  const { token, organization, secret } = decision.record;
-  const limit = rateLimitOf(profile, token.type, organization.plan);
+  const { token } = found;
   // No scope was asked for, so it is the address.
   if (!decision.allowed) return refuseAddress(rateLimiter, token.id, limit);
-  usage.record(token.id, secret.kind, clientIp);
+  usage.record(found, clientIp);
   if (profile.id === SERVICE_PROFILE_ID) return { kind: "service", token };
   if (limit === undefined) return { kind: "token", token, rateStatus: undefined };
   const counted = ({ admitted, status }: RateVerdict): Caller => {

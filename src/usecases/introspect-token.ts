@@ -2,7 +2,7 @@
 import { type Caller, callerOrganization } from "../domain/caller.ts";
 import type { Clock } from "../domain/clock.ts";
 import { type Decision, type DecisionRequest, type DenialReason, decide } from "../domain/decision.ts";
-import { type Profile, type Profiles, rateLimitOf, SERVICE_PROFILE_ID } from "../domain/profile.ts";
+import { type Profile, type Profiles, SERVICE_PROFILE_ID } from "../domain/profile.ts";
 import type { RateStatus } from "../domain/rate-window.ts";
 import { requireServiceScope } from "./authorization.ts";
 import type { RateLimiter, RateVerdict } from "./rate-limiter.ts";
@@ -102,22 +102,24 @@ function judge(
   input: IntrospectTokenInput,
 ): Judgement | Promise<Judgement> {
   const own = caller.kind === "anonymous" ? undefined : callerOrganization(caller);
-  if (found === undefined || (own !== undefined && own !== found.record.token.organizationId)) {
+  if (found === undefined || (own !== undefined && own !== found.token.organizationId)) {
     return format === undefined ? refusal("malformed", profiles.ofPrefix(input.secret)) : refusal("unknown", format);
   }
-  const { record, profile } = found;
-  const { token, organization } = record;
+  const { token, profile, limit } = found;
   const { clientIp = "", cost, dryRun } = input;
-  const decision = decide(record, profile, input, clock());
+  const decision = decide(found, profile, input, clock());
   if (!decision.active) return { decision, profile, rateStatus: undefined };
-  if (!dryRun) usage.record(token.id, record.secret.kind, clientIp);
-  const limit = rateLimitOf(profile, token.type, organization.plan);
+  if (!dryRun) usage.record(found, clientIp);
   if (limit === undefined) return { decision, profile, rateStatus: undefined };
   const spends = decision.allowed && !dryRun;
   const counted = ({ admitted, status }: RateVerdict): Judgement =>
     admitted || !decision.allowed
       ? { decision, profile, rateStatus: status }
-      : { decision: { active: true, allowed: false, reason: "rate_limited", record }, profile, rateStatus: status };
+      : {
+          decision: { active: true, allowed: false, reason: "rate_limited", record: found },
+          profile,
+          rateStatus: status,
+        };
   const verdict = spends ? rateLimiter.admit(token.id, limit, cost) : rateLimiter.peek(token.id, limit, cost);
   return verdict instanceof Promise ? verdict.then(counted) : counted(verdict);
 }

@@ -5,10 +5,14 @@
  */
 import type { AuditEvent } from "../domain/audit.ts";
 import type { TokenRecord } from "../domain/decision.ts";
-import type { Organization } from "../domain/entities.ts";
+import type { Organization, Token } from "../domain/entities.ts";
+import { fromFingerprintKey } from "../domain/fingerprint.ts";
 import { Histogram, LATENCY_SECONDS } from "../domain/histogram.ts";
 import { fromPublicId, type Id } from "../domain/ids.ts";
+import type { Profile, RateLimit } from "../domain/profile.ts";
+import type { PresentedSecret } from "../domain/rotation.ts";
 import type { Storage } from "../domain/storage.ts";
+import type { WaitingUses } from "./usage-recorder.ts";
 
 export interface TokenCacheLimits {
   /** 0 switches the cache off. */
@@ -33,23 +37,48 @@ interface OrganizationSlot {
   entries: number;
 }
 
-interface Entry {
+/**
+ * A record in memory, with room for what others work out of it once, which goes when it goes. It is one object,
+ * for a check waits longer for memory than for anything else that it does here.
+ */
+export class KeptRecord implements TokenRecord {
+  readonly token: Token;
+  readonly organization: Organization;
+  readonly secret: PresentedSecret;
+
   readonly key: string;
-  readonly record: TokenRecord;
   readonly slot: OrganizationSlot;
   readonly bytes: number;
   /** Asked for since it was looked at last for eviction. */
-  isUsed: boolean;
+  isUsed = false;
   /** Another secret of the same token. */
-  next: Entry | undefined;
+  next: KeptRecord | undefined;
+
+  /** The conventions that it follows, and its limit by them; the finder's. */
+  profile: Profile | undefined = undefined;
+  limit: RateLimit | undefined = undefined;
+  /** What waits of its uses; the usage recorder's. */
+  waiting: WaitingUses | undefined = undefined;
+  /** What is always the same in the answer about it, encoded; the transport's. */
+  answer: Buffer | undefined = undefined;
+
+  constructor(key: string, { token, secret }: TokenRecord, slot: OrganizationSlot, next: KeptRecord | undefined) {
+    this.token = token;
+    this.organization = slot.organization;
+    this.secret = secret;
+    this.key = key;
+    this.slot = slot;
+    this.bytes = ENTRY_BYTES + JSON.stringify(token).length;
+    this.next = next;
+  }
 }
 
 export class TokenCache {
   readonly #storage: Storage;
   readonly #limits: TokenCacheLimits;
   /** By fingerprint. The order is that of eviction. */
-  readonly #entries = new Map<string, Entry>();
-  readonly #byToken = new Map<Id, Entry>();
+  readonly #entries = new Map<string, KeptRecord>();
+  readonly #byToken = new Map<Id, KeptRecord>();
   readonly #organizations = new Map<Id, OrganizationSlot>();
   #bytes = 0;
   /** The store's count of changes that the entries are true for. */
@@ -83,12 +112,12 @@ export class TokenCache {
 
   /**
    * Finds the token whose secret has this fingerprint, and its organization, as the store has them now. At
-   * once, without a promise, when they are in memory.
+   * once, without a promise, when they are in memory or the store answers so.
    *
    * @param key see `fingerprintKey`
    * @throws AppError of kind `unavailable` when the store is needed and can't be read; it rejects then.
    */
-  find(key: string): TokenRecord | Promise<TokenRecord | undefined> {
+  find(key: string): TokenRecord | undefined | Promise<TokenRecord | undefined> {
     const changes = this.#storage.changeCount();
     if (changes === undefined || this.#limits.maxEntries === 0) return this.#read(key);
     if (changes !== this.#changes) return this.#findLater(key);
@@ -96,7 +125,7 @@ export class TokenCache {
     if (entry === undefined || entry.slot.isStale) return this.#load(key, changes);
     entry.isUsed = true;
     this.hits++;
-    return entry.record;
+    return entry;
   }
 
   async #findLater(key: string): Promise<TokenRecord | undefined> {
@@ -107,38 +136,42 @@ export class TokenCache {
     return this.find(key);
   }
 
-  async #read(key: string): Promise<TokenRecord | undefined> {
+  #read(key: string): TokenRecord | undefined | Promise<TokenRecord | undefined> {
     this.misses++;
     const startedAtMs = performance.now();
-    try {
-      return await this.#storage.findTokenByFingerprint(Buffer.from(key, "base64"));
-    } finally {
-      this.readSeconds.observe((performance.now() - startedAtMs) / 1000);
-    }
+    const observe = (): void => this.readSeconds.observe((performance.now() - startedAtMs) / 1000);
+    const found = this.#storage.findTokenByFingerprint(fromFingerprintKey(key));
+    if (found instanceof Promise) return found.finally(observe);
+    observe();
+    return found;
   }
 
-  async #load(key: string, changes: number): Promise<TokenRecord | undefined> {
-    const record = await this.#read(key);
+  #load(key: string, changes: number): TokenRecord | undefined | Promise<TokenRecord | undefined> {
+    const read = this.#read(key);
+    return read instanceof Promise
+      ? read.then((record) => this.#keepIfTrue(key, changes, record))
+      : this.#keepIfTrue(key, changes, read);
+  }
+
+  #keepIfTrue(key: string, changes: number, record: TokenRecord | undefined): TokenRecord | undefined {
     // What was read may be older than a change that came meanwhile. It answers this call, but isn't kept.
     if (record === undefined || changes !== this.#changes || changes !== this.#storage.changeCount()) return record;
     return this.#keep(key, record);
   }
 
-  #keep(key: string, { token, ...rest }: TokenRecord): TokenRecord {
+  #keep(key: string, read: TokenRecord): TokenRecord {
+    const { token, organization } = read;
     this.#drop(this.#entries.get(key));
-    let slot = this.#organizations.get(rest.organization.id);
+    let slot = this.#organizations.get(organization.id);
     if (slot === undefined) {
-      slot = { organization: rest.organization, isStale: false, entries: 0 };
-      this.#organizations.set(rest.organization.id, slot);
+      slot = { organization, isStale: false, entries: 0 };
+      this.#organizations.set(organization.id, slot);
     }
     slot.entries++;
-    const record = { ...rest, token, organization: slot.organization };
-    const bytes = ENTRY_BYTES + JSON.stringify(token).length;
-    const next = this.#byToken.get(token.id);
-    const entry: Entry = { key, record, slot, bytes, isUsed: false, next };
-    this.#entries.set(key, entry);
-    this.#byToken.set(token.id, entry);
-    this.#bytes += bytes;
+    const record = new KeptRecord(key, read, slot, this.#byToken.get(token.id));
+    this.#entries.set(key, record);
+    this.#byToken.set(token.id, record);
+    this.#bytes += record.bytes;
     this.#makeRoom();
     return record;
   }
@@ -158,13 +191,13 @@ export class TokenCache {
     }
   }
 
-  #drop(entry: Entry | undefined): void {
+  #drop(entry: KeptRecord | undefined): void {
     if (entry === undefined || !this.#entries.delete(entry.key)) return;
     this.#bytes -= entry.bytes;
     const { slot } = entry;
     slot.entries--;
     if (slot.entries === 0 && !slot.isStale) this.#organizations.delete(slot.organization.id);
-    const { id } = entry.record.token;
+    const { id } = entry.token;
     let sibling = this.#byToken.get(id);
     if (sibling === entry) {
       if (entry.next === undefined) this.#byToken.delete(id);

@@ -1,12 +1,12 @@
 /** Finds the token behind a text that somebody sent, also where another system made it. */
 import type { TokenRecord } from "../domain/decision.ts";
 import { type DigestScheme, digestOf, schemeFingerprint } from "../domain/digest-scheme.ts";
-import { fingerprintKey } from "../domain/fingerprint.ts";
+import { fingerprintKey, toFingerprintKey } from "../domain/fingerprint.ts";
 import { mayBeImportedKey } from "../domain/imported-key.ts";
-import { type Profile, type Profiles, SERVICE_PROFILE_ID } from "../domain/profile.ts";
+import { type Profile, type Profiles, type RateLimit, rateLimitOf, SERVICE_PROFILE_ID } from "../domain/profile.ts";
 import type { Storage } from "../domain/storage.ts";
 import { type KeySealer, openImportKey } from "./import-keys.ts";
-import type { TokenCache } from "./token-cache.ts";
+import { KeptRecord, type TokenCache } from "./token-cache.ts";
 
 export interface TokenFinderDeps {
   readonly storage: Storage;
@@ -15,10 +15,11 @@ export interface TokenFinderDeps {
   readonly sealer: Pick<KeySealer, "open">;
 }
 
-/** A token, and the profile whose conventions it follows. */
-export interface FoundToken {
-  readonly record: TokenRecord;
+/** A token, and what the conventions that it follows make of it. */
+export interface FoundToken extends TokenRecord {
   readonly profile: Profile;
+  /** Undefined means none. */
+  readonly limit: RateLimit | undefined;
 }
 
 const NO_KEY = new Uint8Array(0);
@@ -50,46 +51,58 @@ export class TokenFinder {
 
   /** Whether a token was imported by a digest of the text that isn't its SHA-256, which is its fingerprint. */
   async isDigested(text: string): Promise<boolean> {
-    return (await this.#findDigested(text, await this.#readSchemes())) !== undefined;
+    return (await this.#findDigested(text)) !== undefined;
   }
 
   /** Who imports a digest doesn't show what it is of: it mustn't turn into a service key or another product's. */
   #judge(record: TokenRecord | undefined, format: Profile | undefined): FoundToken | undefined {
     if (record === undefined) return undefined;
-    const profile = this.#deps.profiles.get(record.token.profile);
-    if (profile === undefined || (format ?? profile) !== profile) return undefined;
-    if (format === undefined && profile.id === SERVICE_PROFILE_ID) return undefined;
-    return { record, profile };
+    const found = this.#withProfile(record);
+    if (found === undefined || (format ?? found.profile) !== found.profile) return undefined;
+    return format === undefined && found.profile.id === SERVICE_PROFILE_ID ? undefined : found;
   }
 
-  #findWellFormed(text: string, { id }: Profile): TokenRecord | Promise<TokenRecord | undefined> {
+  #withProfile(record: TokenRecord): FoundToken | undefined {
+    if (record instanceof KeptRecord && record.profile !== undefined) return record as KeptRecord & FoundToken;
+    const { token, organization } = record;
+    const profile = this.#deps.profiles.get(token.profile);
+    if (profile === undefined) return undefined;
+    const conventions = { profile, limit: rateLimitOf(profile, token.type, organization.plan) };
+    return record instanceof KeptRecord ? Object.assign(record, conventions) : { ...record, ...conventions };
+  }
+
+  #findWellFormed(text: string, { id }: Profile): TokenRecord | undefined | Promise<TokenRecord | undefined> {
     const record = this.#deps.tokens.find(fingerprintKey(text));
-    if (!(record instanceof Promise) || id === SERVICE_PROFILE_ID) return record;
-    return record.then(async (later) => later ?? this.#findDigested(text, await this.#readSchemes()));
+    if (id === SERVICE_PROFILE_ID) return record;
+    return record instanceof Promise
+      ? record.then((later) => later ?? this.#findDigested(text))
+      : (record ?? this.#findDigested(text));
   }
 
-  #findDigested(text: string, schemes: readonly DigestScheme[]): Promise<TokenRecord | undefined> {
-    return this.#findBy(
-      schemes.filter(({ algorithm }) => algorithm !== "sha256"),
-      text,
-    );
+  /** Finds a token that was imported by a digest which isn't a fingerprint already. */
+  #findDigested(text: string): undefined | Promise<TokenRecord | undefined> {
+    return this.#findByThose((schemes) => schemes.filter(({ algorithm }) => algorithm !== "sha256"), text);
   }
 
   #findImported(text: string): undefined | Promise<TokenRecord | undefined> {
-    if (!mayBeImportedKey(text)) return undefined;
+    return mayBeImportedKey(text) ? this.#findByThose((schemes) => schemes, text) : undefined;
+  }
+
+  /** At once, without a promise, when it is known that no scheme is in use. */
+  #findByThose(
+    choose: (schemes: readonly DigestScheme[]) => readonly DigestScheme[],
+    text: string,
+  ): undefined | Promise<TokenRecord | undefined> {
     const changes = this.#deps.storage.changeCount();
-    if (changes === undefined || changes !== this.#changes) {
-      return this.#readSchemes().then((schemes) => this.#findBy(schemes, text));
-    }
-    return this.#schemes.length === 0 ? undefined : this.#findBy(this.#schemes, text);
+    if (changes !== undefined && changes === this.#changes && this.#schemes.length === 0) return undefined;
+    return this.#readSchemes().then((schemes) => this.#findBy(choose(schemes), text));
   }
 
   async #findBy(schemes: readonly DigestScheme[], text: string): Promise<TokenRecord | undefined> {
     for (const scheme of schemes) {
       const key = scheme.keyId === undefined ? NO_KEY : await this.#hmacKey(scheme.keyId);
       const digest = digestOf(scheme.algorithm, text, key);
-      const fingerprint = Buffer.from(schemeFingerprint(scheme, digest)).toString("base64");
-      const record = await this.#deps.tokens.find(fingerprint);
+      const record = await this.#deps.tokens.find(toFingerprintKey(schemeFingerprint(scheme, digest)));
       if (record !== undefined) return record;
     }
     return undefined;

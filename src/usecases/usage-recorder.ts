@@ -2,23 +2,32 @@
 import { plainAddress } from "../domain/address.ts";
 import type { Clock } from "../domain/clock.ts";
 import { type DailyUse, dayOf } from "../domain/daily-uses.ts";
+import type { Token } from "../domain/entities.ts";
 import type { Id } from "../domain/ids.ts";
 import type { Logger } from "../domain/logger.ts";
-import type { SecretKind } from "../domain/rotation.ts";
+import type { PresentedSecret, SecretKind } from "../domain/rotation.ts";
 import type { Storage, TokenUse } from "../domain/storage.ts";
+import { KeptRecord } from "./token-cache.ts";
 
-/** A use is in the store at most this much later, unless the store can't be written. */
-const FLUSH_INTERVAL_MS = 2_000;
+/**
+ * A use is in the store at most five seconds later, unless the store can't be written: this and a long write.
+ * Busy tokens cost a row each time, so it is no shorter than it must be.
+ */
+const FLUSH_INTERVAL_MS = 4_000;
 
 /** So many secrets wait at most; uses of further ones are let go until the next flush. */
 const MAX_WAITING_SECRETS = 50_000;
 
 /** What waits of one secret; changed in place, for this is the hot path. */
-interface Waiting {
+export interface WaitingUses {
+  /** The mark of what it is written with. */
+  batch: symbol;
   lastMs: number;
   address: string;
-  /** The day of the newest count, which nearly every use is on. */
-  today: Count;
+  /** The newest day with uses, which nearly every use is on. */
+  day: number;
+  /** Those of that day. */
+  uses: number;
   /** The counts of other days. */
   others: Count[] | undefined;
 }
@@ -26,7 +35,16 @@ interface Waiting {
 type Count = { -readonly [Key in keyof DailyUse]: DailyUse[Key] };
 
 /** By token, for its current and for its former secrets. */
-type Batch = Readonly<Record<SecretKind, Map<Id, Waiting>>>;
+interface Batch extends Readonly<Record<SecretKind, Map<Id, WaitingUses>>> {
+  /** What uses refer to it by: tokens in memory hold on to their uses, and mustn't to all that was written with them. */
+  readonly mark: symbol;
+}
+
+/** As much of a record as a use is noted by. */
+interface UsedToken {
+  readonly token: Pick<Token, "id">;
+  readonly secret: Pick<PresentedSecret, "kind">;
+}
 
 export class UsageRecorder {
   readonly #storage: Pick<Storage, "recordUses">;
@@ -49,10 +67,9 @@ export class UsageRecorder {
    *
    * @param address of the client; empty where it isn't known
    */
-  record(tokenId: Id, secret: SecretKind, address: string): void {
+  record(used: UsedToken, address: string): void {
     const now = this.#clock();
-    const secrets = this.#waiting[secret];
-    const use = secrets.get(tokenId);
+    const use = this.#find(used);
     if (use !== undefined) {
       if (now >= use.lastMs) {
         use.lastMs = now;
@@ -60,8 +77,19 @@ export class UsageRecorder {
       }
       addCount(use, dayOf(now), 1);
     } else if (sizeOf(this.#waiting) < MAX_WAITING_SECRETS) {
-      secrets.set(tokenId, { lastMs: now, address, today: { day: dayOf(now), uses: 1 }, others: undefined });
+      const { token, secret } = used;
+      const { mark: batch, [secret.kind]: uses } = this.#waiting;
+      uses.set(token.id, { batch, lastMs: now, address, day: dayOf(now), uses: 1, others: undefined });
     }
+  }
+
+  #find(used: UsedToken): WaitingUses | undefined {
+    const known = used instanceof KeptRecord ? used.waiting : undefined;
+    if (known?.batch === this.#waiting.mark) return known;
+    const { token, secret } = used;
+    const use = this.#waiting[secret.kind].get(token.id);
+    if (used instanceof KeptRecord) used.waiting = use;
+    return use;
   }
 
   /**
@@ -79,8 +107,8 @@ export class UsageRecorder {
         this.#logger.warn({ err: error, tokens: sizeOf(batch) }, "uses of tokens could not be written; trying again");
         const since = this.#waiting;
         this.#waiting = batch;
-        merge(batch.current, since.current);
-        merge(batch.former, since.former);
+        merge(batch, since, "current");
+        merge(batch, since, "former");
       }
     });
     return this.#flushing;
@@ -94,16 +122,16 @@ export class UsageRecorder {
 }
 
 function nothing(): Batch {
-  return { current: new Map(), former: new Map() };
+  return { current: new Map(), former: new Map(), mark: Symbol() };
 }
 
 function sizeOf({ current, former }: Batch): number {
   return current.size + former.size;
 }
 
-function addCount(use: Waiting, day: number, uses: number): void {
-  if (use.today.day === day) {
-    use.today.uses += uses;
+function addCount(use: WaitingUses, day: number, uses: number): void {
+  if (use.day === day) {
+    use.uses += uses;
     return;
   }
   // Midnight has come, or the clock was set.
@@ -111,20 +139,22 @@ function addCount(use: Waiting, day: number, uses: number): void {
   const known = use.others.find((count) => count.day === day);
   if (known !== undefined) {
     known.uses += uses;
-  } else if (day < use.today.day) {
+  } else if (day < use.day) {
     use.others.push({ day, uses });
   } else {
-    use.others.push(use.today);
-    use.today = { day, uses };
+    use.others.push({ day: use.day, uses: use.uses });
+    use.day = day;
+    use.uses = uses;
   }
 }
 
 /** Adds what has come since to what waits already. */
-function merge(secrets: Map<Id, Waiting>, since: ReadonlyMap<Id, Waiting>): void {
-  for (const [tokenId, later] of since) {
-    const use = secrets.get(tokenId);
+function merge(batch: Batch, since: Batch, secret: SecretKind): void {
+  for (const [tokenId, later] of since[secret]) {
+    const use = batch[secret].get(tokenId);
     if (use === undefined) {
-      secrets.set(tokenId, later);
+      later.batch = batch.mark;
+      batch[secret].set(tokenId, later);
       continue;
     }
     if (later.lastMs >= use.lastMs) {
@@ -135,8 +165,8 @@ function merge(secrets: Map<Id, Waiting>, since: ReadonlyMap<Id, Waiting>): void
   }
 }
 
-function countsOf({ today, others }: Waiting): readonly DailyUse[] {
-  return others === undefined ? [today] : [...others, today];
+function countsOf({ day, uses, others = [] }: WaitingUses): readonly DailyUse[] {
+  return [...others, { day, uses }];
 }
 
 function usesIn(batch: Batch, secret: SecretKind): readonly TokenUse[] {

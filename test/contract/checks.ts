@@ -243,7 +243,7 @@ export async function checkImportsAtOnce(storage: Storage): Promise<void> {
     expect(tokens.map((token) => token.id).toSorted()).toEqual(stored[index]?.map((token) => token.id).toSorted());
     expect([0, tokens.length]).toEqual(expect.arrayContaining([...seen]));
   }
-  const owners = await Promise.all(shared.map((fingerprint) => storage.findTokenByFingerprint(fingerprint)));
+  const owners = await Promise.all(shared.map(async (fingerprint) => storage.findTokenByFingerprint(fingerprint)));
   expect(owners.filter((owner) => owner === undefined)).toEqual([]);
 }
 

@@ -323,7 +323,7 @@ export async function checkNoChangeWithoutEvent({ storage, failEvents }: Storage
     tokens: await storage.listTokens(everyToken(organizationId, { limit: 10_000 })),
     session: await storage.getSession(session.id),
     secrets: await Promise.all(
-      [token, inOverlap, rotation].map(({ fingerprint }) => storage.findTokenByFingerprint(fingerprint)),
+      [token, inOverlap, rotation].map(async ({ fingerprint }) => storage.findTokenByFingerprint(fingerprint)),
     ),
     events: await storage.listEvents(everyEvent()),
     made: await Promise.all([

@@ -1,7 +1,14 @@
 import { randomBytes } from "node:crypto";
+import { crc32 } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { generateSecret, isWellFormed, secretHint, secretLength } from "../../src/domain/secret-format.ts";
+import {
+  generateSecret,
+  isWellFormed,
+  type SecretFormat,
+  secretHint,
+  secretLength,
+} from "../../src/domain/secret-format.ts";
 import { loadProfiles } from "../../src/profiles/load-profiles.ts";
 
 const profiles = loadProfiles(undefined);
@@ -28,9 +35,8 @@ describe("the documented shapes", () => {
   });
 
   // Worked out apart from this code: CRC-32 of "wp_" and 40 zeros.
-  it("has CRC-32 of everything before it as its checksum", async () => {
+  it("has CRC-32 of everything before it as its checksum", () => {
     const body = `wp_${"0".repeat(40)}`;
-    const { crc32 } = await import("node:zlib");
     const format = new Map(FORMATS).get("watchplane");
     if (format === undefined) throw new Error("no format");
     expect(generateSecret(format, (size) => new Uint8Array(size))).toBe(
@@ -86,12 +92,34 @@ describe.each(FORMATS)("%s secrets", (id, format) => {
     );
   });
 
+  it("are refused for a character that isn't the alphabet's, also where the checksum is right", () => {
+    const body = secretLength(format) - (format.alphabet === "hex" ? 8 : 6);
+    for (let place = format.prefix.length; place < body; place++) {
+      for (const character of ["-", "\0", "~", "é", "Ā", ...(format.alphabet === "hex" ? ["g", "A"] : ["_"])]) {
+        const secret = generateSecret(format, randomBytes);
+        const changed = `${secret.slice(0, place)}${character}${secret.slice(place + 1, body)}`;
+        const checksum = withDigits(format, crc32(changed), secret.length - body);
+        expect(isWellFormed(format, changed + checksum)).toBe(false);
+        // The same way to a checksum is right for what the alphabet has.
+        const right = `${secret.slice(0, place)}7${secret.slice(place + 1, body)}`;
+        expect(isWellFormed(format, right + withDigits(format, crc32(right), secret.length - body))).toBe(true);
+      }
+    }
+  });
+
   it("show nothing but the prefix and the last four characters in a hint", () => {
     const secret = generateSecret(format, randomBytes);
     expect(secretHint(format, secret)).toBe(`${format.prefix}…${secret.slice(-4)}`);
     expect(isWellFormed(format, secretHint(format, secret))).toBe(false);
   });
 });
+
+function withDigits({ alphabet }: SecretFormat, value: number, length: number): string {
+  const digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+  if (alphabet === "hex") return value.toString(16).padStart(length, "0");
+  const places = Array.from({ length }, (_, place) => Math.floor(value / digits.length ** (length - 1 - place)));
+  return places.map((place) => digits.charAt(place % digits.length)).join("");
+}
 
 it("no text makes the check throw", () => {
   fc.assert(fc.property(fc.string({ unit: "binary" }), (text) => profiles.ofSecret(text) === undefined));

@@ -3,14 +3,13 @@ import { describe, expect, it } from "vitest";
 import type { TokenRecord } from "../../src/domain/decision.ts";
 import type { Organization } from "../../src/domain/entities.ts";
 import { AppError } from "../../src/domain/errors.ts";
+import { toFingerprintKey } from "../../src/domain/fingerprint.ts";
 import type { Storage } from "../../src/domain/storage.ts";
 import { TokenCache } from "../../src/usecases/token-cache.ts";
 import { someChange, someOrganization, someToken } from "../contract/samples.ts";
 import { openSqliteSubject } from "../helpers/sqlite.ts";
 
 const PLENTY = { maxEntries: 1_000, maxBytes: 1024 * 1024 * 1024 };
-
-const keyOf = (fingerprint: Uint8Array): string => Buffer.from(fingerprint).toString("base64");
 
 interface Subject extends AsyncDisposable {
   readonly storage: Storage;
@@ -40,7 +39,7 @@ async function open(): Promise<Subject> {
     async issue(fields = {}) {
       const { token, fingerprint } = someToken({ organizationId: organization.id, ...fields });
       await storage.createToken({ token, fingerprint }, someChange());
-      return { id: token.id, key: keyOf(fingerprint) };
+      return { id: token.id, key: toFingerprintKey(fingerprint) };
     },
     [Symbol.asyncDispose]: () => subject[Symbol.asyncDispose](),
   };
@@ -149,7 +148,7 @@ describe("what isn't in memory", () => {
     await using subject = await open();
     const cache = subject.cache();
     for (let turn = 1; turn <= 3; turn++) {
-      expect(await cache.find(keyOf(new Uint8Array(32)))).toBeUndefined();
+      expect(await cache.find(toFingerprintKey(new Uint8Array(32)))).toBeUndefined();
       expect(subject.reads()).toBe(turn);
     }
     expect(cache).toMatchObject({ size: 0, bytes: 0 });
@@ -162,7 +161,7 @@ describe("what isn't in memory", () => {
     const unsure = subject.cache({}, (inner) => override(inner, { changeCount: () => undefined }));
     for (const cache of [off, unsure]) {
       const before = subject.reads();
-      await cache.find(key);
+      expect(cache.find(key)).toMatchObject({ token: { hint: expect.any(String) as string } });
       await cache.find(key);
       expect(subject.reads() - before).toBe(2);
       expect(cache.size).toBe(0);

@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { dayOf } from "../../src/domain/daily-uses.ts";
 import type { SecretKind } from "../../src/domain/rotation.ts";
 import type { Storage, TokenUse } from "../../src/domain/storage.ts";
+import { KeptRecord } from "../../src/usecases/token-cache.ts";
 import { UsageRecorder } from "../../src/usecases/usage-recorder.ts";
 import { NOW, someChange, someOrganization, someToken } from "../contract/samples.ts";
 import { openSqliteSubject, silentLogger } from "../helpers/sqlite.ts";
@@ -32,7 +33,13 @@ function enter({ counts, lastUses }: Books, { tokenId, secret, usedAt, address, 
 }
 
 type Step =
-  | { readonly kind: "record"; readonly token: string; readonly secret: SecretKind; readonly address: string }
+  | {
+      readonly kind: "record";
+      readonly token: string;
+      readonly secret: SecretKind;
+      readonly address: string;
+      readonly isKept: boolean;
+    }
   | { readonly kind: "wait"; readonly ms: number }
   | { readonly kind: "flush"; readonly fails: boolean }
   | { readonly kind: "write ends" };
@@ -45,6 +52,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       token: fc.constantFrom("a", "b", "c"),
       secret: fc.constantFrom("current", "former"),
       address: fc.constantFrom("192.0.2.1", "2001:db8::1", ""),
+      isKept: fc.boolean(),
     }),
   },
   // Clocks are set back too, also over midnight.
@@ -56,11 +64,35 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("write ends") }) },
 );
 
+const used = (id: string, kind: SecretKind) => ({ token: { id }, secret: { kind } });
+
+/** Records that stay in memory, the same for the same secret. */
+function keeper(): (id: string, kind: SecretKind) => KeptRecord {
+  const records = new Map<string, KeptRecord>();
+  return (id, kind) => {
+    const known = records.get(`${kind} ${id}`);
+    if (known !== undefined) return known;
+    const organization = someOrganization();
+    const { token } = someToken({ id, organizationId: organization.id });
+    const secret = kind === "current" ? { kind } : { kind, endsAt: undefined };
+    const slot = { organization, isStale: false, entries: 1 };
+    const record = new KeptRecord(
+      `${kind} ${id}`,
+      { token: { ...token, revision: 1 }, organization, secret },
+      slot,
+      undefined,
+    );
+    records.set(record.key, record);
+    return record;
+  };
+}
+
 describe("a usage recorder", () => {
   it("brings each use into the store exactly once, whatever is recorded, flushed and fails in whatever order", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
         const [expected, stored] = [newBooks(), newBooks()];
+        const kept = keeper();
         let nowMs = NOW.getTime();
         let fails = false;
         let isStopping = false;
@@ -85,8 +117,8 @@ describe("a usage recorder", () => {
             endWrite?.();
             await settle();
           } else {
-            const { token: tokenId, secret, address } = one;
-            recorder.record(tokenId, secret, address);
+            const { token: tokenId, secret, address, isKept } = one;
+            recorder.record(isKept ? kept(tokenId, secret) : used(tokenId, secret), address);
             const daily = [{ day: dayOf(nowMs), uses: 1 }];
             enter(expected, { tokenId, secret, usedAt: new Date(nowMs), address, daily });
           }
@@ -119,13 +151,13 @@ describe("a usage recorder", () => {
       warn: (fields: object, message: string) => void warnings.push([fields, message]),
     };
     const recorder = new UsageRecorder(storage, () => nowMs, logger);
-    recorder.record(id, "current", "192.0.2.1");
+    recorder.record(used(id, "current"), "192.0.2.1");
     {
       await using _blocked = await subject.blockWrites();
       await recorder.flush();
       nowMs += DAY_MS;
-      recorder.record(id, "current", "::ffff:192.0.2.2");
-      recorder.record(id, "former", "fe80::1%eth0");
+      recorder.record(used(id, "current"), "::ffff:192.0.2.2");
+      recorder.record(used(id, "former"), "fe80::1%eth0");
       await recorder.flush();
     }
     expect(warnings).toMatchObject([
@@ -152,7 +184,7 @@ describe("a usage recorder", () => {
   ])("writes the address %s as %s", async (address, written) => {
     const batches: (readonly TokenUse[])[] = [];
     const recorder = recorderInto(batches);
-    recorder.record("a", "current", address);
+    recorder.record(used("a", "current"), address);
     await recorder.stop();
     expect(batches).toMatchObject([[{ tokenId: "a", address: written }]]);
   });
@@ -161,7 +193,7 @@ describe("a usage recorder", () => {
     const batches: (readonly TokenUse[])[] = [];
     const recorder = recorderInto(batches);
     await recorder.flush();
-    for (const token of ["a", "b", "a", "c"]) recorder.record(token, "current", "");
+    for (const token of ["a", "b", "a", "c"]) recorder.record(used(token, "current"), "");
     await recorder.flush();
     await recorder.stop();
     expect(batches.map((batch) => batch.map(({ tokenId, daily }) => [tokenId, daily[0]?.uses]))).toEqual([
@@ -176,13 +208,13 @@ describe("a usage recorder", () => {
   it("keeps 50,000 secrets at most between two writes, and counts on for those", async () => {
     const batches: (readonly TokenUse[])[] = [];
     const recorder = recorderInto(batches);
-    for (let token = 0; token < 50_001; token++) recorder.record(String(token), "current", "");
-    recorder.record("0", "former", "");
-    recorder.record("0", "current", "");
+    for (let token = 0; token < 50_001; token++) recorder.record(used(String(token), "current"), "");
+    recorder.record(used("0", "former"), "");
+    recorder.record(used("0", "current"), "");
     await recorder.flush();
     expect(batches[0]).toHaveLength(50_000);
     expect(batches[0]?.[0]?.daily[0]?.uses).toBe(2);
-    recorder.record("50000", "current", "");
+    recorder.record(used("50000", "current"), "");
     await recorder.stop();
     expect(batches[1]).toMatchObject([{ tokenId: "50000" }]);
   });

@@ -8,13 +8,13 @@ import {
   IntrospectRequestSchema,
   IntrospectResponseSchema,
 } from "../../../gen/latchkey/v1/introspection_pb.ts";
-import type { TokenRecord } from "../../domain/decision.ts";
 import type { Profile } from "../../domain/profile.ts";
-import type { RateStatus } from "../../domain/rate-window.ts";
 import { type IntrospectTokenInput, introspectToken, type Judgement } from "../../usecases/introspect-token.ts";
+import { KeptRecord } from "../../usecases/token-cache.ts";
 import type { EncodedHandler } from "../handlers.ts";
 import { decodeRequest } from "../messages-in.ts";
 import { validate } from "../validation.ts";
+import { asList, encodeAllowed, withRateLimit } from "./encoded-answer.ts";
 import { readBatch, readQuestion } from "./encoded-question.ts";
 import { type JudgementDeps, judgementMessage, question } from "./judgement.ts";
 
@@ -59,14 +59,18 @@ export function encodedIntrospectStream(deps: JudgementDeps, answers: AnswerEnco
 export function encodedBatchIntrospect(deps: JudgementDeps, answers: AnswerEncoder): EncodedHandler {
   return (request, call) => {
     const questions = readBatch(request) ?? decode(request);
+    const encoded: (Buffer | Promise<Buffer>)[] = [];
     let isLate = false;
-    const judgements = questions.map((one) => {
+    for (const one of questions) {
       const judgement = introspectToken(deps, call.caller, one);
-      isLate ||= judgement instanceof Promise;
-      return judgement;
-    });
-    if (!isLate) return encode(judgements as Judgement[]);
-    return Promise.all(judgements.map(async (judgement) => judgement)).then(encode);
+      if (judgement instanceof Promise) {
+        isLate = true;
+        encoded.push(judgement.then((judged) => answers.encode(judged)));
+      } else {
+        encoded.push(answers.encode(judgement));
+      }
+    }
+    return isLate ? Promise.all(encoded.map(async (answer) => answer)).then(asList) : asList(encoded as Buffer[]);
   };
 
   function decode(request: Buffer): readonly IntrospectTokenInput[] {
@@ -74,17 +78,11 @@ export function encodedBatchIntrospect(deps: JudgementDeps, answers: AnswerEncod
     validate(batchIntrospect.input, message);
     return message.requests.map(question);
   }
-
-  function encode(judgements: readonly Judgement[]): Buffer {
-    return asList(judgements.map((judgement) => answers.encode(judgement)));
-  }
 }
 
 /** Encodes judgements as `IntrospectResponse`, and keeps what will be the same next time. */
 export class AnswerEncoder {
   readonly #deps: JudgementDeps;
-  /** What is always the same about a token that is allowed. */
-  readonly #allowed = new WeakMap<TokenRecord, Buffer>();
   /** Refusals tell nothing of the token, so there are few. */
   readonly #refusals = new Map<Profile | undefined, Map<string, Buffer>>();
 
@@ -95,11 +93,8 @@ export class AnswerEncoder {
   encode(judgement: Judgement): Buffer {
     const { decision, profile, rateStatus } = judgement;
     if (decision.active && decision.allowed) {
-      let fixed = this.#allowed.get(decision.record);
-      if (fixed === undefined) {
-        fixed = this.#encode({ ...judgement, rateStatus: undefined });
-        this.#allowed.set(decision.record, fixed);
-      }
+      const { record } = decision;
+      const fixed = record instanceof KeptRecord ? (record.answer ??= encodeAllowed(record)) : encodeAllowed(record);
       return rateStatus === undefined ? fixed : withRateLimit(fixed, rateStatus);
     }
     if (decision.active) return this.#encode(judgement);
@@ -120,60 +115,4 @@ export class AnswerEncoder {
     const message = create(IntrospectResponseSchema, judgementMessage(this.#deps, judgement));
     return Buffer.from(toBinary(IntrospectResponseSchema, message));
   }
-}
-
-/** Field 15 of `IntrospectResponse`, and its fields. */
-const RATE_LIMIT = 0x7a;
-const LIMIT = 0x08;
-const REMAINING = 0x10;
-const RESET = 0x18;
-
-/** The one tag of `BatchIntrospectResponse`. */
-const RESPONSES = 0x0a;
-
-/** A `BatchIntrospectResponse` of encoded answers. */
-function asList(answers: readonly Buffer[]): Buffer {
-  let size = 0;
-  for (const { length } of answers) size += varintField(length) + length;
-  const list = Buffer.allocUnsafe(size);
-  let place = 0;
-  for (const answer of answers) {
-    place = writeVarintField(list, place, RESPONSES, answer.length);
-    list.set(answer, place);
-    place += answer.length;
-  }
-  return list;
-}
-
-/** Appends the rate limit, a message of three varints, to an answer that has none. */
-function withRateLimit(fixed: Buffer, { limit, remaining, resetMs }: RateStatus): Buffer {
-  const reset = Math.ceil(resetMs / 1000);
-  const size = varintField(limit) + varintField(remaining) + varintField(reset);
-  const answer = Buffer.allocUnsafe(fixed.length + 2 + size);
-  answer.set(fixed);
-  let place = fixed.length;
-  answer[place++] = RATE_LIMIT;
-  answer[place++] = size;
-  place = writeVarintField(answer, place, LIMIT, limit);
-  place = writeVarintField(answer, place, REMAINING, remaining);
-  writeVarintField(answer, place, RESET, reset);
-  return answer;
-}
-
-/** Bytes of a field with this value; zero isn't written. */
-function varintField(value: number): number {
-  if (value === 0) return 0;
-  let size = 2;
-  for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 0x80)) size++;
-  return size;
-}
-
-function writeVarintField(bytes: Buffer, start: number, tag: number, value: number): number {
-  if (value === 0) return start;
-  let place = start;
-  bytes[place++] = tag;
-  let rest = value;
-  for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes[place++] = (rest % 0x80) | 0x80;
-  bytes[place++] = rest;
-  return place;
 }

@@ -289,8 +289,14 @@ class SqliteStorage implements Storage {
     return this.#read(({ getToken }) => map(getToken.get(id), toToken));
   }
 
-  async findTokenByFingerprint(fingerprint: Uint8Array): Promise<TokenRecord | undefined> {
-    return this.#read(({ findTokenByFingerprint }) => map(findTokenByFingerprint.get({ fingerprint }), toTokenRecord));
+  findTokenByFingerprint(fingerprint: Uint8Array): TokenRecord | undefined | Promise<TokenRecord | undefined> {
+    try {
+      return this.#read(({ findTokenByFingerprint }) =>
+        map(findTokenByFingerprint.get({ fingerprint }), toTokenRecord),
+      );
+    } catch (error) {
+      return reject(error);
+    }
   }
 
   async listTokens(query: TokenQuery): Promise<readonly Token[]> {
@@ -505,6 +511,10 @@ class SqliteStorage implements Storage {
   #assertOpen(): void {
     if (this.#closing !== undefined) throw new AppError("unavailable", "The database is closed.");
   }
+}
+
+async function reject(error: unknown): Promise<never> {
+  throw error;
 }
 
 function map<Row, Entity>(row: Row | undefined, toEntity: (row: Row) => Entity): Entity | undefined {
