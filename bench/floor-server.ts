@@ -9,6 +9,8 @@ import { IntrospectionService } from "../gen/latchkey/v1/introspection_pb.ts";
 
 const METHOD = "/latchkey.v1.IntrospectionService/Introspect";
 const kind = process.argv[2];
+// Whoever measures is gone.
+process.on("disconnect", () => process.exit());
 
 /** A stream with a fixed answer: what HTTP/2 itself costs in Node. */
 function http2Floor(): void {
@@ -61,7 +63,7 @@ function connectFloor(): void {
 }
 
 function announce({ address, port }: Pick<AddressInfo, "address" | "port">): void {
-  process.send?.(`${address}:${port}`);
+  process.send?.({ address: `${address}:${port}` });
 }
 
 switch (kind) {

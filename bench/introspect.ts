@@ -1,162 +1,147 @@
 /**
  * `npm run bench -- introspect`: what a check of a token costs, next to the least that a call can cost on each
- * stack, in one run. Rounds of all subjects take turns, so that a busy machine is as busy for all of them.
+ * stack, in one run.
  */
-import type { MessageInitShape } from "@bufbuild/protobuf";
-import {
-  BatchIntrospectRequestSchema,
-  IntrospectRequestSchema,
-  IntrospectStreamRequestSchema,
-} from "../gen/latchkey/v1/introspection_pb.ts";
-import { TokenService } from "../gen/latchkey/v1/token_pb.ts";
-import { createClient } from "../src/client/index.ts";
-import { frame, type LoadJob, type LoadResult, startLoad } from "./load.ts";
-import { type Measurement, median } from "./measurement.ts";
-import {
-  cpuMicros,
-  peakMemory,
-  type ServerProcess,
-  type ServiceUnderTest,
-  startFloor,
-  startService,
-} from "./server-process.ts";
 
-export interface IntrospectBenchOptions {
+import { randomBytes } from "node:crypto";
+import { BatchIntrospectRequestSchema, IntrospectStreamRequestSchema } from "../gen/latchkey/v1/introspection_pb.ts";
+import { generateSecret } from "../src/domain/secret-format.ts";
+import type { Figures } from "./bounds.ts";
+import { startLoad } from "./load.ts";
+import { type Measurement, named, type Outcome, ratio, tableOf } from "./measurement.ts";
+import { callsOf, framed, introspects, issueTokens, PROFILE, questionOf } from "./questions.ts";
+import { type Floor, type ServiceOptions, startFloor, startService } from "./server-process.ts";
+import { measureInTurns, type Subject } from "./subjects.ts";
+
+export interface IntrospectSize {
+  readonly floors: readonly Floor[];
   readonly rounds: number;
   /** Calls of a subject in a round. */
   readonly calls: number;
   readonly tokens: number;
 }
 
-interface Subject {
-  readonly name: string;
-  readonly server: ServerProcess;
-  readonly path: string;
-  readonly bodies: readonly Uint8Array[];
-  /** Checks in one request. */
-  readonly checks: number;
-  readonly serviceKey: string;
-  /** Questions on one stream; undefined for calls of one message. */
-  readonly streamed?: number;
+const BATCH = 100;
+const MESSAGES_A_STREAM = 1_000;
+const UNARY = "IntrospectionService/Introspect";
+
+const FLOORS = {
+  http2: "floor: node:http2, empty",
+  grpc: "floor: grpc-js, empty",
+  connect: "floor: Connect, empty",
+} as const satisfies Readonly<Record<Floor, string>>;
+
+const BATCHED = `BatchIntrospect of ${BATCH}`;
+
+export async function benchIntrospect(isShort: boolean): Promise<Outcome> {
+  const size = isShort ? { rounds: 5, calls: 4_000, tokens: 2_000 } : { rounds: 9, calls: 20_000, tokens: 10_000 };
+  const measurements = await measureIntrospection({ ...size, floors: ["http2", "grpc", "connect"] });
+  const floors = {
+    "× http2": named(measurements, FLOORS.http2),
+    "× grpc-js": named(measurements, FLOORS.grpc),
+    "× Connect": named(measurements, FLOORS.connect),
+  };
+  const title = `A check of one of ${size.tokens.toLocaleString("en")} tokens`;
+  return {
+    tables: [tableOf(title, measurements, floors)],
+    figures: figuresOf(measurements),
+    bars: measurements.map((one) => ({ name: one.name, ratio: ratio(one, floors["× grpc-js"]) })),
+  };
 }
 
-const SERVICE = "/latchkey.v1.IntrospectionService";
-const BATCH = 100;
-const CONNECTIONS = 4;
-const CONCURRENCY = 64;
-const ISSUERS = 256;
+export type Ratios = ReturnType<typeof figuresOf>;
 
-export async function benchIntrospect({ rounds, calls, tokens }: IntrospectBenchOptions): Promise<Measurement[]> {
+export function figuresOf(measurements: readonly Measurement[]) {
+  const [floor, cached] = [named(measurements, FLOORS.grpc), named(measurements, "Introspect")];
+  return {
+    cached: ratio(cached, floor),
+    uncached: ratio(named(measurements, "Introspect, cache off"), floor),
+    batch: ratio(named(measurements, BATCHED), cached),
+    stream: ratio(named(measurements, "IntrospectStream"), cached),
+    garbage: ratio(named(measurements, "Introspect, garbage"), cached),
+  } satisfies Figures;
+}
+
+export async function measureIntrospection(
+  { floors, rounds, calls, tokens }: IntrospectSize,
+  build: ServiceOptions = {},
+): Promise<Measurement[]> {
   await using resources = new AsyncDisposableStack();
-  const service = resources.use(await startService());
-  const uncached = resources.use(await startService({ LATCHKEY_CACHE_ENTRIES: "0" }));
-  const [http2, grpc, connect] = [
-    resources.use(await startFloor("http2")),
-    resources.use(await startFloor("grpc")),
-    resources.use(await startFloor("connect")),
-  ];
+  const service = resources.use(await startService({}, build));
+  const uncached = resources.use(await startService({ LATCHKEY_CACHE_ENTRIES: "0" }, build));
   const load = resources.use(await startLoad());
-  const secrets = await issueTokens(service, tokens);
-  const questions = secrets.map(questionOf);
-  const garbage = secrets.map((secret) => questionOf(`${secret.slice(0, -1)}${secret.endsWith("0") ? "1" : "0"}`));
-  const batches = chunks(questions, BATCH).map((requests) => frame(BatchIntrospectRequestSchema, { requests }));
-  const { serviceKey } = service.credentials;
-  const unary = { path: `${SERVICE}/Introspect`, checks: 1, serviceKey };
-  const empty = [Buffer.alloc(5)];
-  const asked = questions.map((question) => frame(IntrospectRequestSchema, question));
-  const refused = garbage.map((question) => frame(IntrospectRequestSchema, question));
-  const readAnew = (await issueTokens(uncached, Math.min(tokens, 1_000))).map((secret) =>
-    frame(IntrospectRequestSchema, questionOf(secret)),
-  );
-  const subjects: readonly Subject[] = [
-    { ...unary, name: "floor: node:http2, empty", server: http2, bodies: empty },
-    { ...unary, name: "floor: grpc-js, empty", server: grpc, bodies: empty },
-    { ...unary, name: "floor: Connect, empty", server: connect, bodies: empty },
-    { ...unary, name: "Introspect", server: service, bodies: asked },
+  const secrets = (await issueTokens(service, tokens)).map(({ secret }) => secret);
+  const readAnew = (await issueTokens(uncached, tokens)).map(({ secret }) => secret);
+
+  const unary = { server: service, checks: 1 };
+  const subjects: Subject[] = [];
+  for (const floor of floors) {
+    const server = resources.use(await startFloor(floor));
+    // Connect takes several times as long: fewer calls of it take as long.
+    const requests = floor === "connect" ? calls / 4 : calls;
+    const job = { ...callsOf(service, UNARY, [Buffer.alloc(5)], requests), address: server.address };
+    subjects.push({ ...unary, name: FLOORS[floor], server, job });
+  }
+  subjects.push(
+    { ...unary, name: "Introspect", job: callsOf(service, UNARY, introspects(secrets), calls) },
     {
       ...unary,
       name: "Introspect, cache off",
       server: uncached,
-      bodies: readAnew,
-      serviceKey: uncached.credentials.serviceKey,
+      job: callsOf(uncached, UNARY, introspects(readAnew), calls),
     },
-    { ...unary, name: "Introspect, garbage", server: service, bodies: refused },
     {
       ...unary,
-      name: `BatchIntrospect of ${BATCH}`,
-      path: `${SERVICE}/BatchIntrospect`,
-      server: service,
-      bodies: batches,
+      name: "Introspect, garbage",
+      job: callsOf(service, UNARY, introspects(secrets.map(mistyped)), calls),
+    },
+    {
+      ...unary,
+      name: "Introspect, well-formed and unknown",
+      job: callsOf(service, UNARY, introspects(unknownSecrets(tokens)), calls),
+    },
+    {
+      ...unary,
+      name: BATCHED,
       checks: BATCH,
+      // A batch is many checks: fewer of them take as long.
+      job: callsOf(service, "IntrospectionService/BatchIntrospect", batches(secrets), calls / 10),
     },
     {
       ...unary,
       name: "IntrospectStream",
-      path: `${SERVICE}/IntrospectStream`,
-      server: service,
-      bodies: questions.map((request) => frame(IntrospectStreamRequestSchema, { request })),
-      streamed: 1_000,
+      // A question on a stream is less than a call: more of them take as long.
+      job: {
+        ...callsOf(service, "IntrospectionService/IntrospectStream", streamed(secrets), calls * 3),
+        messagesPerStream: MESSAGES_A_STREAM,
+      },
     },
-  ];
-  const results = new Map(subjects.map(({ name }) => [name, [] as (LoadResult & { cpu: number })[]]));
-  for (const subject of subjects) await load.run(jobOf(subject, calls));
-  for (let round = 0; round < rounds; round++) {
-    for (const subject of subjects) {
-      const before = cpuMicros(subject.server.pid);
-      const result = await load.run(jobOf(subject, calls));
-      const cpu = (cpuMicros(subject.server.pid) - before) / (result.requests * subject.checks);
-      results.get(subject.name)?.push({ ...result, cpu });
-    }
-  }
-  return subjects.map(({ name, server, checks }) => {
-    const all = results.get(name) ?? [];
-    return {
-      name,
-      perSecond: median(all.map(({ requests, seconds }) => (requests * checks) / seconds)),
-      p50Ms: median(all.map(({ p50Ms }) => p50Ms)),
-      p99Ms: median(all.map(({ p99Ms }) => p99Ms)),
-      cpuMicros: median(all.map(({ cpu }) => cpu)),
-      cpuMicrosByRound: all.map(({ cpu }) => cpu),
-      peakMemory: peakMemory(server.pid),
-    };
-  });
+  );
+  // Awaited here, for the servers end with this function.
+  return await measureInTurns(load, subjects, rounds);
 }
 
-function jobOf({ server, path, bodies, checks, serviceKey, streamed }: Subject, calls: number): LoadJob {
-  return {
-    address: server.address,
-    path,
-    bodies,
-    headers: { "content-type": "application/grpc+proto", authorization: `Bearer ${serviceKey}` },
-    // A batch is many checks: fewer of them take as long.
-    requests: Math.ceil(calls / Math.min(checks, 10)),
-    connections: CONNECTIONS,
-    concurrency: CONCURRENCY,
-    ...(streamed === undefined ? {} : { messagesPerStream: streamed }),
-  };
+/** One whose checksum is wrong. */
+export function mistyped(secret: string): string {
+  return `${secret.slice(0, -1)}${secret.endsWith("0") ? "1" : "0"}`;
 }
 
-async function issueTokens({ address, credentials }: ServiceUnderTest, count: number): Promise<string[]> {
-  const client = createClient(TokenService, { address, token: credentials.serviceKey });
-  const secrets: string[] = [];
-  while (secrets.length < count) {
-    const batch = Array.from({ length: Math.min(ISSUERS, count - secrets.length) }, async (_, index) => {
-      const { organizationId } = credentials;
-      return (await client.issue({ organizationId, name: `benchmark ${secrets.length + index}` })).secret;
-    });
-    secrets.push(...(await Promise.all(batch)));
-  }
-  client.close();
-  return secrets;
+/** Nobody's, made by somebody who knows the checksum. */
+function unknownSecrets(count: number): readonly string[] {
+  return Array.from({ length: count }, () => generateSecret(PROFILE.secretFormat, randomBytes));
 }
 
-const questionOf = (token: string): MessageInitShape<typeof IntrospectRequestSchema> => ({
-  token,
-  clientIp: "192.0.2.7",
-});
+function batches(secrets: readonly string[]): readonly Uint8Array[] {
+  const requests = secrets.map(questionOf);
+  const messages = Array.from({ length: Math.ceil(requests.length / BATCH) }, (_, index) => ({
+    requests: requests.slice(index * BATCH, (index + 1) * BATCH),
+  }));
+  return framed(BatchIntrospectRequestSchema, messages);
+}
 
-function chunks<T>(all: readonly T[], size: number): readonly T[][] {
-  return Array.from({ length: Math.ceil(all.length / size) }, (_, index) =>
-    all.slice(index * size, (index + 1) * size),
+function streamed(secrets: readonly string[]): readonly Uint8Array[] {
+  return framed(
+    IntrospectStreamRequestSchema,
+    secrets.map((secret) => ({ request: questionOf(secret) })),
   );
 }

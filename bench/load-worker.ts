@@ -1,7 +1,9 @@
 /**
  * Drives a server over bare HTTP/2 from a process of its own, so that what it measures there is the server's.
- * It speaks just enough gRPC to send framed messages and to check the status of every answer.
+ * It speaks just enough gRPC to send framed messages and to check the status of every answer. Others, which speak
+ * HTTP/1.1, it drives over that, and checks every answer as well.
  */
+import { Agent, request } from "node:http";
 import { type ClientHttp2Session, connect, constants, type IncomingHttpHeaders } from "node:http2";
 import type { LoadJob, LoadResult } from "./load.ts";
 
@@ -18,10 +20,12 @@ process.on("message", (job: LoadJob) => {
 process.send?.("ready");
 
 async function run(job: LoadJob): Promise<LoadResult> {
-  const sessions = await Promise.all(Array.from({ length: job.connections }, () => open(job.address)));
+  const connections = job.expects === undefined ? job.connections : 0;
+  const sessions = await Promise.all(Array.from({ length: connections }, () => open(job.address)));
   const caller = new Caller(sessions, job);
   const latencies = await caller.run();
   for (const session of sessions) session.close();
+  caller.agent.destroy();
   latencies.sort();
   return {
     requests: latencies.length,
@@ -44,6 +48,8 @@ class Caller {
   readonly #sessions: readonly ClientHttp2Session[];
   readonly #job: LoadJob;
   readonly #headers: Record<string, string>;
+  /** HTTP/1.1 takes a connection for each call at a time. */
+  readonly agent = new Agent({ keepAlive: true });
   #next = 0;
   bytes = 0;
   seconds = 0;
@@ -147,9 +153,10 @@ class Caller {
 
   #call(): Promise<void> {
     const turn = this.#next++;
-    const { bodies } = this.#job;
+    const { bodies, expects } = this.#job;
     const session = this.#sessions[turn % this.#sessions.length];
     const body = bodies[turn % bodies.length];
+    if (expects !== undefined && body !== undefined) return this.#post(body, expects);
     if (session === undefined || body === undefined) throw new Error("nothing to send");
     return new Promise((resolve, reject) => {
       const stream = session.request(this.#headers, { endStream: false });
@@ -165,6 +172,25 @@ class Caller {
         String(status) === "0" ? resolve() : reject(new Error(`call ended with ${String(status)}`)),
       );
       stream.end(body);
+    });
+  }
+
+  #post(body: Uint8Array, expects: string): Promise<void> {
+    const { address, path, headers } = this.#job;
+    const [host, port] = address.split(":");
+    const options = { host, port, path, method: "POST", agent: this.agent };
+    return new Promise((resolve, reject) => {
+      const call = request({ ...options, headers: { ...headers, "content-length": body.length } }, (response) => {
+        let answer = "";
+        response.setEncoding("latin1").on("data", (chunk: string) => (answer += chunk));
+        response.on("end", () => {
+          this.bytes += answer.length;
+          if (response.statusCode === 200 && answer.includes(expects)) resolve();
+          else reject(new Error(`call ended with ${response.statusCode}: ${answer}`));
+        });
+      });
+      call.on("error", reject);
+      call.end(body);
     });
   }
 }

@@ -1,4 +1,4 @@
-/** Starts the process that makes the load, and hands it work. */
+/** Starts processes that make the load, and hands them work, one job at a time. */
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { create, type DescMessage, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
@@ -18,6 +18,8 @@ export interface LoadJob {
   readonly ratePerSecond?: number;
   /** Messages of a bidirectional call; undefined for calls of one message. */
   readonly messagesPerStream?: number;
+  /** What each answer must hold of a server that speaks HTTP/1.1; undefined for one that speaks gRPC. */
+  readonly expects?: string;
 }
 
 export interface LoadResult {

@@ -1,62 +1,74 @@
-/** `npm run bench -- NAME [--short]`: measures the real service, in processes of its own. */
+/**
+ * `npm run bench`: measures the real service, in processes of its own, and keeps the results. With names, only those
+ * benchmarks, and keeps nothing; `--short` makes them small. `quick` compares with what was kept.
+ */
 import { parseArgs } from "node:util";
+import { type Figures, judge } from "./bounds.ts";
+import { benchChurn } from "./churn.ts";
 import { benchIntrospect } from "./introspect.ts";
 import { benchIssue } from "./issue.ts";
-import { ratio, table } from "./measurement.ts";
+import { asText, type Outcome } from "./measurement.ts";
+import { benchProfile } from "./profile.ts";
+import { benchQuick, type Count, measureRatios, selftestQuick } from "./quick.ts";
+import { describeMachine, writeReport } from "./report.ts";
+import { benchRivals } from "./rivals.ts";
+import { benchSizes } from "./sizes.ts";
+import { benchThreads } from "./threads.ts";
 
-/** Each prints what it measured, and answers how many bounds are kept, and how many are not. */
-const BENCHMARKS: Readonly<Record<string, (isShort: boolean) => Promise<{ passed: number; failed: number }>>> = {
-  introspect,
-  issue,
+const BENCHMARKS: Readonly<Record<string, (isShort: boolean) => Promise<Outcome>>> = {
+  introspect: benchIntrospect,
+  rivals: benchRivals,
+  sizes: benchSizes,
+  churn: benchChurn,
+  threads: benchThreads,
+  issue: benchIssue,
+  profile: benchProfile,
 };
+const USAGE = `npm run bench -- [${Object.keys(BENCHMARKS).join("] [")}] [--short], or quick [--selftest]`;
 
 const { values, positionals } = parseArgs({
-  options: { short: { type: "boolean", default: false } },
+  options: { short: { type: "boolean", default: false }, selftest: { type: "boolean", default: false } },
   allowPositionals: true,
 });
-const names = positionals.length === 0 ? Object.keys(BENCHMARKS) : positionals;
-let [passed, failed] = [0, 0];
-for (const name of names) {
-  const benchmark = BENCHMARKS[name];
-  if (benchmark === undefined) throw new Error(`npm run bench -- ${Object.keys(BENCHMARKS).join(" | ")} [--short]`);
-  const bounds = await benchmark(values.short);
-  passed += bounds.passed;
-  failed += bounds.failed;
-}
-console.log(`${passed} passed, ${failed} failed`);
+const { passed, failed } = await run(positionals);
+console.log(`\n${passed} passed, ${failed} failed`);
 process.exitCode = failed > 0 ? 1 : 0;
 
-async function introspect(isShort: boolean) {
-  const measurements = await benchIntrospect(
-    isShort ? { rounds: 5, calls: 4_000, tokens: 2_000 } : { rounds: 9, calls: 20_000, tokens: 10_000 },
-  );
-  const floors = measurements.filter(({ name }) => name.startsWith("floor"));
-  const rows = measurements.map((one) => [
-    one.name,
-    one.perSecond.toFixed(0),
-    one.p50Ms.toFixed(2),
-    one.p99Ms.toFixed(2),
-    one.cpuMicros.toFixed(1),
-    ...floors.map((floor) => ratio(one, floor).toFixed(2)),
-    (one.peakMemory / 1024 / 1024).toFixed(0),
-  ]);
-  const headings = ["", "checks/s", "p50 ms", "p99 ms", "CPU µs", "× http2", "× grpc-js", "× Connect", "peak MB"];
-  console.log(table(headings, rows));
-  return { passed: 0, failed: 0 };
+async function run(names: readonly string[]): Promise<Count> {
+  if (names.join() === "quick") return values.selftest ? selftestQuick() : benchQuick();
+  const isFull = names.length === 0 && !values.short;
+  const outcomes: (Outcome & { name: string })[] = [];
+  for (const name of names.length === 0 ? Object.keys(BENCHMARKS) : names) {
+    const benchmark = BENCHMARKS[name];
+    if (benchmark === undefined) throw new Error(USAGE);
+    const outcome = await benchmark(values.short);
+    for (const table of outcome.tables) console.log(asText(table));
+    outcomes.push({ name, ...outcome });
+  }
+  const figures = Object.assign({}, ...outcomes.map((outcome) => outcome.figures)) as Figures;
+  const judgement = judge(figures, isFull);
+  if (judgement.table.rows.length > 0) console.log(asText(judgement.table));
+  if (isFull) await keep(outcomes, figures, judgement.table);
+  return judgement;
 }
 
-async function issue(isShort: boolean) {
-  const { measurements, bounds } = await benchIssue(isShort);
-  const rows = measurements.map((one) => [
-    one.name,
-    one.disk,
-    one.perSecond.toFixed(0),
-    one.p50Ms.toFixed(1),
-    one.p99Ms.toFixed(1),
-    one.syncsAnIssue.toFixed(3),
-  ]);
-  console.log(table(["", "disk", "issues/s", "p50 ms", "p99 ms", "syncs/issue"], rows));
-  for (const { isKept, says } of bounds) console.log(`${isKept ? "passed" : "FAILED"}  ${says}`);
-  const kept = bounds.filter(({ isKept }) => isKept).length;
-  return { passed: kept, failed: bounds.length - kept };
+async function keep(
+  outcomes: readonly (Outcome & { name: string })[],
+  figures: Figures,
+  bounds: Outcome["tables"][number],
+): Promise<void> {
+  const barsOf = (wanted: string) => outcomes.find(({ name }) => name === wanted)?.bars ?? [];
+  writeReport(
+    {
+      date: new Date().toISOString(),
+      machine: describeMachine(),
+      figures,
+      quick: await measureRatios(),
+      tables: [bounds, ...outcomes.flatMap(({ tables }) => tables)],
+    },
+    [
+      { title: "Server CPU of a check, as a multiple of an empty grpc-js call", bars: barsOf("introspect") },
+      { title: "The same of others, on the same keys", bars: barsOf("rivals") },
+    ],
+  );
 }

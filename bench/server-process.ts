@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { FirstCredentials } from "../src/app.ts";
+import type { Rival, RivalReady } from "./rival-server.ts";
 
 export interface ServerProcess extends AsyncDisposable {
   /** `host:port` */
@@ -15,13 +16,25 @@ export interface ServerProcess extends AsyncDisposable {
 
 export interface ServiceUnderTest extends ServerProcess {
   readonly credentials: FirstCredentials;
+  /** From the start of the process to its line that says so, in milliseconds. */
+  readonly readyMs: number;
 }
 
 const MAIN = join(import.meta.dirname, "../src/main.ts");
 
-/** Runs the service on a database of its own, as `npm start` does. */
-export async function startService(env: Readonly<Record<string, string>> = {}): Promise<ServiceUnderTest> {
-  const folder = mkdtempSync(join(tmpdir(), "latchkey-bench-"));
+export interface ServiceOptions {
+  /** A deployment that is there; the default is a new one, which goes when the service ends. */
+  readonly folder?: string;
+  /** Those of Node; an altered build is one. */
+  readonly nodeArgs?: readonly string[];
+}
+
+/** Runs the service as `npm start` does. */
+export async function startService(
+  env: Readonly<Record<string, string>> = {},
+  { folder: given, nodeArgs = [] }: ServiceOptions = {},
+): Promise<ServiceUnderTest> {
+  const folder = given ?? mkdtempSync(join(tmpdir(), "latchkey-bench-"));
   const { PATH, HOME } = process.env;
   const settings = {
     LATCHKEY_DATA_DIR: folder,
@@ -32,13 +45,15 @@ export async function startService(env: Readonly<Record<string, string>> = {}): 
     LATCHKEY_LOG_FORMAT: "json",
     ...env,
   };
-  const child = spawn(process.execPath, [MAIN, "serve", "--dev"], {
+  const startedAt = performance.now();
+  const child = spawn(process.execPath, [...nodeArgs, MAIN, "serve", "--dev"], {
     env: { PATH, HOME, ...settings },
     stdio: ["ignore", "pipe", "ignore"],
   });
   const exited = once(child, "exit");
   for await (const line of createInterface(child.stdout)) {
     if (!line.includes('"msg":"ready"')) continue;
+    const readyMs = performance.now() - startedAt;
     const { grpc } = JSON.parse(line) as { readonly grpc: string };
     const credentials = JSON.parse(readFileSync(join(folder, "dev-credentials.json"), "utf8")) as FirstCredentials;
     child.stdout.resume();
@@ -46,10 +61,11 @@ export async function startService(env: Readonly<Record<string, string>> = {}): 
       address: grpc,
       pid: child.pid ?? 0,
       credentials,
+      readyMs,
       async [Symbol.asyncDispose]() {
         child.kill();
         await exited;
-        rmSync(folder, { recursive: true });
+        if (given === undefined) rmSync(folder, { recursive: true });
       },
     };
   }
@@ -58,32 +74,73 @@ export async function startService(env: Readonly<Record<string, string>> = {}): 
 
 export type Floor = "http2" | "grpc" | "connect";
 
-export async function startFloor(floor: Floor): Promise<ServerProcess> {
-  const child = fork(new URL("./floor-server.ts", import.meta.url), [floor]);
-  const exited = once(child, "exit");
-  const [address] = (await once(child, "message")) as [string];
+export function startFloor(floor: Floor): Promise<ServerProcess> {
+  return startForked(new URL("./floor-server.ts", import.meta.url), [floor]);
+}
+
+export interface RivalUnderTest extends ServerProcess, RivalReady {}
+
+/** @param keys how many it makes */
+export async function startRival(rival: Rival, keys: number): Promise<RivalUnderTest> {
+  const folder = mkdtempSync(join(tmpdir(), "latchkey-bench-"));
+  const file = new URL("./rival-server.ts", import.meta.url);
+  const server = await startForked<RivalReady>(file, [rival, String(keys), join(folder, "keys.db")]);
   return {
-    address,
+    ...server,
+    async [Symbol.asyncDispose]() {
+      await server[Symbol.asyncDispose]();
+      rmSync(folder, { recursive: true });
+    },
+  };
+}
+
+/** Runs a file that sends a message when it listens. */
+async function startForked<Ready extends Pick<ServerProcess, "address">>(
+  file: URL,
+  args: readonly string[],
+): Promise<Ready & ServerProcess> {
+  const child = fork(file, args);
+  const exited = once(child, "exit").then(([code]) => {
+    throw new Error(`${file.pathname} ${args.join(" ")} ended with ${String(code)}`);
+  });
+  const [ready] = (await Promise.race([once(child, "message"), exited])) as [Ready];
+  return {
+    ...ready,
     pid: child.pid ?? 0,
     async [Symbol.asyncDispose]() {
       child.kill();
-      await exited;
+      await exited.catch(() => {});
     },
   };
 }
 
 /** CPU time of all threads of a process so far, in microseconds. Threads that ended are not in it. */
 export function cpuMicros(pid: number): number {
-  let nanos = 0;
-  for (const task of readdirSync(`/proc/${pid}/task`)) {
-    const [onCpu = "0"] = readFileSync(`/proc/${pid}/task/${task}/schedstat`, "utf8").split(" ");
-    nanos += Number(onCpu);
-  }
-  return nanos / 1000;
+  return cpuMicrosByThread(pid)
+    .values()
+    .reduce((sum, micros) => sum + micros, 0);
 }
 
-/** Peak resident memory, in bytes. */
-export function peakMemory(pid: number): number {
-  const [, kilobytes = "0"] = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
-  return Number(kilobytes) * 1024;
+/** The same of each thread, by its id. */
+export function cpuMicrosByThread(pid: number): ReadonlyMap<string, number> {
+  return new Map(
+    readdirSync(`/proc/${pid}/task`).map((thread) => {
+      const [nanos = "0"] = readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8").split(" ");
+      return [thread, Number(nanos) / 1000];
+    }),
+  );
+}
+
+export interface ResidentMemory {
+  /** In bytes. */
+  readonly now: number;
+  /** At its highest so far. */
+  readonly peak: number;
+}
+
+/** What a process has of physical memory, as the kernel counts it: heap, native memory and pages of its files. */
+export function residentMemory(pid: number): ResidentMemory {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  const bytes = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(status)?.[1]) * 1024;
+  return { now: bytes("VmRSS"), peak: bytes("VmHWM") };
 }

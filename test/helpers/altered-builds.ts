@@ -155,6 +155,15 @@ export const ALTERED_BUILDS = {
     },
   ],
 
+  /** What a check would cost without its cache. */
+  "never-caches": [
+    {
+      file: "src/usecases/token-cache.ts",
+      from: "if (changes === undefined || this.#limits.maxEntries === 0) return this.#read(key);",
+      to: "if (changes === undefined || this.#limits.maxEntries >= 0) return this.#read(key);",
+    },
+  ],
+
   "hashes-events-without-the-address": [{ file: AUDIT, from: "    event.address,\n", to: "    ``,\n" }],
   "skips-a-number-of-a-chain": [
     {
