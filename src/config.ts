@@ -219,12 +219,12 @@ export const CLIENT_SETTINGS = {
   address: {
     env: "LATCHKEY_ADDR",
     default: "127.0.0.1:50051",
-    description: "gRPC address that `latchkey issue`, `list`, `revoke`, `revoke-many` and `introspect` call",
+    description: "gRPC address that the client commands call",
   },
   token: {
     env: "LATCHKEY_TOKEN",
     default: "",
-    description: "Credential of those commands: a service key",
+    description: "Credential of those commands: a service key, an API token or an access token",
     secret: true,
   },
 } as const satisfies Readonly<Record<string, Setting>>;

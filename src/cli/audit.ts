@@ -7,9 +7,8 @@ import type { Checkpoint } from "../domain/checkpoint.ts";
 import { formatVerifierKey } from "../domain/signed-note.ts";
 import { verifyAuditLog } from "./audit-verify.ts";
 import { readCheckpoints } from "./checkpoint-files.ts";
-import { parseOptions, UsageError } from "./command.ts";
-import { commandGroup } from "./command-group.ts";
-import { CLIENT_OPTIONS, callService } from "./service-call.ts";
+import { type CommandGroup, type Context, subcommand, UsageError } from "./command.ts";
+import { CLIENT_OPTIONS, JSON_OPTION } from "./service-call.ts";
 import { configFrom } from "./settings.ts";
 import { formatTime, printTable } from "./table.ts";
 import { parseTime } from "./time-option.ts";
@@ -17,26 +16,23 @@ import { verifierKey } from "./verifier-key.ts";
 
 const PAGE_SIZE = 500;
 
-export const audit = commandGroup(
-  "audit",
-  {
-    list: {
-      usage:
-        "[ORG] [--action ACTION …] [--actor ID] [--target ID] [--from TIME] [--until TIME] [--limit COUNT] [--json]",
-      summary: "show events, the oldest first",
-      async run(args) {
-        const [organizationId, rest] = optionalArgument(args);
-        const { values } = parseOptions(rest, {
-          ...CLIENT_OPTIONS,
-          action: { type: "string", multiple: true, default: [] },
-          actor: { type: "string", default: "" },
-          target: { type: "string", default: "" },
-          from: { type: "string" },
-          until: { type: "string" },
-          limit: { type: "string", default: "1000" },
-          json: { type: "boolean", default: false },
-        });
+export const audit: CommandGroup = {
+  members: {
+    list: subcommand("show events, the oldest first", {
+      args: ["[ORG]"],
+      options: {
+        ...CLIENT_OPTIONS,
+        ...JSON_OPTION,
+        action: { type: "string", value: "ACTION", multiple: true, default: [], help: "events of this action only" },
+        actor: { type: "string", value: "ID", default: "", help: "events by this caller" },
+        target: { type: "string", value: "ID", default: "", help: "events about this" },
+        from: { type: "string", value: "TIME", help: "events from then on" },
+        until: { type: "string", value: "TIME", help: "events before then" },
+        limit: { type: "string", value: "COUNT", default: "1000", help: "how many at most" },
+      },
+      async run(values, positionals, { call }) {
         if (!/^[1-9]\d{0,8}$/.test(values.limit)) throw new UsageError("--limit must be a number, 1 or more");
+        const [organizationId = ""] = positionals;
         const found: Event[] = [];
         const request = {
           organizationId,
@@ -46,7 +42,7 @@ export const audit = commandGroup(
           ...timeOption("from", values.from),
           ...timeOption("until", values.until),
         };
-        await eachEvent(values, request, Number(values.limit), (event) => found.push(event));
+        await eachEvent(call, request, Number(values.limit), (event) => found.push(event));
         if (values.json) {
           for (const event of found) console.log(eventLine(event));
         } else {
@@ -65,30 +61,37 @@ export const audit = commandGroup(
         }
         return 0;
       },
-    },
-    export: {
-      usage: "[ORG]",
-      summary: "print whole chains as JSON Lines, to be kept and verified elsewhere",
-      async run(args) {
-        const [organizationId, rest] = optionalArgument(args);
-        const { values } = parseOptions(rest, CLIENT_OPTIONS);
-        await eachEvent(values, { organizationId }, Number.POSITIVE_INFINITY, (event) => console.log(eventLine(event)));
+    }),
+    export: subcommand("print whole chains as JSON Lines, to be kept and verified elsewhere", {
+      args: ["[ORG]"],
+      options: CLIENT_OPTIONS,
+      async run(_, positionals, { call }) {
+        const [organizationId = ""] = positionals;
+        await eachEvent(call, { organizationId }, Number.POSITIVE_INFINITY, (event) => console.log(eventLine(event)));
         return 0;
       },
-    },
-    verify: {
-      usage: "[FILE|-] [--data-dir DIRECTORY] [--checkpoints PATH … [--key KEY]]",
-      summary: "recompute every hash of an export or a database file; needs no service",
-      async run(args) {
-        const [file, rest] = optionalArgument(args);
-        const { values } = parseOptions(rest, {
-          "data-dir": { type: "string" },
-          checkpoints: { type: "string", multiple: true, default: [] },
-          key: { type: "string" },
-        });
+    }),
+    verify: subcommand("recompute every hash of an export or a database file; needs no service", {
+      args: ["[FILE|-]"],
+      options: {
+        "data-dir": { type: "string", value: "DIRECTORY", help: "the service's data directory (LATCHKEY_DATA_DIR)" },
+        checkpoints: {
+          type: "string",
+          value: "PATH",
+          multiple: true,
+          default: [],
+          help: "signed checkpoints, a file or a folder, that the log must agree with",
+        },
+        key: {
+          type: "string",
+          value: "KEY",
+          help: "what `latchkey audit key` printed, for --checkpoints; without it the root key is asked",
+        },
+      },
+      async run(values, positionals) {
         const { checkpoints: paths, key, ...flags } = values;
         if (key !== undefined && paths.length === 0) throw new UsageError("--key is for --checkpoints");
-        const path = file === "" ? configFrom(flags).databasePath : file;
+        const path = positionals[0] ?? configFrom(flags).databasePath;
         const checkpoints = paths.length === 0 ? [] : await readCheckpoints(paths, await verifierKey(key, flags));
         const { count, heads, fault, difference } = await verifyAuditLog(path, checkpoints);
         for (const { organizationId, sequence, hash } of heads) {
@@ -106,39 +109,38 @@ export const audit = commandGroup(
         if (paths.length > 0) console.error(coverage(checkpoints, count));
         return 0;
       },
-    },
-    checkpoint: {
-      usage: "[--json]",
-      summary: "print a signed checkpoint of the log as it is now, to be kept elsewhere",
-      async run(args) {
-        const { values } = parseOptions(args, { ...CLIENT_OPTIONS, json: { type: "boolean", default: false } });
-        const { note, verifierKey: key } = await callService(AuditService, values, (client) =>
-          client.getCheckpoint({}),
-        );
+    }),
+    checkpoint: subcommand("print a signed checkpoint of the log as it is now, to be kept elsewhere", {
+      options: { ...CLIENT_OPTIONS, ...JSON_OPTION },
+      async run(values, _, { call }) {
+        const { note, verifierKey: key } = await call(AuditService, (client) => client.getCheckpoint({}));
         process.stdout.write(values.json ? `${JSON.stringify({ note, verifierKey: key }, null, 2)}\n` : note);
         return 0;
       },
-    },
-    key: {
-      usage: "[--data-dir DIRECTORY] [--checkpoint-origin NAME]",
-      summary: "print the key that verifies checkpoints; needs the root key and no service",
-      async run(args) {
-        const { values } = parseOptions(args, {
-          "data-dir": { type: "string" },
-          "checkpoint-origin": { type: "string" },
-        });
+    }),
+    key: subcommand("print the key that verifies checkpoints; needs the root key and no service", {
+      options: {
+        "data-dir": { type: "string", value: "DIRECTORY", help: "the service's data directory (LATCHKEY_DATA_DIR)" },
+        "checkpoint-origin": {
+          type: "string",
+          value: "NAME",
+          help: "name of the audit log (LATCHKEY_CHECKPOINT_ORIGIN)",
+        },
+      },
+      async run(values) {
         console.log(formatVerifierKey(await readCheckpointKey(configFrom(values))));
         return 0;
       },
-    },
+    }),
   },
-  "ORG is a public id (org_…) or a UUID; without one a service key of all organizations gets all of them.\n" +
+  notes:
+    "ORG is a public id (org_…) or a UUID; without one a service key of all organizations gets all of them.\n" +
     "verify takes an export, a database file (also of a running service), or - for the standard input; without\n" +
     "FILE it is the configured database. It prints each chain's last sequence and hash, which are worth keeping\n" +
     "elsewhere, and exits with 1 at the first fault. --checkpoints names a file or a folder of checkpoints, and may\n" +
     "be given several times; with them it also finds that the log's end was cut off, or an old copy put back. KEY is\n" +
     "what `latchkey audit key` printed; without it the key comes from the root key.",
-);
+};
 
 function coverage(checkpoints: readonly Checkpoint[], count: number): string {
   const last = checkpoints.reduce((one, two) => (two.size > one.size ? two : one));
@@ -158,12 +160,12 @@ function eventLine(event: Event): string {
 type Filter = Pick<ListEventsRequest, "organizationId"> & Partial<Omit<ListEventsRequest, "$typeName" | "$unknown">>;
 
 async function eachEvent(
-  flags: { readonly addr?: string | undefined; readonly token?: string | undefined },
+  call: Context["call"],
   filter: Filter,
   limit: number,
   take: (event: Event) => void,
 ): Promise<void> {
-  await callService(AuditService, flags, async (client) => {
+  await call(AuditService, async (client) => {
     let pageToken = "";
     let left = limit;
     do {
@@ -173,12 +175,6 @@ async function eachEvent(
       pageToken = page.nextPageToken;
     } while (pageToken !== "" && left > 0);
   });
-}
-
-/** The argument before the options, which may be left out. */
-function optionalArgument(args: readonly string[]): readonly [string, readonly string[]] {
-  const [first = "", ...rest] = args;
-  return first === "-" || (first !== "" && !first.startsWith("-")) ? [first, rest] : ["", args];
 }
 
 function timeOption<Name extends string>(name: Name, text: string | undefined): { [Key in Name]?: Timestamp } {

@@ -1,20 +1,20 @@
 /** `latchkey backup`: copies the database while the service runs. */
 import { statSync } from "node:fs";
 import { backUpDatabase } from "../app.ts";
-import { type Command, parseOptions } from "./command.ts";
+import { command } from "./command.ts";
 import { assertSound } from "./database-check.ts";
 import { interruptible } from "./interruptible.ts";
 import { showProgress } from "./progress.ts";
-import { configFrom, DATABASE_OPTIONS, databaseHelp, placeOfRootKey } from "./settings.ts";
+import { configFrom, DATABASE_OPTIONS, placeOfRootKey } from "./settings.ts";
 
-export const backup: Command = {
-  usage: "FILE [--force] [--data-dir DIRECTORY] [--database-url URL]",
-  help: () =>
+export const backup = command({
+  args: ["FILE"],
+  options: { ...DATABASE_OPTIONS, force: { type: "boolean", help: "replace an older backup" } },
+  notes:
     "Copies the database as it is now into FILE, while the service runs and writes. The copy is checked as\n" +
-    "`latchkey check` does before it gets its name, and is for its owner only. --force replaces an older backup.\n\n" +
-    `The root key is not in it: keep a copy of that somewhere else. ${databaseHelp}`,
-  async run(args) {
-    const { values, positionals } = parseOptions(args, { ...DATABASE_OPTIONS, force: { type: "boolean" } }, 1);
+    "`latchkey check` does before it gets its name, and is for its owner only. The root key is not in it: keep a copy\n" +
+    "of that somewhere else.",
+  async run(values, positionals) {
     const { force, ...flags } = values;
     const [file = ""] = positionals;
     const config = configFrom(flags);
@@ -38,4 +38,4 @@ export const backup: Command = {
       return 0;
     });
   },
-};
+});

@@ -2,23 +2,21 @@
 import { openDeployment } from "../app.ts";
 import { AppError } from "../domain/errors.ts";
 import { StartError } from "../domain/start-error.ts";
-import { type Command, parseOptions, UsageError } from "./command.ts";
+import { command, UsageError } from "./command.ts";
 import { configFrom, SETTING_OPTIONS, settingsHelp } from "./settings.ts";
 
-export const bootstrap: Command = {
-  usage: "--admin-email EMAIL [--organization NAME] [--json] [--<setting> VALUE …]",
-  help: () =>
-    `Prints the credentials once; nothing can show them again. Makes the root key unless one is set.\n\nSettings, each a variable or a flag:\n\n${settingsHelp()}`,
-  async run(args) {
-    const { values } = parseOptions(args, {
-      ...SETTING_OPTIONS,
-      organization: { type: "string" },
-      "admin-email": { type: "string" },
-      json: { type: "boolean" },
-    });
+export const bootstrap = command({
+  options: {
+    ...SETTING_OPTIONS,
+    "admin-email": { type: "string", value: "EMAIL", required: true, help: "address of the first admin" },
+    organization: { type: "string", value: "NAME", help: "name of the first organization (default)" },
+    json: { type: "boolean", help: "print JSON" },
+  },
+  notes: `Prints the credentials once; nothing can show them again. Makes the root key unless one is set.\n\n${settingsHelp()}`,
+  async run(values) {
     const { organization, "admin-email": adminEmail, json, ...flags } = values;
-    if (typeof adminEmail !== "string" || !/^[^\s@]+@[^\s@]+$/.test(adminEmail)) {
-      throw new UsageError("--admin-email is required, and must be an email address");
+    if (!/^[^\s@]+@[^\s@]+$/.test(adminEmail)) {
+      throw new UsageError("--admin-email must be an email address");
     }
     const config = configFrom(flags);
     const deployment = await openDeployment(config, true);
@@ -39,4 +37,4 @@ export const bootstrap: Command = {
       await deployment.storage.close();
     }
   },
-};
+});

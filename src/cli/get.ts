@@ -8,33 +8,28 @@ import {
   TokenServiceGetResponseSchema,
 } from "../../gen/latchkey/v1/token_pb.ts";
 import { dateOf, dayOf, SHOWN_DAYS } from "../domain/daily-uses.ts";
-import { type Command, parseOptions } from "./command.ts";
-import { CLIENT_OPTIONS, callService, clientHelp } from "./service-call.ts";
+import { command } from "./command.ts";
+import { CLIENT_OPTIONS, JSON_OPTION } from "./service-call.ts";
 import { sparkline } from "./sparkline.ts";
-import { formatState, formatTime } from "./table.ts";
+import { type Fact, formatState, formatTime, printFacts } from "./table.ts";
 
-export const get: Command = {
-  usage: "TOKEN_ID [--json]",
-  help: () =>
+export const get = command({
+  args: ["TOKEN_ID"],
+  options: { ...CLIENT_OPTIONS, ...JSON_OPTION },
+  notes:
     "Shows the token, its last use and how often it was used on each of the last 90 days (UTC), today at the end;\n" +
-    "a dot is a day without use. TOKEN_ID is the public id (tok_…), not the secret.\n" +
-    clientHelp,
-  async run(args) {
-    const { values, positionals } = parseOptions(args, { ...CLIENT_OPTIONS, json: { type: "boolean" } }, 1);
-    const response = await callService(TokenService, values, (client) => client.get({ id: positionals[0] ?? "" }));
+    "a dot is a day without use. TOKEN_ID is the public id (tok_…), not the secret.",
+  async run(values, positionals, { call }) {
+    const response = await call(TokenService, (client) => client.get({ id: positionals[0] ?? "" }));
     const { token, dailyUses } = response;
-    if (values.json === true) {
+    if (values.json) {
       console.log(JSON.stringify(toJson(TokenServiceGetResponseSchema, response), null, 2));
     } else if (token !== undefined) {
-      const facts = [...factsOf(token, Date.now()), ...usesOf(dailyUses, dayOf(Date.now()))];
-      const width = Math.max(...facts.map(([name]) => name.length));
-      for (const [name, fact] of facts) if (fact !== "") console.log(`${name.padEnd(width)}  ${fact}`);
+      printFacts([...factsOf(token, Date.now()), ...usesOf(dailyUses, dayOf(Date.now()))]);
     }
     return 0;
   },
-};
-
-type Fact = readonly [name: string, fact: string];
+});
 
 function factsOf(token: Token, nowMs: number): readonly Fact[] {
   const { lastUsedAt, lastUsedAddress, revokedAt, revokedBy } = token;

@@ -13,9 +13,9 @@ import {
   ImportStatus,
   TokenService,
 } from "../../gen/latchkey/v1/token_pb.ts";
-import { CallError } from "./call-error.ts";
-import { type Command, parseOptions, UsageError } from "./command.ts";
-import { CLIENT_OPTIONS, callService, clientHelp } from "./service-call.ts";
+import { command, UsageError } from "./command.ts";
+import { CommandError } from "./command-error.ts";
+import { CLIENT_OPTIONS } from "./service-call.ts";
 
 const ALGORITHMS = new Map([
   ["sha256", DigestAlgorithm.SHA256],
@@ -42,34 +42,46 @@ interface Row {
 
 type Fail = (line: number, fault: string) => void;
 
-export const importKeys: Command = {
-  usage: `FILE|- [--org ID] [--algorithm ${[...ALGORITHMS.keys()].join("|")}] [--encoding ${[...ENCODINGS.keys()].join("|")}] [--hmac-key-env NAME]`,
-  help: () =>
-    [
-      "Each line of the file is a JSON object with a `name` and either a `plaintext` or a `digest`; its fields are",
-      "those of ImportedToken in proto/latchkey/v1/token.proto. --algorithm and --encoding say how digests were made",
-      "and are written, --hmac-key-env in which environment variable the key of hmac-sha256 is: as it is, or after",
-      "`hex:` or `base64:`. What fails is printed by line, and the exit code is 1. Importing a file again within 24 h",
-      "changes nothing and prints the same; to try lines again that failed, put them in a file of their own.",
-      clientHelp,
-    ].join("\n"),
-  async run(args) {
-    const { values, positionals } = parseOptions(
-      args,
-      {
-        ...CLIENT_OPTIONS,
-        org: { type: "string", default: "" },
-        algorithm: { type: "string" },
-        encoding: { type: "string" },
-        "hmac-key-env": { type: "string" },
-      },
-      1,
-    );
+export const importKeys = command({
+  args: ["FILE|-"],
+  options: {
+    ...CLIENT_OPTIONS,
+    org: {
+      type: "string",
+      value: "ORG",
+      default: "",
+      help: "the organization; needed with a service key of all of them",
+    },
+    algorithm: {
+      type: "string",
+      value: "NAME",
+      choices: [...ALGORITHMS.keys()],
+      help: `how digests were made: ${[...ALGORITHMS.keys()].join(", ")}`,
+    },
+    encoding: {
+      type: "string",
+      value: "NAME",
+      choices: [...ENCODINGS.keys()],
+      help: `how they are written: ${[...ENCODINGS.keys()].join(", ")}`,
+    },
+    "hmac-key-env": {
+      type: "string",
+      value: "NAME",
+      help: "the variable with the key of hmac-sha256: as it is, or after `hex:` or `base64:`",
+    },
+  },
+  notes: [
+    "Each line of the file is a JSON object with a `name` and either a `plaintext` or a `digest`; its fields are",
+    "those of ImportedToken in proto/latchkey/v1/token.proto. What fails is printed by line, and the exit code is 1.",
+    "Importing a file again within 24 h changes nothing and prints the same; to try lines again that failed, put them",
+    "in a file of their own.",
+  ].join("\n"),
+  async run(values, positionals, { call }) {
     const [path = ""] = positionals;
     const common = {
       organizationId: values.org,
-      digestAlgorithm: choose("--algorithm", ALGORITHMS, values.algorithm) ?? DigestAlgorithm.UNSPECIFIED,
-      digestEncoding: choose("--encoding", ENCODINGS, values.encoding) ?? DigestEncoding.UNSPECIFIED,
+      digestAlgorithm: ALGORITHMS.get(values.algorithm ?? "") ?? DigestAlgorithm.UNSPECIFIED,
+      digestEncoding: ENCODINGS.get(values.encoding ?? "") ?? DigestEncoding.UNSPECIFIED,
     };
     const hmacKey = values["hmac-key-env"] === undefined ? undefined : readKey(values["hmac-key-env"]);
     let imported = 0;
@@ -78,7 +90,7 @@ export const importKeys: Command = {
       failed++;
       console.log(`line ${line}: ${fault}`);
     };
-    await callService(TokenService, values, async (client) => {
+    await call(TokenService, async (client) => {
       for await (const rows of batches(path, fail)) {
         const request = { ...common, tokens: rows.map(({ token }) => token) };
         const { results } = await client.import(
@@ -90,13 +102,15 @@ export const importKeys: Command = {
           if (fault === undefined) imported++;
           else fail(line, fault);
         }
-        console.error(`line ${rows.at(-1)?.line}: imported ${imported}, failed ${failed} so far`);
+        if (process.stderr.isTTY) {
+          console.error(`line ${rows.at(-1)?.line}: imported ${imported}, failed ${failed} so far`);
+        }
       }
     });
     console.error(`imported ${imported}, failed ${failed}`);
     return failed === 0 ? 0 : 1;
   },
-};
+});
 
 /** The file's rows, as many at a time as a call takes. Lines that are none are told to `fail`. */
 async function* batches(path: string, fail: Fail): AsyncGenerator<readonly Row[]> {
@@ -128,7 +142,7 @@ async function* linesOf(path: string): AsyncGenerator<string> {
     await using file = await open(path);
     yield* file.readLines();
   } catch (error) {
-    throw new CallError(`${path} can't be read: ${(error as Error).message}`);
+    throw new CommandError(`${path} can't be read: ${(error as Error).message}`);
   }
 }
 
@@ -174,13 +188,6 @@ function faultOf(result: ImportResult | undefined, index: number): string | unde
       return name === "" ? description : `${name}: ${description}`;
     })
     .join("; ");
-}
-
-function choose<T>(flag: string, allowed: ReadonlyMap<string, T>, chosen: string | undefined): T | undefined {
-  if (chosen !== undefined && !allowed.has(chosen)) {
-    throw new UsageError(`${flag} must be one of ${[...allowed.keys()].join(", ")}`);
-  }
-  return chosen === undefined ? undefined : allowed.get(chosen);
 }
 
 /** The key in an environment variable: an argument would be seen by every user of the machine. */

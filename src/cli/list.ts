@@ -1,30 +1,35 @@
 /** `latchkey list`: an organization's tokens, as a table or JSON Lines. */
 import { toJson } from "@bufbuild/protobuf";
 import { type Token, TokenSchema, TokenService, TokenState } from "../../gen/latchkey/v1/token_pb.ts";
-import { type Command, parseOptions } from "./command.ts";
-import { CLIENT_OPTIONS, callService, clientHelp } from "./service-call.ts";
+import { command } from "./command.ts";
+import { CLIENT_OPTIONS, JSON_OPTION } from "./service-call.ts";
 import { formatState, formatTime, printTable } from "./table.ts";
 import { parseTime } from "./time-option.ts";
 
 const PAGE_SIZE = 500;
 
-export const list: Command = {
-  usage: "[--org ID] [--all] [--type TYPE] [--name-prefix TEXT] [--created-by ID] [--unused-since TIME] [--json]",
-  help: () =>
-    "--all shows revoked tokens too; --name-prefix compares exactly; --unused-since shows tokens that were last used\n" +
-    "before that time, or issued before it and never used; --json prints one JSON object a line.\n" +
-    clientHelp,
-  async run(args) {
-    const { values } = parseOptions(args, {
-      ...CLIENT_OPTIONS,
-      org: { type: "string", default: "" },
-      all: { type: "boolean" },
-      type: { type: "string", default: "" },
-      "name-prefix": { type: "string", default: "" },
-      "created-by": { type: "string", default: "" },
-      "unused-since": { type: "string" },
-      json: { type: "boolean" },
-    });
+export const list = command({
+  options: {
+    ...CLIENT_OPTIONS,
+    ...JSON_OPTION,
+    org: {
+      type: "string",
+      value: "ORG",
+      default: "",
+      help: "the organization; needed with a service key of all of them",
+    },
+    all: { type: "boolean", help: "revoked and expired tokens too" },
+    type: { type: "string", value: "TYPE", default: "", help: "tokens of this type only" },
+    "name-prefix": { type: "string", value: "TEXT", default: "", help: "tokens whose name starts so, to the letter" },
+    "created-by": { type: "string", value: "ID", default: "", help: "tokens that this caller issued" },
+    "unused-since": {
+      type: "string",
+      value: "TIME",
+      help: "tokens last used before that time, or issued before it and never used",
+    },
+  },
+  notes: "--json prints one JSON object a line.",
+  async run(values, _, { call }) {
     const every = [TokenState.ACTIVE, TokenState.DISABLED, TokenState.EXPIRED, TokenState.REVOKED];
     const unusedSince = values["unused-since"];
     const request = {
@@ -37,7 +42,7 @@ export const list: Command = {
       ...(unusedSince === undefined ? {} : { unusedSince: parseTime("unused-since", unusedSince) }),
     };
     const tokens: Token[] = [];
-    await callService(TokenService, values, async (client) => {
+    await call(TokenService, async (client) => {
       let pageToken = "";
       do {
         const page = await client.list({ ...request, pageToken });
@@ -45,7 +50,7 @@ export const list: Command = {
         pageToken = page.nextPageToken;
       } while (pageToken !== "");
     });
-    if (values.json === true) {
+    if (values.json) {
       for (const token of tokens) console.log(JSON.stringify(toJson(TokenSchema, token)));
     } else {
       printTable(
@@ -61,4 +66,4 @@ export const list: Command = {
     }
     return 0;
   },
-};
+});

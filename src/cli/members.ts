@@ -7,15 +7,14 @@ import {
   OrganizationService,
   Role,
 } from "../../gen/latchkey/v1/organization_pb.ts";
-import { parseOptions, UsageError } from "./command.ts";
-import { commandGroup } from "./command-group.ts";
-import { CLIENT_OPTIONS, callService, KEY_OPTION } from "./service-call.ts";
+import { type CommandGroup, subcommand, UsageError } from "./command.ts";
+import { CLIENT_OPTIONS, JSON_OPTION, KEY_OPTION } from "./service-call.ts";
 import { formatTime, printTable, tokenCount } from "./table.ts";
 
 const PAGE_SIZE = 500;
 
-const OPTIONS = { ...CLIENT_OPTIONS, json: { type: "boolean", default: false } } as const;
-const CHANGE_OPTIONS = { ...OPTIONS, ...KEY_OPTION } as const;
+const OPTIONS = { ...CLIENT_OPTIONS, ...JSON_OPTION };
+const CHANGE_OPTIONS = { ...OPTIONS, ...KEY_OPTION };
 
 const ROLE_BY_NAME: ReadonlyMap<string, Role> = new Map([
   ["owner", Role.OWNER],
@@ -23,17 +22,15 @@ const ROLE_BY_NAME: ReadonlyMap<string, Role> = new Map([
   ["member", Role.MEMBER],
 ]);
 
-export const members = commandGroup(
-  "members",
-  {
-    list: {
-      usage: "ORG [--json]",
-      summary: "show them, the oldest membership first",
-      async run(args) {
-        const { values, positionals } = parseOptions(args, OPTIONS, 1);
+export const members: CommandGroup = {
+  members: {
+    list: subcommand("show them, the oldest membership first", {
+      args: ["ORG"],
+      options: OPTIONS,
+      async run(values, positionals, { call }) {
         const [organizationId = ""] = positionals;
         const found: Member[] = [];
-        await callService(OrganizationService, values, async (client) => {
+        await call(OrganizationService, async (client) => {
           let pageToken = "";
           do {
             const page = await client.listMembers({ organizationId, pageSize: PAGE_SIZE, pageToken });
@@ -57,29 +54,27 @@ export const members = commandGroup(
         }
         return 0;
       },
-    },
-    add: {
-      usage:
-        "ORG --email EMAIL --role ROLE [--first-name NAME] [--last-name NAME] [--display-name NAME] [--avatar-url URL] [--idempotency-key KEY] [--json]",
-      summary: "make a person a member; somebody without an account gets one",
-      async run(args) {
-        const { values, positionals } = parseOptions(
-          args,
-          {
-            ...CHANGE_OPTIONS,
-            email: { type: "string" },
-            role: { type: "string" },
-            "first-name": { type: "string", default: "" },
-            "last-name": { type: "string", default: "" },
-            "display-name": { type: "string", default: "" },
-            "avatar-url": { type: "string", default: "" },
-          },
-          1,
-        );
+    }),
+    add: subcommand("make a person a member; somebody without an account gets one", {
+      args: ["ORG"],
+      options: {
+        ...CHANGE_OPTIONS,
+        email: { type: "string", value: "EMAIL", required: true, help: "the address that they sign in with" },
+        role: {
+          type: "string",
+          value: "ROLE",
+          choices: [...ROLE_BY_NAME.keys()],
+          required: true,
+          help: "what they may do: owner, admin or member",
+        },
+        "first-name": { type: "string", value: "NAME", default: "", help: "given name" },
+        "last-name": { type: "string", value: "NAME", default: "", help: "family name" },
+        "display-name": { type: "string", value: "NAME", default: "", help: "name to show" },
+        "avatar-url": { type: "string", value: "URL", default: "", help: "picture" },
+      },
+      async run(values, positionals, { call }) {
         const [organizationId = ""] = positionals;
         const { email } = values;
-        if (email === undefined) throw new UsageError("--email is required");
-        if (values.role === undefined) throw new UsageError("--role is required");
         const request = {
           organizationId,
           email,
@@ -90,7 +85,7 @@ export const members = commandGroup(
           avatarUrl: values["avatar-url"],
           idempotencyKey: values["idempotency-key"],
         };
-        const response = await callService(OrganizationService, values, (client) => client.addMember(request));
+        const response = await call(OrganizationService, (client) => client.addMember(request));
         if (values.json) {
           console.log(JSON.stringify(toJson(AddMemberResponseSchema, response)));
           return 0;
@@ -105,45 +100,46 @@ export const members = commandGroup(
         }
         return 0;
       },
-    },
-    "set-role": {
-      usage: "ORG USER ROLE [--idempotency-key KEY] [--json]",
-      summary: "change what a member may do, at once",
-      async run(args) {
-        const { values, positionals } = parseOptions(args, CHANGE_OPTIONS, 3);
+    }),
+    "set-role": subcommand("change what a member may do, at once", {
+      args: ["ORG", "USER", "ROLE"],
+      options: CHANGE_OPTIONS,
+      async run(values, positionals, { call }) {
         const [organizationId = "", userId = "", role = ""] = positionals;
         const idempotencyKey = values["idempotency-key"];
         const request = { organizationId, userId, role: parseRole(role), idempotencyKey };
-        const { member } = await callService(OrganizationService, values, (client) => client.setMemberRole(request));
+        const { member } = await call(OrganizationService, (client) => client.setMemberRole(request));
         if (member !== undefined && values.json) console.log(JSON.stringify(toJson(MemberSchema, member)));
         else console.error(`changed ${member?.user?.id} (${member?.user?.email}) to ${nameOf(member?.role)}`);
         return 0;
       },
-    },
-    remove: {
-      usage: "ORG USER [--revoke-tokens] [--idempotency-key KEY]",
-      summary: "end a membership, at once, with the person's own tokens, or all of them",
-      async run(args) {
-        const { values, positionals } = parseOptions(
-          args,
-          { ...CLIENT_OPTIONS, ...KEY_OPTION, "revoke-tokens": { type: "boolean", default: false } },
-          2,
-        );
+    }),
+    remove: subcommand("end a membership, at once, with the person's own tokens, or all of them", {
+      args: ["ORG", "USER"],
+      options: {
+        ...CLIENT_OPTIONS,
+        ...KEY_OPTION,
+        "revoke-tokens": {
+          type: "boolean",
+          default: false,
+          help: "revoke all of the person's tokens, not only personal ones",
+        },
+      },
+      async run(values, positionals, { call }) {
         const [organizationId = "", userId = ""] = positionals;
         const { "revoke-tokens": revokeTokens, "idempotency-key": idempotencyKey } = values;
         const request = { organizationId, userId, revokeTokens, idempotencyKey };
-        const { revokedTokens } = await callService(OrganizationService, values, (client) =>
-          client.removeMember(request),
-        );
+        const { revokedTokens } = await call(OrganizationService, (client) => client.removeMember(request));
         console.error(`removed ${userId}${revokedTokens === 0 ? "" : `, and revoked ${tokenCount(revokedTokens)}`}`);
         return 0;
       },
-    },
+    }),
   },
-  "ORG and USER are public ids (org_…, usr_…) or UUIDs; ROLE is owner, admin or member. add prints the\n" +
+  notes:
+    "ORG and USER are public ids (org_…, usr_…) or UUIDs; ROLE is owner, admin or member. add prints the\n" +
     "password of a new account alone on the standard output, the rest on the standard error; --json prints one\n" +
     "JSON object a line.",
-);
+};
 
 function parseRole(name: string): Role {
   const role = ROLE_BY_NAME.get(name);

@@ -1,16 +1,17 @@
 /** `latchkey migrate`: brings the database to the newest schema. */
 import { planUpgrade, upgradeDatabase } from "../app.ts";
-import { type Command, parseOptions } from "./command.ts";
-import { configFrom, DATABASE_OPTIONS, databaseHelp } from "./settings.ts";
+import { command } from "./command.ts";
+import { configFrom, DATABASE_OPTIONS } from "./settings.ts";
 
-export const migrate: Command = {
-  usage: "[--dry-run] [--data-dir DIRECTORY] [--database-url URL]",
-  help: () =>
+export const migrate = command({
+  options: {
+    ...DATABASE_OPTIONS,
+    "dry-run": { type: "boolean", default: false, help: "say what there is to do, also beside a running service" },
+  },
+  notes:
     "Brings the database to this version's schema without starting the service, which would do it as well.\n" +
-    "There is no way back but a backup. --dry-run says what there is to do, also beside a running service, and\n" +
-    `changes nothing. ${databaseHelp}`,
-  async run(args) {
-    const { values } = parseOptions(args, { ...DATABASE_OPTIONS, "dry-run": { type: "boolean", default: false } });
+    "There is no way back but a backup.",
+  async run(values) {
     const { "dry-run": isDryRun, ...flags } = values;
     const { databasePath } = configFrom(flags);
     // Also before the real thing: it writes nothing, and so doesn't make a database where there is none.
@@ -25,4 +26,4 @@ export const migrate: Command = {
     for (const [index, { name }] of missing.entries()) console.log(`${version + index + 1}  ${name}`);
     return 0;
   },
-};
+});

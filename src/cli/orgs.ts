@@ -1,57 +1,54 @@
 /** `latchkey orgs`: makes organizations, shows them, and sets their plan and profile. */
 import { toJson } from "@bufbuild/protobuf";
 import { type Organization, OrganizationSchema, OrganizationService } from "../../gen/latchkey/v1/organization_pb.ts";
-import { parseOptions, UsageError } from "./command.ts";
-import { commandGroup } from "./command-group.ts";
-import { CLIENT_OPTIONS, callService, KEY_OPTION } from "./service-call.ts";
+import { type CommandGroup, subcommand } from "./command.ts";
+import { CLIENT_OPTIONS, JSON_OPTION, KEY_OPTION } from "./service-call.ts";
 import { formatTime, printTable } from "./table.ts";
 
 const PAGE_SIZE = 500;
 
-const OPTIONS = { ...CLIENT_OPTIONS, json: { type: "boolean", default: false } } as const;
-const CHANGE_OPTIONS = { ...OPTIONS, ...KEY_OPTION } as const;
+const OPTIONS = { ...CLIENT_OPTIONS, ...JSON_OPTION };
+const CHANGE_OPTIONS = { ...OPTIONS, ...KEY_OPTION };
 
-export const orgs = commandGroup(
-  "orgs",
-  {
-    create: {
-      usage: "--name NAME [--profile PROFILE] [--plan PLAN] [--idempotency-key KEY] [--json]",
-      summary: "make an organization",
-      async run(args) {
-        const { values } = parseOptions(args, {
-          ...CHANGE_OPTIONS,
-          name: { type: "string" },
-          profile: { type: "string", default: "" },
-          plan: { type: "string", default: "" },
-        });
+export const orgs: CommandGroup = {
+  members: {
+    create: subcommand("make an organization", {
+      options: {
+        ...CHANGE_OPTIONS,
+        name: { type: "string", value: "NAME", required: true, help: "its name" },
+        profile: {
+          type: "string",
+          value: "PROFILE",
+          default: "",
+          help: "its product's conventions; the service's default when left out",
+        },
+        plan: { type: "string", value: "PLAN", default: "", help: "its plan; the profile's first when left out" },
+      },
+      async run(values, _, { call }) {
         const { name, profile, plan, json, "idempotency-key": idempotencyKey } = values;
-        if (name === undefined) throw new UsageError("--name is required");
-        const { organization } = await callService(OrganizationService, values, (client) =>
+        const { organization } = await call(OrganizationService, (client) =>
           client.create({ name, profile, plan, idempotencyKey }),
         );
         report(organization, json, "made");
         if (organization !== undefined && !json) console.log(organization.id);
         return 0;
       },
-    },
-    get: {
-      usage: "ORG [--json]",
-      summary: "show one",
-      async run(args) {
-        const { values, positionals } = parseOptions(args, OPTIONS, 1);
+    }),
+    get: subcommand("show one organization", {
+      args: ["ORG"],
+      options: OPTIONS,
+      async run(values, positionals, { call }) {
         const [id = ""] = positionals;
-        const { organization } = await callService(OrganizationService, values, (client) => client.get({ id }));
+        const { organization } = await call(OrganizationService, (client) => client.get({ id }));
         show(organization === undefined ? [] : [organization], values.json);
         return 0;
       },
-    },
-    list: {
-      usage: "[--json]",
-      summary: "show all, the newest first",
-      async run(args) {
-        const { values } = parseOptions(args, OPTIONS);
+    }),
+    list: subcommand("show all, the newest first", {
+      options: OPTIONS,
+      async run(values, _, { call }) {
         const found: Organization[] = [];
-        await callService(OrganizationService, values, async (client) => {
+        await call(OrganizationService, async (client) => {
           let pageToken = "";
           do {
             const page = await client.list({ pageSize: PAGE_SIZE, pageToken });
@@ -62,41 +59,39 @@ export const orgs = commandGroup(
         show(found, values.json);
         return 0;
       },
-    },
-    "set-plan": {
-      usage: "ORG PLAN [--idempotency-key KEY] [--json]",
-      summary: "move it to another plan of its profile, at once",
-      async run(args) {
-        const { values, positionals } = parseOptions(args, CHANGE_OPTIONS, 2);
+    }),
+    "set-plan": subcommand("move it to another plan of its profile, at once", {
+      args: ["ORG", "PLAN"],
+      options: CHANGE_OPTIONS,
+      async run(values, positionals, { call }) {
         const [organizationId = "", plan = ""] = positionals;
-        const { organization } = await callService(OrganizationService, values, (client) =>
+        const { organization } = await call(OrganizationService, (client) =>
           client.setPlan({ organizationId, plan, idempotencyKey: values["idempotency-key"] }),
         );
         report(organization, values.json, "changed");
         return 0;
       },
-    },
-    "set-profile": {
-      usage: "ORG PROFILE [--plan PLAN] [--idempotency-key KEY] [--json]",
-      summary: "change the conventions of one that has never issued a token",
-      async run(args) {
-        const { values, positionals } = parseOptions(
-          args,
-          { ...CHANGE_OPTIONS, plan: { type: "string", default: "" } },
-          2,
-        );
+    }),
+    "set-profile": subcommand("change the conventions of one that has never issued a token", {
+      args: ["ORG", "PROFILE"],
+      options: {
+        ...CHANGE_OPTIONS,
+        plan: { type: "string", value: "PLAN", default: "", help: "its plan; the profile's first when left out" },
+      },
+      async run(values, positionals, { call }) {
         const [organizationId = "", profile = ""] = positionals;
-        const { organization } = await callService(OrganizationService, values, (client) =>
+        const { organization } = await call(OrganizationService, (client) =>
           client.setProfile({ organizationId, profile, plan: values.plan, idempotencyKey: values["idempotency-key"] }),
         );
         report(organization, values.json, "changed");
         return 0;
       },
-    },
+    }),
   },
-  "ORG is a public id (org_…) or a UUID. create prints the id alone on the standard output, the rest on the\n" +
+  notes:
+    "ORG is a public id (org_…) or a UUID. create prints the id alone on the standard output, the rest on the\n" +
     "standard error; --json prints one JSON object a line.",
-);
+};
 
 function show(organizations: readonly Organization[], json: boolean): void {
   if (json) {

@@ -2,7 +2,7 @@
 import { setTimeout } from "node:timers/promises";
 import { openTokenPurge } from "../app.ts";
 import { systemChange } from "../domain/audit.ts";
-import { type Command, parseOptions, UsageError } from "./command.ts";
+import { command, UsageError } from "./command.ts";
 import { parseMoment } from "./moment.ts";
 import { configFrom, SETTING_OPTIONS } from "./settings.ts";
 import { tokenCount } from "./table.ts";
@@ -10,19 +10,22 @@ import { tokenCount } from "./table.ts";
 /** As many go in one write, which a running service waits for. */
 const BATCH = 250;
 
-export const purge: Command = {
-  usage: "[--older-than 400d|DATE] [--dry-run] [--json] [--<setting> VALUE …]",
-  help: () =>
+export const purge = command({
+  options: {
+    ...SETTING_OPTIONS,
+    "older-than": {
+      type: "string",
+      value: "400d|DATE",
+      help: "how long ago they ended (LATCHKEY_TOKEN_RETENTION_DAYS)",
+    },
+    "dry-run": { type: "boolean", help: "only count them" },
+    json: { type: "boolean", help: "print one JSON object" },
+  },
+  notes:
     "Deletes the tokens that were revoked or expired so long ago; those that still work never go. Their events stay.\n" +
-    "Without --older-than it goes by LATCHKEY_TOKEN_RETENTION_DAYS, as the service itself does once a day. It works\n" +
-    "on the configured database, beside a running service. --dry-run only counts; --json prints one JSON object.",
-  async run(args) {
-    const { values } = parseOptions(args, {
-      ...SETTING_OPTIONS,
-      "older-than": { type: "string" },
-      "dry-run": { type: "boolean" },
-      json: { type: "boolean" },
-    });
+    "Without --older-than it goes by the retention of the settings, as the service itself does once a day. It works\n" +
+    "on the configured database, beside a running service.",
+  async run(values) {
     const { "older-than": olderThan, "dry-run": dryRun = false, json, ...flags } = values;
     const { databasePath, tokenRetentionDays } = configFrom(flags);
     if (olderThan === undefined && tokenRetentionDays === 0) {
@@ -40,7 +43,7 @@ export const purge: Command = {
     }
     return 0;
   },
-};
+});
 
 async function purgeAll(tokens: ReturnType<typeof openTokenPurge>, endedBefore: Date): Promise<number> {
   for (let total = 0; ; ) {

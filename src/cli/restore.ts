@@ -2,23 +2,25 @@
 import { abandonCheckpoints, assertRootKeyOpens, findLoss, restoreDatabase } from "../app.ts";
 import type { Config } from "../config.ts";
 import { StartError } from "../domain/start-error.ts";
-import { type Command, parseOptions } from "./command.ts";
+import { command } from "./command.ts";
 import { assertSound } from "./database-check.ts";
 import { interruptible } from "./interruptible.ts";
 import { showProgress } from "./progress.ts";
-import { configFrom, DATABASE_OPTIONS, databaseHelp } from "./settings.ts";
+import { configFrom, DATABASE_OPTIONS } from "./settings.ts";
 
-export const restore: Command = {
-  usage: "FILE [--force] [--data-dir DIRECTORY] [--database-url URL]",
-  help: () =>
+export const restore = command({
+  args: ["FILE"],
+  options: {
+    ...DATABASE_OPTIONS,
+    force: { type: "boolean", help: "restore whatever is lost, or with another root key" },
+  },
+  notes:
     "Puts the backup FILE in the place of the configured database, which no service may have open, and keeps\n" +
     "that one beside it under another name. Nothing is changed unless `latchkey check` finds the backup sound.\n\n" +
     "What was changed after the backup is gone, revokes too: tokens that were revoked since then work again.\n" +
     "So --force is needed when there is anything to lose, or when the root key doesn't open the backup. The ids\n" +
-    "of the tokens that work again are printed alone on the standard output: revoke them.\n\n" +
-    databaseHelp,
-  async run(args) {
-    const { values, positionals } = parseOptions(args, { ...DATABASE_OPTIONS, force: { type: "boolean" } }, 1);
+    "of the tokens that work again are printed alone on the standard output: revoke them.",
+  async run(values, positionals) {
     const { force, ...flags } = values;
     const [file = ""] = positionals;
     const config = configFrom(flags);
@@ -53,7 +55,7 @@ export const restore: Command = {
       return 0;
     });
   },
-};
+});
 
 /** Says what speaks against the restore, and throws unless it is forced. */
 function object(objections: readonly (string | undefined)[], isForced: boolean): void {

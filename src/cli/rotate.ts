@@ -2,41 +2,38 @@
 import { toJson } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { RotateResponseSchema, type Token, TokenSchema, TokenService } from "../../gen/latchkey/v1/token_pb.ts";
-import { type Command, parseOptions, UsageError } from "./command.ts";
-import { CLIENT_OPTIONS, callService, clientHelp } from "./service-call.ts";
+import { command, UsageError } from "./command.ts";
+import { CLIENT_OPTIONS, JSON_OPTION, KEY_OPTION } from "./service-call.ts";
 import { formatTime } from "./table.ts";
 
 const UNIT_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
-export const rotate: Command = {
-  usage: "TOKEN_ID [--overlap TIME | --finish | --cancel] [--idempotency-key KEY] [--json]",
-  help: () =>
-    "The new secret stands alone on the standard output, the rest on the standard error. For the overlap, such as\n" +
-    "90s, 30m, 12h or 7d, and 30d at most, the old secret works too; without one it stops at once. --finish stops\n" +
-    "the old secret before the overlap is over, --cancel stops the new one and keeps the old. TOKEN_ID is the public\n" +
-    `id (tok_…), not the secret.\n${clientHelp}`,
-  async run(args) {
-    const { values, positionals } = parseOptions(
-      args,
-      {
-        ...CLIENT_OPTIONS,
-        overlap: { type: "string" },
-        finish: { type: "boolean", default: false },
-        cancel: { type: "boolean", default: false },
-        "idempotency-key": { type: "string", default: "" },
-        json: { type: "boolean", default: false },
-      },
-      1,
-    );
+export const rotate = command({
+  args: ["TOKEN_ID"],
+  options: {
+    ...CLIENT_OPTIONS,
+    ...KEY_OPTION,
+    ...JSON_OPTION,
+    overlap: {
+      type: "string",
+      value: "TIME",
+      help: "let the old secret work so long, such as 90s, 30m, 12h or 7d; 30d at most",
+    },
+    finish: { type: "boolean", default: false, help: "stop the old secret before the overlap is over" },
+    cancel: { type: "boolean", default: false, help: "stop the new secret, and keep the old one" },
+  },
+  notes:
+    "The new secret stands alone on the standard output, the rest on the standard error. Without an overlap the old\n" +
+    "secret stops at once. TOKEN_ID is the public id (tok_…), not the secret.",
+  async run(values, positionals, { call }) {
     const { overlap, finish, cancel, json } = values;
     if ([overlap !== undefined, finish, cancel].filter(Boolean).length > 1) {
       throw new UsageError("--overlap, --finish and --cancel exclude each other");
     }
     const request = { id: positionals[0] ?? "", idempotencyKey: values["idempotency-key"] };
     if (finish || cancel) {
-      const { token } = await callService(
+      const { token } = await call(
         TokenService,
-        values,
         async (client): Promise<{ readonly token?: Token | undefined }> =>
           finish ? client.finishRotation(request) : client.cancelRotation(request),
       );
@@ -45,7 +42,7 @@ export const rotate: Command = {
       return 0;
     }
     const wanted = overlap === undefined ? {} : { overlap: durationFromMs(toMs(overlap)) };
-    const response = await callService(TokenService, values, (client) => client.rotate({ ...request, ...wanted }));
+    const response = await call(TokenService, (client) => client.rotate({ ...request, ...wanted }));
     if (json) {
       console.log(JSON.stringify(toJson(RotateResponseSchema, response), null, 2));
     } else {
@@ -55,7 +52,7 @@ export const rotate: Command = {
     }
     return 0;
   },
-};
+});
 
 /** @throws UsageError for what isn't a number with a unit */
 function toMs(text: string): number {

@@ -2,23 +2,21 @@
 import { openDeployment, startApp } from "../app.ts";
 import type { Config } from "../config.ts";
 import { StartError } from "../domain/start-error.ts";
-import { type Command, parseOptions } from "./command.ts";
+import { command } from "./command.ts";
 import { greetDeveloper, makeDevelopmentCredentials } from "./development.ts";
 import { configFrom, SETTING_OPTIONS, settingsHelp } from "./settings.ts";
 
-export const serve: Command = {
-  usage: "[--dev] [--<setting> VALUE …]",
-  help: () =>
-    `--dev makes first credentials on an empty data directory. Settings, each a variable or a flag:\n\n${settingsHelp()}`,
-  async run(args) {
-    const { values } = parseOptions(args, { ...SETTING_OPTIONS, dev: { type: "boolean" } });
+export const serve = command({
+  options: { ...SETTING_OPTIONS, dev: { type: "boolean", help: "make first credentials on an empty data directory" } },
+  notes: settingsHelp(),
+  async run(values) {
     const config = configFrom(values);
     await serveUntilStopped(config);
     // An export that a dead collector holds up would keep the process alive.
     if (config.otel !== undefined) process.exit(0);
     return 0;
   },
-};
+});
 
 async function serveUntilStopped(config: Config): Promise<void> {
   const startedAtMs = performance.now();

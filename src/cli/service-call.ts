@@ -3,43 +3,71 @@ import type { DescService } from "@bufbuild/protobuf";
 import { type ServiceError, status } from "@grpc/grpc-js";
 import { createClient, type ServiceClient } from "../client/index.ts";
 import { CLIENT_SETTINGS } from "../config.ts";
-import { CallError } from "./call-error.ts";
+import { type ClientFlags, clientSettings } from "./client-settings.ts";
+import type { Options } from "./command.ts";
+import { CommandError } from "./command-error.ts";
+import { exitCodeOf } from "./exit-codes.ts";
+import { loadedProfiles, type Program } from "./program.ts";
 
-export const CLIENT_OPTIONS = { addr: { type: "string" }, token: { type: "string" } } as const;
+export const CLIENT_OPTIONS = {
+  addr: {
+    type: "string",
+    value: "HOST:PORT",
+    help: `the service's gRPC address (${CLIENT_SETTINGS.address.env}, ${CLIENT_SETTINGS.address.default})`,
+  },
+  token: { type: "string", value: "TOKEN", help: `the credential (better in ${CLIENT_SETTINGS.token.env})` },
+} as const satisfies Options;
+
+/** Of commands that print something for scripts. */
+export const JSON_OPTION = { json: { type: "boolean", default: false, help: "print JSON" } } as const satisfies Options;
 
 /** Of commands that change something: the same request with the same key is made once in 24 h. */
-export const KEY_OPTION = { "idempotency-key": { type: "string", default: "" } } as const;
-
-export const clientHelp =
-  `--addr (${CLIENT_SETTINGS.address.env}, ${CLIENT_SETTINGS.address.default}) is the service's gRPC address,\n` +
-  `--token (${CLIENT_SETTINGS.token.env}) the credential: a service key.`;
+export const KEY_OPTION = {
+  "idempotency-key": {
+    type: "string",
+    value: "KEY",
+    default: "",
+    help: "make this change once: a retry with the same key within 24 h gets the same answer",
+  },
+} as const satisfies Options;
 
 /**
  * Runs one call against the service.
  *
- * @throws CallError that a person can read
+ * @throws CommandError that a person can read
  */
 export async function callService<S extends DescService, T>(
   service: S,
-  flags: { readonly addr?: string | undefined; readonly token?: string | undefined },
+  flags: ClientFlags,
+  program: Program,
   use: (client: ServiceClient<S>) => Promise<T>,
 ): Promise<T> {
-  const address = flags.addr ?? process.env[CLIENT_SETTINGS.address.env] ?? CLIENT_SETTINGS.address.default;
-  const token = flags.token ?? process.env[CLIENT_SETTINGS.token.env];
-  const client = createClient(service, token === undefined ? { address } : { address, token });
+  const { addr, token } = await clientSettings(flags, program);
+  const address = addr.value ?? "";
+  const client = createClient(service, { address, ...(await credentialOf(token.value)) });
   try {
     return await use(client);
   } catch (error) {
     const { code, details } = error as ServiceError;
     if (code === undefined) throw error;
     if (details.startsWith("No connection established")) {
-      throw new CallError(
+      throw new CommandError(
         `nothing answers at ${address}: start the service, or set ${CLIENT_SETTINGS.address.env} or --addr`,
+        exitCodeOf(status.UNAVAILABLE),
       );
     }
-    const hint = code === status.UNAUTHENTICATED ? ` Set ${CLIENT_SETTINGS.token.env} or --token.` : "";
-    throw new CallError(`${details}${hint}`);
+    const hint = code === status.UNAUTHENTICATED ? ` Set ${program.tokenVariable} or --token.` : "";
+    throw new CommandError(`${details}${hint}`, exitCodeOf(code));
   } finally {
     client.close();
   }
+}
+
+/** How a credential is sent: an API token in the header that its product takes, and all others as a bearer token. */
+async function credentialOf(token: string | undefined): Promise<{ readonly token?: string; readonly apiKey?: string }> {
+  if (token === undefined) return {};
+  // Service keys and access tokens are the usual ones, and need no profiles to be read.
+  if (token.startsWith("lk_") || token.split(".").length === 3) return { token };
+  const [header] = (await loadedProfiles()).ofSecret(token)?.credentialHeaders ?? [];
+  return header === "x-api-key" ? { apiKey: token } : { token };
 }

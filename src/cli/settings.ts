@@ -1,21 +1,22 @@
 /** The service's settings as command-line options. */
-import type { ParseArgsOptionsConfig } from "node:util";
 import { type Config, flagOf, loadConfig, SETTINGS, type Setting } from "../config.ts";
+import type { Options } from "./command.ts";
 
 const flagged: readonly Setting[] = Object.values(SETTINGS).filter((setting: Setting) => setting.secret !== true);
 
-export const SETTING_OPTIONS: ParseArgsOptionsConfig = Object.fromEntries(
-  flagged.map((setting) => [flagOf(setting), { type: "string" as const }]),
+export const SETTING_OPTIONS: Options = Object.fromEntries(
+  flagged.map((setting) => [flagOf(setting), optionOf(setting)]),
 );
 
 /** Which database it is, for commands that work on its file. */
 export const DATABASE_OPTIONS = {
-  [flagOf(SETTINGS.dataDir)]: { type: "string" },
-  [flagOf(SETTINGS.databaseUrl)]: { type: "string" },
-} as const;
+  [flagOf(SETTINGS.dataDir)]: optionOf(SETTINGS.dataDir),
+  [flagOf(SETTINGS.databaseUrl)]: optionOf(SETTINGS.databaseUrl),
+} satisfies Options;
 
-export const databaseHelp = `The database is that of the settings, as for \`serve\`: --data-dir
-(${SETTINGS.dataDir.env}) and --database-url (${SETTINGS.databaseUrl.env}).`;
+function optionOf({ env, description, default: value }: Setting) {
+  return { type: "string" as const, help: `${description} (${[env, value].filter(Boolean).join(", ")})` };
+}
 
 /** Where an operator finds the root key. */
 export function placeOfRootKey({ rootKey, rootKeyFile }: Config): string {
@@ -28,12 +29,12 @@ export function configFrom(flags: Readonly<Record<string, unknown>>): Config {
   return loadConfig(process.env, Object.fromEntries(texts));
 }
 
-/** Every setting with its variable, its flag and its default. */
+/** The settings that have no flag. */
 export function settingsHelp(): string {
-  return (Object.values(SETTINGS) as readonly Setting[])
-    .map((setting) => {
-      const flag = setting.secret === true ? "" : `  --${flagOf(setting)}`;
-      return `  ${setting.env}${flag}\n      ${setting.description}${setting.default === "" ? "" : ` (${setting.default})`}`;
-    })
-    .join("\n");
+  const secrets = (Object.values(SETTINGS) as readonly Setting[]).filter(({ secret }) => secret === true);
+  return [
+    "Each option is a variable too, which it goes before. Secrets are variables only:",
+    "",
+    ...secrets.map(({ env, description }) => `  ${env}\n      ${description}`),
+  ].join("\n");
 }

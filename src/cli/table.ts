@@ -16,6 +16,14 @@ export function printTable(header: readonly string[], rows: readonly (readonly s
   }
 }
 
+export type Fact = readonly [name: string, fact: string];
+
+/** Prints one thing, a line for each of its facts but the empty ones. */
+export function printFacts(facts: readonly Fact[]): void {
+  const width = Math.max(...facts.map(([name]) => name.length));
+  for (const [name, fact] of facts) if (fact !== "") console.log(`${name.padEnd(width)}  ${fact}`);
+}
+
 /** A time to the second, in UTC; empty for none. */
 export function formatTime(timestamp: Timestamp | undefined): string {
   return timestamp === undefined ? "" : `${timestampDate(timestamp).toISOString().slice(0, 19)}Z`;

@@ -1,9 +1,9 @@
 /** `latchkey update`: changes what is named of a token. */
 import { toJson } from "@bufbuild/protobuf";
 import { TokenSchema, TokenService } from "../../gen/latchkey/v1/token_pb.ts";
-import { type Command, parseOptions, UsageError } from "./command.ts";
+import { command, UsageError } from "./command.ts";
 import { parseMetadata } from "./metadata-option.ts";
-import { CLIENT_OPTIONS, callService, clientHelp } from "./service-call.ts";
+import { CLIENT_OPTIONS, JSON_OPTION, KEY_OPTION } from "./service-call.ts";
 import { parseTime } from "./time-option.ts";
 
 /** What stands for no expiry. */
@@ -20,30 +20,25 @@ const FIELD_BY_OPTION = {
   metadata: "metadata",
 } as const;
 
-export const update: Command = {
-  usage:
-    "TOKEN_ID [--name NAME] [--enable | --disable] [--permission NAME] [--scope SCOPE …] [--ip BLOCK …] [--expires-at TIME] [--metadata KEY=VALUE …] [--idempotency-key KEY] [--json]",
-  help: () =>
-    "TOKEN_ID is the public id (tok_…). What isn't named stays; --scope, --ip and --metadata take the place of all\n" +
-    `that the token has. --scope '', --ip '' and --metadata '' leave none, --expires-at ${NEVER} ends the expiry.\n${clientHelp}`,
-  async run(args) {
-    const { values, positionals } = parseOptions(
-      args,
-      {
-        ...CLIENT_OPTIONS,
-        name: { type: "string" },
-        enable: { type: "boolean" },
-        disable: { type: "boolean" },
-        permission: { type: "string" },
-        scope: { type: "string", multiple: true },
-        ip: { type: "string", multiple: true },
-        "expires-at": { type: "string" },
-        metadata: { type: "string", multiple: true },
-        "idempotency-key": { type: "string", default: "" },
-        json: { type: "boolean" },
-      },
-      1,
-    );
+export const update = command({
+  args: ["TOKEN_ID"],
+  options: {
+    ...CLIENT_OPTIONS,
+    ...KEY_OPTION,
+    ...JSON_OPTION,
+    name: { type: "string", value: "NAME", help: "its new name" },
+    enable: { type: "boolean", help: "switch it on again" },
+    disable: { type: "boolean", help: "switch it off" },
+    permission: { type: "string", value: "NAME", help: "what it may do" },
+    scope: { type: "string", value: "SCOPE", multiple: true, help: "what it may do; '' for nothing" },
+    ip: { type: "string", value: "BLOCK", multiple: true, help: "where it works from; '' for everywhere" },
+    "expires-at": { type: "string", value: "TIME", help: "when it stops working, or never" },
+    metadata: { type: "string", value: "KEY=VALUE", multiple: true, help: "its labels; '' for none" },
+  },
+  notes:
+    "What isn't named stays; --scope, --ip and --metadata take the place of all that the token has.\n" +
+    "TOKEN_ID is the public id (tok_…), not the secret.",
+  async run(values, positionals, { call }) {
     const options = Object.keys(FIELD_BY_OPTION) as (keyof typeof FIELD_BY_OPTION)[];
     const paths = options.filter((option) => values[option] !== undefined).map((option) => FIELD_BY_OPTION[option]);
     if (paths.length === 0) throw new UsageError("needs an option that changes something");
@@ -61,12 +56,12 @@ export const update: Command = {
       updateMask: { paths },
       idempotencyKey: values["idempotency-key"],
     };
-    const { token } = await callService(TokenService, values, (client) => client.update(request));
-    if (token !== undefined && values.json === true) console.log(JSON.stringify(toJson(TokenSchema, token), null, 2));
+    const { token } = await call(TokenService, (client) => client.update(request));
+    if (token !== undefined && values.json) console.log(JSON.stringify(toJson(TokenSchema, token), null, 2));
     else console.error(`updated ${token?.id} (${token?.name})`);
     return 0;
   },
-};
+});
 
 function texts(given: readonly string[] = []): string[] {
   return given.filter((text) => text !== "");

@@ -27,6 +27,8 @@ export interface ClientOptions {
   readonly address: string;
   /** A service key, API token or access token, sent as a bearer credential. */
   readonly token?: string;
+  /** An API token of a product that takes it in `X-Api-Key`. */
+  readonly apiKey?: string;
 }
 
 export interface CallOptions {
@@ -45,14 +47,15 @@ export function createClient<S extends DescService>(service: S, options: ClientO
   const client = new Client(options.address, credentials.createInsecure());
   const methods = service.methods
     .filter(({ methodKind }) => methodKind === "unary")
-    .map((method) => [method.localName, unaryCall(client, method, options.token)] as const);
+    .map((method) => [method.localName, unaryCall(client, method, options)] as const);
   return { ...Object.fromEntries(methods), close: () => client.close() } as ServiceClient<S>;
 }
 
-function unaryCall(client: Client, method: DescMethod, token: string | undefined) {
+function unaryCall(client: Client, method: DescMethod, { token, apiKey }: ClientOptions) {
   return (request: MessageInitShape<DescMethod["input"]>, call: CallOptions = {}): Promise<unknown> => {
     const metadata = new Metadata();
     if (token !== undefined) metadata.set("authorization", `Bearer ${token}`);
+    if (apiKey !== undefined) metadata.set("x-api-key", apiKey);
     for (const [name, value] of Object.entries(call.headers ?? {})) metadata.set(name, value);
     return new Promise((resolve, reject) => {
       client.makeUnaryRequest(

@@ -116,6 +116,16 @@ export interface Profile {
     readonly reset: string | undefined;
   };
   readonly presentation: Presentation;
+  /** How the product's own command line is called and set up; undefined when it has none. */
+  readonly commandLine: CommandLine | undefined;
+}
+
+export interface CommandLine {
+  readonly program: string;
+  /** The environment variable that holds the credential. */
+  readonly tokenVariable: string;
+  /** The configuration file, relative to the folder of a person's configurations. */
+  readonly configPath: string;
 }
 
 /** The profile of the keys that authenticate backends to Latchkey itself. */

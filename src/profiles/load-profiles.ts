@@ -140,6 +140,10 @@ function clashes(file: ProfileFile, others: readonly ProfileFile[]): readonly st
     if (file.prefix !== undefined && other.prefix !== undefined && overlap(file.prefix, other.prefix)) {
       faults.push(`${file.name}: secret.prefix: ${file.prefix} collides with ${other.prefix} of ${owner}`);
     }
+    const { program } = file.profile?.commandLine ?? {};
+    if (program !== undefined && program === other.profile?.commandLine?.program) {
+      faults.push(`${file.name}: cli.program: is that of ${owner}`);
+    }
     return faults;
   });
 }

@@ -167,6 +167,21 @@ const basePath = form(
   /^(?:\/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+$/,
   "must be a path that starts with / and doesn't end with it, such as /api/v1",
 );
+const commandLine = fields({
+  program: form(
+    /^(?!latchkey$)[a-z][a-z0-9-]{0,31}$/,
+    "must be up to 32 lower-case letters, digits and dashes, such as acme, and not latchkey",
+  ),
+  token_variable: form(
+    /^(?!LATCHKEY_)[A-Z][A-Z0-9_]{0,63}$/,
+    "must be the name of a variable, such as ACME_TOKEN, and not one of Latchkey's",
+  ),
+  config_path: form(
+    // A dot can't come first, so that no part is `.` or `..`.
+    /^[A-Za-z0-9_-][A-Za-z0-9._-]*(?:\/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$/,
+    "must be a folder and a file in ~/.config, such as acme/config.json",
+  ),
+});
 const managers = fields({
   any: z._default(list(z.enum(ROLES)), []),
   own: z._default(list(z.enum(ROLES)), []),
@@ -259,6 +274,7 @@ const profileDocument = fields({
     codes: z._default(textsBy(ERROR_KINDS), {}),
     messages: z._default(textsBy([...ERROR_KINDS, ...ERROR_REASONS]), {}),
   }),
+  cli: z.optional(commandLine),
 }).check(alsoCheck(faultsBetweenFields));
 
 type ProfileDocument = z.infer<typeof profileDocument>;
@@ -526,6 +542,11 @@ function toProfile(document: ProfileDocument): Profile {
         codes: new Map(Object.entries(errors.codes)),
         messages: new Map(Object.entries(errors.messages)),
       },
+    },
+    commandLine: document.cli && {
+      program: document.cli.program,
+      tokenVariable: document.cli.token_variable,
+      configPath: document.cli.config_path,
     },
   };
 }

@@ -42,11 +42,9 @@ describe("latchkey import", () => {
     const file = join(folder.path, "keys.jsonl");
     const keys = Array.from({ length: 2100 }, () => `old_${crypto.randomUUID()}`);
     await writeFile(file, `\uFEFF${lines(keys.map((plaintext, index) => ({ name: `key ${index}`, plaintext })))}`);
-    const progress =
-      "line 1000: imported 1000, failed 0 so far\nline 2000: imported 2000, failed 0 so far\n" +
-      "line 2100: imported 2100, failed 0 so far\nimported 2100, failed 0\n";
+    const total = "imported 2100, failed 0\n";
     const first = await run([file, "--org", organizationId]);
-    expect(first).toEqual({ code: 0, stdout: "", stderr: progress });
+    expect(first).toEqual({ code: 0, stdout: "", stderr: total });
     for (const key of [keys[0], keys[1000], keys[2099]]) expect(await isActive(key ?? "")).toBe(true);
     const list = async () =>
       expectOk(
@@ -85,7 +83,7 @@ describe("latchkey import", () => {
       "line 10: the key is known already",
       "",
     ]);
-    expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/\nimported 2, failed 8\n$/) as string });
+    expect({ code, stderr }).toEqual({ code: 1, stderr: "imported 2, failed 8\n" });
     expect([await isActive(good), await isActive(other)]).toEqual([true, true]);
   });
 

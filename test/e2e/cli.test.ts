@@ -109,7 +109,7 @@ describe("the client commands", () => {
     };
     expect(json.token.id).toBe(id);
     expect(json.dailyUses.reduce((sum, { count }) => sum + Number(count), 0)).toBe(3);
-    expect(await run(["get", "tok_nope"])).toEqual({ code: 1, stdout: "", stderr: "latchkey: No such token.\n" });
+    expect(await run(["get", "tok_nope"])).toEqual({ code: 5, stdout: "", stderr: "latchkey: No such token.\n" });
   });
 
   it("list the tokens that match", async () => {
@@ -173,7 +173,7 @@ describe("the client commands", () => {
       stderr: "latchkey: scopes: is not offered by the profile watchmantower\n",
     });
     expect(await run(["update", id, "--ip", "10.0.0.1", "--ip", "10.0.0.0/8"])).toMatchObject({
-      code: 1,
+      code: 4,
       stderr: "latchkey: ip_allowlist: the plan free doesn't offer it; it needs enterprise\n",
     });
     expect((await run(["update", id, "--ip", "", "--scope", ""])).code).toBe(0);
@@ -211,18 +211,18 @@ describe("the client commands", () => {
     expect(await run(["revoke-many", ...org, "--all", "--yes"])).toMatchObject({ code: 0, stdout: "1\n" });
   });
 
-  it("say what the service refuses, on the standard error, with exit code 1", async () => {
+  it("say what the service refuses, on the standard error, with an exit code that says what kind it is", async () => {
     expect(await run(["issue", "--name", "x"])).toEqual({
       code: 1,
       stdout: "",
       stderr: "latchkey: organization_id: is required with a service key of all organizations\n",
     });
-    expect(await run(["revoke", "tok_nope"])).toEqual({ code: 1, stdout: "", stderr: "latchkey: No such token.\n" });
+    expect(await run(["revoke", "tok_nope"])).toEqual({ code: 5, stdout: "", stderr: "latchkey: No such token.\n" });
     const nobody = await runProgram(["list"], { LATCHKEY_ADDR: test.app.grpcAddress });
-    expect(nobody.code).toBe(1);
+    expect(nobody.code).toBe(4);
     expect(nobody.stderr).toContain("Set LATCHKEY_TOKEN or --token.");
     const nowhere = await run(["list", "--addr", "127.0.0.1:1"]);
-    expect(nowhere).toMatchObject({ code: 1, stdout: "" });
+    expect(nowhere).toMatchObject({ code: 6, stdout: "" });
     expect(nowhere.stderr).toMatch(/^latchkey: nothing answers at 127\.0\.0\.1:1: /);
   });
 

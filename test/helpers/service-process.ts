@@ -29,6 +29,8 @@ export type TestEnv = Readonly<Record<string, string | undefined>>;
 export interface ProgramOptions {
   /** Arguments of Node itself. */
   readonly nodeArgs?: readonly string[];
+  /** A file to run in place of the program's source, such as a link to `bin/latchkey`. */
+  readonly file?: string;
   /** A command to run the program under. It must leave the program its process id and its signals. */
   readonly under?: readonly string[];
   /** Kills the program when it aborts. */
@@ -38,7 +40,7 @@ export interface ProgramOptions {
 /** An environment in which nothing of the machine's own settings shows. */
 export function cleanEnv(env: TestEnv): NodeJS.ProcessEnv {
   const { PATH, HOME } = process.env;
-  return { PATH, HOME, ...env };
+  return { PATH, HOME, XDG_CONFIG_HOME: "/nonexistent", ...env };
 }
 
 export async function temporaryFolder(): Promise<{ readonly path: string } & AsyncDisposable> {
@@ -55,8 +57,13 @@ export async function runProgram(args: readonly string[], env: TestEnv = {}, inp
   return { stdout, stderr, code };
 }
 
-function spawnProgram(args: readonly string[], env: TestEnv, { nodeArgs = [], under = [], signal }: ProgramOptions) {
-  const [command = "", ...rest] = [...under, process.execPath, ...nodeArgs, MAIN, ...args];
+function spawnProgram(
+  args: readonly string[],
+  env: TestEnv,
+  { nodeArgs = [], under = [], file, signal }: ProgramOptions,
+) {
+  const program = file === undefined ? [process.execPath, ...nodeArgs, MAIN] : [file];
+  const [command = "", ...rest] = [...under, ...program, ...args];
   const kill = signal === undefined ? {} : { signal, killSignal: "SIGKILL" as const };
   return spawn(command, rest, { env: cleanEnv(env), stdio: "pipe", ...kill });
 }

@@ -51,7 +51,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     "serving",
     "package.json",
   ],
-  cli: ["app", "client", "config", "domain", "gen"],
+  cli: ["app", "client", "config", "profiles", "domain", "gen"],
   main: ["cli", "app", "config", "logger"],
 };
 

@@ -112,6 +112,7 @@ describe("the built-in profiles", () => {
       listsRevoked: false,
       requiresIdempotencyKey: false,
       rateLimitHeaders: { limit: undefined, remaining: undefined, reset: undefined },
+      commandLine: { program: "wp", tokenVariable: "WATCHPLANE_TOKEN", configPath: "watchplane/config.json" },
     });
     expect(presentation).toEqual({
       requestFields: new Map(),
@@ -295,6 +296,7 @@ describe("the guide", () => {
       document["responses"],
       document["responses"]?.["list"],
       document["errors"],
+      document["cli"],
     ];
     for (const map of maps) Object.assign(map ?? {}, { unheard_of: 1 });
     const faults = faultsIn({ "acme.json": JSON.stringify(document) });
@@ -305,7 +307,7 @@ describe("the guide", () => {
       return names.split(", ").map((field) => place + field);
     });
     expect(faults).toHaveLength(maps.length);
-    const parents = ["secret", "managers", "rate_limit_headers", "responses", "errors"];
+    const parents = ["secret", "managers", "rate_limit_headers", "responses", "errors", "cli"];
     const table = Array.from(guide.matchAll(/^\| `([a-z_.*]+)` \| [^|]*\| /gm), ([, field = ""]) => field);
     expect(table.toSorted()).toEqual(known.filter((field) => !parents.includes(field)).toSorted());
   });
@@ -523,6 +525,25 @@ describe("a fault in a file has a line", () => {
       "label: name, title: name,",
       "requests.title: must not stand for the same as label",
     ],
+    [
+      "a program that is Latchkey's",
+      "program: acme",
+      "program: latchkey",
+      "cli.program: must be up to 32 lower-case letters, digits and dashes, such as acme, and not latchkey",
+    ],
+    [
+      "a variable that is Latchkey's",
+      "token_variable: ACME_TOKEN",
+      "token_variable: LATCHKEY_TOKEN",
+      "cli.token_variable: must be the name of a variable, such as ACME_TOKEN, and not one of Latchkey's",
+    ],
+    [
+      "a configuration file elsewhere",
+      "config_path: acme/config.json",
+      "config_path: ../acme/config.json",
+      "cli.config_path: must be a folder and a file in ~/.config, such as acme/config.json",
+    ],
+    ["half of a command line", ", config_path: acme/config.json", "", "cli.config_path: is required"],
     ["a field without a name", "label: name,", '"": name,', 'requests."": must not be empty'],
     [
       "an unknown placeholder",
@@ -757,7 +778,8 @@ describe("a file that can't be read has a line", () => {
 
 describe("a folder", () => {
   it("is read by name, and only what is YAML or JSON", () => {
-    const named = (id: string): string => edited(["id: acme", `id: ${id}`], ["prefix: acme_", `prefix: ${id}_`]);
+    const named = (id: string): string =>
+      edited(["id: acme", `id: ${id}`], ["prefix: acme_", `prefix: ${id}_`], ["program: acme", `program: ${id}`]);
     const directory = folder({
       "b.yml": named("b"),
       "c.yaml": named("c"),
@@ -808,7 +830,7 @@ describe("a folder", () => {
 
 describe("two profiles", () => {
   const as = (id: string, prefix: string): string =>
-    edited(["id: acme", `id: ${id}`], ["prefix: acme_", `prefix: ${prefix}`]);
+    edited(["id: acme", `id: ${id}`], ["prefix: acme_", `prefix: ${prefix}`]).replace(/^cli: .*\n/m, "");
 
   it("can't have one id", () => {
     expect(faultsIn({ "a.yaml": as("acme", "a_"), "b.yaml": as("acme", "b_") })).toEqual([
@@ -838,6 +860,17 @@ describe("two profiles", () => {
   ])("can't have the prefix %s and that of a built-in one", (prefix, other) => {
     expect(faultsIn({ "a.yaml": as("a", prefix) })).toEqual([
       `a.yaml: secret.prefix: ${prefix} collides with ${other}`,
+    ]);
+  });
+
+  it("can't have one program", () => {
+    const cli = "cli: { program: wp, token_variable: OUR_TOKEN, config_path: our/config.json }\n";
+    expect(faultsIn({ "a.yaml": as("a", "a_") + cli })).toEqual([
+      "a.yaml: cli.program: is that of the built-in profile watchplane",
+    ]);
+    const ours = cli.replace("wp", "ours");
+    expect(faultsIn({ "a.yaml": as("a", "a_") + ours, "b.yaml": as("b", "b_") + ours })).toEqual([
+      "b.yaml: cli.program: is that of a.yaml",
     ]);
   });
 

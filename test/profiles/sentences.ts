@@ -41,7 +41,6 @@ export const PAGES: readonly Page[] = [
 ];
 
 const DASHBOARD = "the dashboard, with “People: sign-in, dashboard, command line”";
-const COMMAND_LINE = "a product's own command line, with “People: sign-in, dashboard, command line”";
 const ACCOUNTS = "accounts and their limits, with “People: sign-in, dashboard, command line”";
 const GOOGLE = "sign-in with Google, with “People: sign-in, dashboard, command line”";
 
@@ -85,8 +84,8 @@ export const SENTENCES: readonly Sentence[] = [
     "watchplane-tokens-24": "Separate accounts keep different levels of access apart.",
     "watchplane-tokens-25": "A token is rotated by revoking it and creating it again.",
     "watchplane-tokens-26": "`lastUsedAt` tells which tokens haven't been used for long.",
-    "watchplane-tokens-27": ["The command line and the SDK take the token from `WATCHPLANE_TOKEN`.", COMMAND_LINE],
-    "watchplane-tokens-28": ["The example runs `wp monitors list` with that variable set.", COMMAND_LINE],
+    "watchplane-tokens-27": "The command line and the SDK take the token from `WATCHPLANE_TOKEN`.",
+    "watchplane-tokens-28": "The example runs `wp monitors list` with that variable set.",
   }),
   ...page(AUTH, {
     "watchplane-auth-01": "There are two ways in: access tokens for people, API keys for programs.",
@@ -108,9 +107,9 @@ export const SENTENCES: readonly Sentence[] = [
     "watchplane-auth-16": "A key is sent in `X-Api-Key`.",
     "watchplane-auth-17": "`DELETE /api/v1/api-tokens/{id}` with an access token revokes the key.",
     "watchplane-auth-18": "Only admins of the organization can create and revoke tokens.",
-    "watchplane-auth-19": ["The command line keeps its key in `~/.config/watchplane/config.json`.", COMMAND_LINE],
-    "watchplane-auth-20": ["`wp config set --token` puts the key into that file.", COMMAND_LINE],
-    "watchplane-auth-21": ["The command line takes its key from `WATCHPLANE_TOKEN` too.", COMMAND_LINE],
+    "watchplane-auth-19": "The command line keeps its key in `~/.config/watchplane/config.json`.",
+    "watchplane-auth-20": "`wp config set --token` puts the key into that file.",
+    "watchplane-auth-21": "The command line takes its key from `WATCHPLANE_TOKEN` too.",
     "watchplane-auth-22": ["Google signs people in to the dashboard.", GOOGLE],
     "watchplane-auth-23": "Google is no way into the API or the command line.",
     "watchplane-auth-24": ["The sign-in routes are limited for each client address.", ACCOUNTS],

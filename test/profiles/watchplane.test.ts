@@ -1,6 +1,8 @@
 /** What Watchplane's two pages say, one test a sentence, on a service that hosts all products. */
 
 import { generateKeyPairSync } from "node:crypto";
+import { readFile, stat, symlink } from "node:fs/promises";
+import { join } from "node:path";
 import { decodeJwt, SignJWT } from "jose";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Reason } from "../../gen/latchkey/v1/introspection_pb.ts";
@@ -19,11 +21,24 @@ import {
   type Tenant,
   textField,
 } from "../helpers/products.ts";
+import { runProgram, type TestEnv, temporaryFolder } from "../helpers/service-process.ts";
 
 const MISSING = "A credential is missing: send `Authorization: Bearer <access token>` or `X-Api-Key: <token>`.";
 const error = (code: string, message: string) => ({ error: { code, message } });
 const INVALID = error("UNAUTHENTICATED", "The credential is not valid.");
 const ADMINS_ONLY = error("PERMISSION_DENIED", "Only an owner or an admin of the organization can manage API tokens.");
+
+/** A person's home, and the program under the product's name. */
+async function wpHome() {
+  const folder = await temporaryFolder();
+  const file = join(folder.path, "wp");
+  await symlink(join(import.meta.dirname, "../../bin/latchkey"), file);
+  const wp = (args: readonly string[], env: TestEnv = {}, input = "") => {
+    const home = { HOME: folder.path, XDG_CONFIG_HOME: undefined, LATCHKEY_ADDR: service.test.app.grpcAddress };
+    return runProgram(args, { ...home, ...env }, input, { file });
+  };
+  return { ...folder, wp };
+}
 
 let service: ProductService;
 let tenant: Tenant;
@@ -323,6 +338,25 @@ describe("API tokens", () => {
     expect(await ours.listed(idle.id)).toMatchObject({ lastUsedAt: null });
     expect((await ours.revoke(idle.id)).status).toBe(200);
   });
+
+  it("[watchplane-tokens-27] the command line takes the token from WATCHPLANE_TOKEN, and says so when there is none", async () => {
+    await using home = await wpHome();
+    const { secret } = await tenant.issue({ name: "by variable" });
+    expect((await home.wp(["whoami"], { WATCHPLANE_TOKEN: secret })).stdout).toMatch(/^name +by variable$/m);
+    const nobody = await home.wp(["whoami"]);
+    expect(nobody).toMatchObject({ code: 4, stdout: "" });
+    expect(nobody.stderr).toMatch(/^wp: .* Set WATCHPLANE_TOKEN or --token\.\n$/);
+  });
+
+  it("[watchplane-tokens-28] with that variable set, wp lists tokens; monitors are the product's to add, and wp says it has none", async () => {
+    await using home = await wpHome();
+    const { id, secret } = await tenant.issue();
+    const listed = await home.wp(["tokens", "list"], { WATCHPLANE_TOKEN: secret });
+    expect(listed).toMatchObject({ code: 0, stderr: "" });
+    expect(listed.stdout).toContain(id);
+    const monitors = await home.wp(["monitors", "list"], { WATCHPLANE_TOKEN: secret });
+    expect(monitors).toEqual({ code: 2, stdout: "", stderr: "wp: no command monitors; `wp help` lists them\n" });
+  });
 });
 
 describe("authentication", () => {
@@ -510,6 +544,36 @@ describe("authentication", () => {
       expect(refused.status).toBe(403);
       expect(refused.json).toEqual(ADMINS_ONLY);
     }
+  });
+
+  it("[watchplane-auth-19] wp takes the key from ~/.config/watchplane/config.json, which is its owner's alone", async () => {
+    await using home = await wpHome();
+    const { secret } = await tenant.issue({ name: "kept" });
+    await home.wp(["config", "set", "--token", secret]);
+    const file = join(home.path, ".config/watchplane/config.json");
+    expect((await stat(file)).mode & 0o777).toBe(0o600);
+    expect((await home.wp(["whoami"])).stdout).toMatch(/^name +kept$/m);
+  });
+
+  it("[watchplane-auth-20] wp config set --token puts the key into the file, as an argument or through a pipe", async () => {
+    await using home = await wpHome();
+    const file = join(home.path, ".config/watchplane/config.json");
+    for (const [args, input] of [
+      [["wp_abc123"], ""],
+      [[], "wp_def456\n"],
+    ] as const) {
+      expect(await home.wp(["config", "set", "--token", ...args], {}, input)).toMatchObject({ code: 0, stdout: "" });
+      expect(JSON.parse(await readFile(file, "utf8"))).toEqual({ token: args[0] ?? input.trim() });
+    }
+  });
+
+  it("[watchplane-auth-21] WATCHPLANE_TOKEN goes before the file, and LATCHKEY_TOKEN is nothing to wp", async () => {
+    await using home = await wpHome();
+    const [kept, set] = [await tenant.issue({ name: "kept" }), await tenant.issue({ name: "set" })];
+    await home.wp(["config", "set", "--token", kept.secret]);
+    const named = await home.wp(["whoami"], { WATCHPLANE_TOKEN: set.secret, LATCHKEY_TOKEN: "nonsense" });
+    expect(named.stdout).toMatch(/^name +set$/m);
+    expect((await home.wp(["whoami"], { LATCHKEY_TOKEN: "nonsense" })).stdout).toMatch(/^name +kept$/m);
   });
 
   it("[watchplane-auth-23] a token of Google's opens nothing", async () => {

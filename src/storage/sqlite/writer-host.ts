@@ -71,6 +71,8 @@ export class WriterHost {
       let failure = new Error("the writer thread ended");
       const thread = new Worker(new URL("./writer-thread.ts", import.meta.url), {
         name: "sqlite-writer",
+        // It makes little garbage, and V8 would let it pile up.
+        resourceLimits: { maxYoungGenerationSizeMb: 16 },
         workerData: this.#threadOptions,
       });
       thread.on("message", (message: FromWriterThread) => {
