@@ -35,6 +35,7 @@ import type { MetricExport } from "./telemetry/metric-export.ts";
 import { processMetrics } from "./telemetry/service-metrics.ts";
 import { Checkpointer } from "./usecases/checkpointer.ts";
 import { DatabaseHealth } from "./usecases/database-health.ts";
+import type { Outbox } from "./usecases/outbox.ts";
 import { startSweepers } from "./usecases/retention.ts";
 import { putAsideAfter } from "./usecases/rollback-guard.ts";
 import { type FirstCredentials, type SetUpInput, setUp } from "./usecases/set-up.ts";
@@ -177,6 +178,8 @@ export type { FirstCredentials };
 export interface App extends AsyncDisposable {
   readonly deployment: Deployment;
   readonly usage: UsageRecorder;
+  /** The main thread's; undefined where no mail is sent. */
+  readonly outbox: Outbox | undefined;
   /** `host:port` of each listener, as really bound. */
   readonly grpcAddress: string;
   readonly httpAddress: string;
@@ -219,8 +222,9 @@ export async function startApp(deployment: Deployment): Promise<App> {
     serving.showHealth(state);
     threads.showHealth(state);
   };
+  const { accessTokens } = serving;
   const { tokenRetentionDays } = config;
-  for (const sweeper of startSweepers({ storage, clock, logger, tokenRetentionDays })) {
+  for (const sweeper of startSweepers({ storage, accessTokens, clock, logger, tokenRetentionDays })) {
     parts.defer(() => sweeper.stop());
   }
 
@@ -249,6 +253,7 @@ export async function startApp(deployment: Deployment): Promise<App> {
     address: config.httpAddress,
     corsOrigins: config.corsOrigins,
     trustedProxies: config.trustedProxies,
+    publicKeys: () => accessTokens.publicKeys(),
     logger,
   });
   parts.defer(() => http.stop());
@@ -282,6 +287,7 @@ export async function startApp(deployment: Deployment): Promise<App> {
   return {
     deployment,
     usage: serving.usage,
+    outbox: serving.outbox,
     grpcAddress: grpc.address,
     httpAddress: http.address,
     opsAddress: ops.address,

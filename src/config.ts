@@ -3,6 +3,9 @@ import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import type { AccessTokenAlgorithm } from "./domain/access-tokens.ts";
 import { isAddressBlock } from "./domain/address.ts";
+import type { AttemptAllowances } from "./domain/attempts.ts";
+import type { MailSettings } from "./domain/mail.ts";
+import type { RateLimit } from "./domain/profile.ts";
 import { parseRootKey } from "./domain/root-key.ts";
 import { isKeyName } from "./domain/signed-note.ts";
 import { StartError } from "./domain/start-error.ts";
@@ -36,6 +39,8 @@ export interface Config {
   readonly rootKeyFile: string;
   readonly accessTokenAlgorithm: AccessTokenAlgorithm;
   readonly accessTokenIssuer: string;
+  /** How long a key signs access tokens before another one does; undefined is forever. */
+  readonly signingKeyLifetimeMs: number | undefined;
   /** Days that revoked and expired tokens are kept; 0 means forever. */
   readonly tokenRetentionDays: number;
   /** Name of the audit log and of the key that signs its checkpoints; undefined names them after the key. */
@@ -49,6 +54,14 @@ export interface Config {
   readonly acceptedRollback: string | undefined;
   readonly corsOrigins: readonly string[];
   readonly trustedProxies: readonly string[];
+  /** What a client may try while nobody is signed in. */
+  readonly attemptAllowances: AttemptAllowances;
+  /** Undefined where no mail is sent. */
+  readonly mail: MailSettings | undefined;
+  /** Where links in mail lead, without a slash at the end. */
+  readonly publicUrl: string | undefined;
+  /** Whether people can make an organization by themselves. */
+  readonly allowsRegistration: boolean;
   /** Tokens that are kept in memory at most. */
   readonly cacheEntries: number;
   readonly cacheBytes: number;
@@ -144,6 +157,11 @@ export const SETTINGS = {
     default: "latchkey",
     description: "`iss` of access tokens; one that says another isn't accepted",
   },
+  signingKeyDays: {
+    env: "LATCHKEY_SIGNING_KEY_DAYS",
+    default: "90",
+    description: "Days until access tokens are signed with a new key, with `EdDSA`; 0 keeps the first one",
+  },
   tokenRetentionDays: {
     env: "LATCHKEY_TOKEN_RETENTION_DAYS",
     default: "400",
@@ -184,6 +202,43 @@ export const SETTINGS = {
     env: "LATCHKEY_TRUSTED_PROXIES",
     default: "",
     description: "Addresses and CIDR blocks whose `X-Forwarded-For` counts, separated by commas",
+  },
+  loginLimit: {
+    env: "LATCHKEY_LOGIN_LIMIT",
+    default: "10/15m",
+    description: "Sign-ins that a client address has, good ones included: a number and `s`, `m` or `h`; IPv6 by /64",
+  },
+  registration: {
+    env: "LATCHKEY_REGISTRATION",
+    default: "open",
+    description: "Whether strangers can make an account and an organization of their own: `open` or `off`",
+  },
+  smtpUrl: {
+    env: "LATCHKEY_SMTP_URL",
+    default: "",
+    description:
+      "Mail server, `smtps://user:password@host` or `smtp://…` (STARTTLS, unless it is on this machine); empty sends no mail",
+    secret: true,
+  },
+  mailFrom: {
+    env: "LATCHKEY_MAIL_FROM",
+    default: "",
+    description: "Sender of mail, for example `Acme <accounts@example.com>`; needed with `LATCHKEY_SMTP_URL`",
+  },
+  publicUrl: {
+    env: "LATCHKEY_PUBLIC_URL",
+    default: "",
+    description: "Where people find the dashboard, which links in mail lead to; needed with `LATCHKEY_SMTP_URL`",
+  },
+  restorePasswordLimit: {
+    env: "LATCHKEY_RESTORE_PASSWORD_LIMIT",
+    default: "3/1h",
+    description: "Requests for a new password that a client address has, as `LATCHKEY_LOGIN_LIMIT`",
+  },
+  registerLimit: {
+    env: "LATCHKEY_REGISTER_LIMIT",
+    default: "5/1h",
+    description: "Registrations that a client address has, as `LATCHKEY_LOGIN_LIMIT`",
   },
   cacheEntries: {
     env: "LATCHKEY_CACHE_ENTRIES",
@@ -290,6 +345,12 @@ export function loadConfig(env: Environment, flags: Environment): Config {
     check(name, holds, `must be a whole number from ${from} to ${to}, not ${value}`);
     return Number(value);
   };
+  const attempts = (name: SettingName): RateLimit => {
+    const value = raw(name);
+    const [, count = "", length = "", unit = ""] = /^([1-9]\d{0,8})\/([1-9]\d{0,3})([smh])$/.exec(value) ?? [];
+    check(name, count !== "", `must be a number, and in how long, for example ${SETTINGS[name].default}, not ${value}`);
+    return { requests: Number(count), windowMs: Number(length) * ({ s: 1, m: 60, h: 3600 }[unit] ?? 0) * 1000 };
+  };
   const list = (name: SettingName): readonly string[] =>
     raw(name)
       .split(",")
@@ -323,6 +384,7 @@ export function loadConfig(env: Environment, flags: Environment): Config {
       faults,
     ),
     accessTokenIssuer: raw("accessTokenIssuer"),
+    signingKeyLifetimeMs: wholeNumber("signingKeyDays", 0, 3_650) * 86_400_000 || undefined,
     tokenRetentionDays: wholeNumber("tokenRetentionDays", 0, 99_999),
     checkpointOrigin: set("checkpointOrigin"),
     checkpointIntervalMs: wholeNumber("checkpointInterval", 0, 86_400) * 1000,
@@ -333,6 +395,15 @@ export function loadConfig(env: Environment, flags: Environment): Config {
     acceptedRollback: set("acceptRollback"),
     corsOrigins: list("corsOrigins"),
     trustedProxies: list("trustedProxies"),
+    attemptAllowances: {
+      login: attempts("loginLimit"),
+      register: attempts("registerLimit"),
+      restorePassword: attempts("restorePasswordLimit"),
+      invite: { requests: 100, windowMs: 86_400_000 },
+    },
+    mail: readMail(env[SETTINGS.smtpUrl.env] ?? "", raw("mailFrom"), faults),
+    publicUrl: set("publicUrl")?.replace(/\/+$/, ""),
+    allowsRegistration: oneOf("registration", ["open", "off"]) === "open",
     cacheEntries: wholeNumber("cacheEntries", 0, 10_000_000),
     cacheBytes: wholeNumber("cacheMegabytes", 1, 65_536) * 1024 * 1024,
     logLevel: oneOf("logLevel", ["debug", "info", "warn", "error", "silent"]),
@@ -371,6 +442,13 @@ export function loadConfig(env: Environment, flags: Environment): Config {
     "checkpointUrl",
     checkpointUrl === undefined || isPlainUrl(checkpointUrl),
     "must be a URL such as https://example.com/checkpoints, without a user name and a password",
+  );
+  const { mail, publicUrl } = config;
+  check("publicUrl", mail === undefined || publicUrl !== undefined, `is needed with ${SETTINGS.smtpUrl.env}`);
+  check(
+    "publicUrl",
+    publicUrl === undefined || (isPlainUrl(publicUrl) && !/[?#\s]/.test(publicUrl)),
+    `must be a URL such as https://keys.example.com, not ${publicUrl ?? ""}`,
   );
   if (faults.length > 0) throw new StartError(faults.join("\n"));
   return Object.freeze(config);
@@ -423,4 +501,26 @@ function readAlgorithm(name: "EdDSA" | "HS256", secret: string, faults: string[]
   }
   if (secret.length < 32) faults.push(`${setting} must have at least 32 characters for HS256`);
   return { name, secret };
+}
+
+function readMail(smtpUrl: string, from: string, faults: string[]): MailSettings | undefined {
+  if (smtpUrl === "") return undefined;
+  const url = URL.parse(smtpUrl);
+  // It may hold a password, so it isn't shown.
+  if (url === null || !/^smtps?:$/.test(url.protocol) || url.hostname === "" || !canBeDecoded(url)) {
+    faults.push(`${SETTINGS.smtpUrl.env} must be a URL such as smtps://user:password@mail.example.com`);
+  }
+  if (!/^[^\r\n]*[^\s@<]@[^\s@>]+>?$/.test(from)) {
+    faults.push(`${SETTINGS.mailFrom.env} must be an address such as Acme <accounts@example.com>`);
+  }
+  return { smtpUrl, from };
+}
+
+function canBeDecoded({ username, password }: URL): boolean {
+  try {
+    decodeURIComponent(username + password);
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -21,13 +21,13 @@ export interface LoggerOptions {
   readonly sink: ((line: string) => void) | undefined;
 }
 
-/** Our own refresh tokens. */
-const REFRESH_TOKEN_PREFIX = "lkr_";
+/** Our own refresh tokens, and the tokens of links in letters. */
+const OWN_PREFIXES = ["lkr_", "lkl_"];
 
 /** Whatever goes wrong elsewhere, nothing that looks like a secret passes the last step to the output. */
 export function createLogger({ level, format, secretPrefixes, sink }: LoggerOptions): ClosableLogger {
   const isPretty = format === "pretty" || (format === "auto" && sink === undefined && isatty(1));
-  const secrets = secretPattern([...secretPrefixes, REFRESH_TOKEN_PREFIX]);
+  const secrets = secretPattern([...secretPrefixes, ...OWN_PREFIXES]);
   const output = sink === undefined && !isPretty ? writeInChunks() : undefined;
   const stream: DestinationStream = isPretty
     ? pretty({ colorize: true, translateTime: "SYS:HH:MM:ss", ignore: "pid,hostname", sync: true })

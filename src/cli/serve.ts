@@ -12,8 +12,8 @@ export const serve = command({
   async run(values) {
     const config = configFrom(values);
     await serveUntilStopped(config);
-    // An export that a dead collector holds up would keep the process alive.
-    if (config.otel !== undefined) process.exit(0);
+    // What a dead collector or mail server holds up would keep the process alive.
+    if (config.otel !== undefined || config.mail !== undefined) process.exit(0);
     return 0;
   },
 });

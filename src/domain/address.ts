@@ -30,6 +30,24 @@ export function plainAddress(text: string): string | undefined {
   return parseAddress(zone < 0 ? text : text.slice(0, zone))?.address;
 }
 
+/** The bits of an IPv6 address that name a network; the rest a client chooses as it likes (RFC 4291, 2.5.4). */
+const IPV6_NETWORK_BITS = 64;
+
+/**
+ * What stands for one client where clients are counted: an IPv4 address, or the /64 network of an IPv6
+ * address. What isn't an address stands for itself.
+ */
+export function clientNetwork(text: string): string {
+  const address = plainAddress(text);
+  if (address === undefined || isIPv4(address)) return address ?? text;
+  const [head = "", tail] = address.split("::");
+  const groups = head === "" ? [] : head.split(":");
+  const rest = tail === undefined || tail === "" ? [] : tail.split(":");
+  // Zeros stand where the address is cut short.
+  const zeros = Array.from({ length: 8 - groups.length - rest.length }, () => "0");
+  return `${[...groups, ...zeros, ...rest].slice(0, IPV6_NETWORK_BITS / 16).join(":")}::/${IPV6_NETWORK_BITS}`;
+}
+
 function parseBlock(text: string): Block | undefined {
   const slash = text.indexOf("/");
   if (slash < 0) return parseAddress(text);

@@ -14,6 +14,8 @@ export const ACTIONS = [
   "member.added",
   "member.role_set",
   "member.removed",
+  "member.invited",
+  "member.invitation_revoked",
   "token.issued",
   "token.updated",
   "token.disabled",
@@ -27,6 +29,10 @@ export const ACTIONS = [
   "token.purged",
   "user.signed_in",
   "user.sign_in_failed",
+  "user.password_changed",
+  "user.password_link_sent",
+  "user.password_restored",
+  "user.registration_refused",
   "session.ended",
 ] as const;
 

@@ -13,6 +13,7 @@ export type Caller =
       readonly userId: Id;
       readonly organizationId: Id;
       readonly role: Role;
+      readonly sessionId: Id;
       /** Id of the organization's profile. */
       readonly profile: string;
     }

@@ -40,6 +40,21 @@ export interface Member {
   readonly user: User;
 }
 
+/** An offer to become a member, which works once. */
+export interface Invitation {
+  readonly id: Id;
+  readonly organizationId: Id;
+  /** As a user's. */
+  readonly email: string;
+  readonly role: Role;
+  /** Whether its link went to the mailbox, so that whoever has the link has the mailbox. */
+  readonly isMailed: boolean;
+  /** Public id. */
+  readonly createdBy: string;
+  readonly createdAt: Date;
+  readonly expiresAt: Date;
+}
+
 /** An API token's metadata. Its secret is nowhere; its fingerprint never leaves the store. */
 export interface Token {
   readonly id: Id;

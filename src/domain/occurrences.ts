@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Action, Occurrence } from "./audit.ts";
 import {
+  type Invitation,
   type Membership,
   type Organization,
   type Session,
@@ -14,7 +15,7 @@ import { type Id, SYSTEM_ORGANIZATION_ID, toPublicId } from "./ids.ts";
 import type { Role } from "./roles.ts";
 
 /** Why somebody who tried to sign in was refused. */
-export type SignInFailure = "unknown_address" | "wrong_password" | "not_a_member";
+export type SignInFailure = "unknown_address" | "wrong_password" | "not_a_member" | "wrong_current_password";
 
 type PersonKnown = Pick<User, "id" | "email">;
 
@@ -58,6 +59,19 @@ export function profileSet(before: Organization, after: Organization): Occurrenc
       plan: after.plan,
     },
   });
+}
+
+/** The person invited may not be one that anybody knows yet, so the target is the invitation. */
+export function memberInvited(invitation: Invitation): Occurrence {
+  return ofInvitation(invitation, "member.invited");
+}
+
+export function invitationRevoked(invitation: Invitation): Occurrence {
+  return ofInvitation(invitation, "member.invitation_revoked");
+}
+
+function ofInvitation({ id, organizationId, email, role }: Invitation, action: Action): Occurrence {
+  return occurrence(organizationId, action, { target: id, targetName: email, details: { role } });
 }
 
 export function memberAdded({ organizationId, role }: Membership, user: PersonKnown): Occurrence {
@@ -169,6 +183,33 @@ export function sessionEndedByReuse(session: Session, user: PersonKnown): Occurr
 /** Its person was removed from the organization. */
 export function sessionEndedByRemoval(session: Session, user: PersonKnown): Occurrence {
   return sessionEnded(session, user, "member_removed");
+}
+
+export function passwordLinkSent(organizationId: Id, user: PersonKnown): Occurrence {
+  return occurrence(organizationId, "user.password_link_sent", person(user));
+}
+
+export function passwordRestored(organizationId: Id, user: PersonKnown): Occurrence {
+  return occurrence(organizationId, "user.password_restored", person(user));
+}
+
+/** Somebody wanted to register with the address of a person who has an account. */
+export function registrationRefused(organizationId: Id, user: PersonKnown): Occurrence {
+  return occurrence(organizationId, "user.registration_refused", person(user));
+}
+
+/** Its person signed out. */
+export function sessionEndedBySignOut(session: Session, user: PersonKnown): Occurrence {
+  return sessionEnded(session, user, "signed_out");
+}
+
+/** Its person has another password. */
+export function sessionEndedByPassword(session: Session, user: PersonKnown): Occurrence {
+  return sessionEnded(session, user, "password_changed");
+}
+
+export function passwordChanged(organizationId: Id, user: PersonKnown): Occurrence {
+  return occurrence(organizationId, "user.password_changed", person(user));
 }
 
 function sessionEnded({ id, organizationId }: Session, user: PersonKnown, reason: string): Occurrence {

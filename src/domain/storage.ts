@@ -39,6 +39,7 @@ import type { DailyUse } from "./daily-uses.ts";
 import type { TokenRecord } from "./decision.ts";
 import type { DigestAlgorithm, DigestScheme, ImportKey } from "./digest-scheme.ts";
 import type {
+  Invitation,
   Member,
   Membership,
   Organization,
@@ -204,6 +205,40 @@ export interface TokenUse {
   readonly daily: readonly DailyUse[];
 }
 
+/** Invitations of one organization that work at a time. */
+export const MAX_INVITATIONS = 100;
+
+export interface NewInvitation {
+  readonly invitation: Invitation;
+  /** SHA-256 of its token, 32 bytes. */
+  readonly fingerprint: Uint8Array;
+}
+
+/** Who accepts an invitation: somebody with a new password, or the person of an account. */
+export type Guest =
+  | { readonly kind: "newcomer"; readonly user: User }
+  | { readonly kind: "person"; readonly userId: Id };
+
+/** A link by which a person may choose another password, once. */
+export interface PasswordLink {
+  /** SHA-256 of its token, 32 bytes. */
+  readonly fingerprint: Uint8Array;
+  readonly userId: Id;
+  readonly expiresAt: Date;
+}
+
+/** Links of one person that work at a time: whoever asks for more gets no letters, and takes none away. */
+export const MAX_PASSWORD_LINKS = 5;
+
+/** Another password for a user. */
+export interface PasswordChange {
+  /** The hash that it takes the place of. */
+  readonly before: string;
+  readonly after: string;
+  /** The one session that goes on. */
+  readonly keptSessionId: Id;
+}
+
 export interface RefreshTokenRotation {
   /** SHA-256 of the refresh token that was presented. */
   readonly presented: Uint8Array;
@@ -265,6 +300,44 @@ export interface Storage {
   findUserByEmail(email: string): Promise<User | undefined>;
 
   /**
+   * - U4. Gives a user another password, ends their sessions in all organizations that are neither ended nor
+   *   expired at the change's time, but for the one that is kept, and answers true. It has an event in each
+   *   organization of the user; where there is none, in the system organization.
+   * - U5. False, and nothing changes, where the user's hash isn't `before`, or there is no such user. Of several
+   *   changes at once of one hash exactly one is made.
+   * - U8. It uses up the password links of the user.
+   */
+  changePassword(userId: Id, password: PasswordChange, change: Change): Promise<boolean>;
+
+  /**
+   * - PL1. Stores a password link and answers true. It has an event in each organization of the user; where
+   *   there is none, in the system organization. A user who doesn't exist is `failed_precondition`.
+   * - PL2. False, and nothing is stored, where the user has `MAX_PASSWORD_LINKS` that work at the change's time.
+   */
+  createPasswordLink(link: PasswordLink, change: Change): Promise<boolean>;
+
+  /** - PL3. Reads the user of a link that works at `now`: one that was stored, not used up, and whose time isn't over. */
+  findPasswordLink(fingerprint: Uint8Array, now: Date): Promise<User | undefined>;
+
+  /**
+   * - PL4. Uses up a link that works at the change's time, and all others of its user, gives the user this hash,
+   *   ends all their sessions as U4 has it, and answers true; false, and nothing changes, for any other link.
+   *   Of several uses of one link at once exactly one answers true.
+   */
+  resetPassword(fingerprint: Uint8Array, passwordHash: string, change: Change): Promise<boolean>;
+
+  /** - PL5. Forgets the links whose time is over at `now`, at most `limit`; answers how many. */
+  sweepPasswordLinks(now: Date, limit: number): Promise<number>;
+
+  /**
+   * - U6. Stores an organization, a user and the user's membership as its owner, as one write, and answers true.
+   *   An id that is taken is `already_exists`.
+   * - U7. Where somebody has the email it stores none of them and answers false, with an event in each
+   *   organization of that person; where there is none, in the system organization.
+   */
+  register(organization: Organization, user: User, change: Change): Promise<boolean>;
+
+  /**
    * - M1. Stores a membership, or changes the role of the one that is there. An organization or a user
    *   that doesn't exist is `failed_precondition`.
    */
@@ -274,13 +347,52 @@ export interface Storage {
    * - M4. Adds a member, and answers it. Somebody who has the email already keeps their account and its
    *   password; else the user is stored. Somebody who is a member already is `already_exists`; an
    *   organization that doesn't exist is `failed_precondition`.
+   * - M10. With `confirmedOnly`, so is an account of which it isn't certain that its person has the mailbox:
+   *   it is by `resetPassword`, and by an invitation that was mailed.
    */
   addMember(
     membership: Omit<Membership, "userId">,
     user: User,
     change: Change,
     record?: IdempotencyRecord,
+    confirmedOnly?: boolean,
   ): Promise<Member>;
+
+  /**
+   * - IV1. Stores an invitation and answers it. It takes the place of the one for the email in that organization.
+   *   An id or a fingerprint that is taken, and somebody who is a member, are `already_exists`; an organization
+   *   that doesn't exist, or has `MAX_INVITATIONS` others that work at the change's time, is
+   *   `failed_precondition`.
+   */
+  createInvitation(invitation: NewInvitation, change: Change, record?: IdempotencyRecord): Promise<Invitation>;
+
+  /** - IV2. Reads the invitations of an organization that work at `now`, the oldest first and by id within a millisecond. */
+  listInvitations(organizationId: Id, now: Date): Promise<readonly Invitation[]>;
+
+  /** - IV3. Ends an invitation of this organization that works at the change's time, and answers it; else `undefined`. */
+  revokeInvitation(
+    organizationId: Id,
+    id: Id,
+    change: Change,
+    record?: IdempotencyRecord,
+  ): Promise<Invitation | undefined>;
+
+  /** - IV4. Reads an invitation that works at `now` by its token's fingerprint. */
+  findInvitation(fingerprint: Uint8Array, now: Date): Promise<Invitation | undefined>;
+
+  /**
+   * - IV5. Uses up an invitation that works at the change's time, makes the guest a member with its role, and
+   *   answers the member; `undefined` otherwise. Somebody who is a member already stays as they are. Of several
+   *   uses at once exactly one is answered with a member.
+   * - IV6. A newcomer is stored where nobody has the email. Where somebody does, of whom it isn't certain that
+   *   they have the mailbox, and the invitation was mailed, the account gets the newcomer's hash, and its
+   *   sessions and password links end as U4 and U8 have it. Anybody else is `failed_precondition`, and so is a
+   *   person with another email.
+   */
+  acceptInvitation(fingerprint: Uint8Array, guest: Guest, change: Change): Promise<Member | undefined>;
+
+  /** - IV7. Forgets the invitations whose time is over at `now`, at most `limit`; answers how many. */
+  sweepInvitations(now: Date, limit: number): Promise<number>;
 
   /**
    * - M5. Changes a member's role, and answers the member; `undefined` if there is no such member. Taking
@@ -300,6 +412,7 @@ export interface Storage {
    * - M8. In the same write it revokes the member's tokens of that profile and those types in that
    *   organization, as B1 has it, and answers how many; and it ends their sessions there that are neither
    *   ended nor expired at the change's time.
+   * - IV8. The invitations there that the member made end with it.
    */
   removeMember(
     organizationId: Id,
@@ -492,8 +605,9 @@ export interface Storage {
   /**
    * - R1. Stores a session with its first refresh token. A user who isn't a member of its organization is
    *   `failed_precondition`.
+   * - R9. So is one whose password hash isn't `passwordHash` any more, where that is given.
    */
-  createSession(session: Session, refreshFingerprint: Uint8Array, change: Change): Promise<void>;
+  createSession(session: Session, refreshFingerprint: Uint8Array, change: Change, passwordHash?: string): Promise<void>;
 
   /** - R2. Reads a session. */
   getSession(id: Id): Promise<Session | undefined>;
@@ -505,6 +619,15 @@ export interface Storage {
    *   the session, whose newest refresh token is `refused` from then on.
    */
   rotateRefreshToken(rotation: RefreshTokenRotation, change: Change): Promise<RefreshTokenOutcome>;
+
+  /** - R7. Reads the session that a refresh token belongs to, whether the token was used or not. */
+  findSession(refreshFingerprint: Uint8Array): Promise<Session | undefined>;
+
+  /**
+   * - R8. Ends a session at the change's time, and answers it. One that is ended or expired already is answered
+   *   as it is; `undefined` if unknown.
+   */
+  endSession(id: Id, change: Change): Promise<Session | undefined>;
 
   /**
    * - R6. Forgets the sessions that were ended or expired before this moment, with their refresh tokens, at
@@ -544,6 +667,16 @@ export interface Storage {
    *   Of several at once exactly one is kept.
    */
   ensureSigningKey(key: SigningKey): Promise<readonly SigningKey[]>;
+
+  /**
+   * - K3. Stores another signing key where the newest one has this id, and answers whether it did. Of several at
+   *   once for one id exactly one is stored. A key isn't older than the one that it follows: where its time is
+   *   earlier, it gets the millisecond after the other's.
+   */
+  replaceSigningKey(newestId: string, key: SigningKey): Promise<boolean>;
+
+  /** - K4. Forgets the signing keys whose successor is older than this moment; the newest one always stays. */
+  deleteSigningKeys(succeededBefore: Date): Promise<void>;
 
   /** - K2. Reads the signing keys, the oldest first. */
   listSigningKeys(): Promise<readonly SigningKey[]>;

@@ -49,6 +49,12 @@ const DEFAULT_LIMITS: HttpLimits = {
   pipelined: 32,
 };
 
+/** Where those who verify access tokens look for keys (RFC 8615). */
+const JWKS_PATH = "/.well-known/jwks.json";
+
+/** Shorter than a key is published before it signs. */
+const JWKS_HEADERS = { "Cache-Control": "public, max-age=300" };
+
 const SHUTDOWN_GRACE_MS = 10_000;
 
 export interface HttpServerOptions {
@@ -64,6 +70,8 @@ export interface HttpServerOptions {
   readonly corsOrigins: readonly string[];
   /** Addresses and CIDR blocks whose `X-Forwarded-For` counts. */
   readonly trustedProxies: readonly string[];
+  /** The keys that verify access tokens, for others who are shown one. */
+  readonly publicKeys: () => readonly object[];
   readonly logger: Logger;
   /** How long a stop waits for calls in flight. */
   readonly shutdownGraceMs?: number;
@@ -82,7 +90,7 @@ export interface HttpServer {
 
 /** @throws StartError when the address can't be bound. */
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
-  const { pipeline, services, products, clock, corsOrigins, trustedProxies, logger } = options;
+  const { pipeline, services, products, clock, corsOrigins, trustedProxies, publicKeys, logger } = options;
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const bridge = new ConnectBridge(pipeline, services);
   const routes = new RestRoutes(services);
@@ -128,6 +136,10 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     if (document !== undefined) {
       if (verb !== "GET" && verb !== "HEAD") return notAllowed(["GET", "HEAD"]);
       return sendJson(exchange, { status: 200, body: document });
+    }
+    if (path === JWKS_PATH) {
+      if (verb !== "GET" && verb !== "HEAD") return notAllowed(["GET", "HEAD"]);
+      return sendJson(exchange, { status: 200, body: { keys: publicKeys() } }, JWKS_HEADERS);
     }
     const located = locate(products, path);
     const match = located && routes.match(verb, located.path);

@@ -28,14 +28,20 @@ export type Examples = Readonly<Record<string, JsonValue>>;
 
 const COMMENTS: Readonly<Record<string, string>> = comments;
 
-/** Fields that a caller of the public routes has no use for: the credential or a header says them. */
-const HIDDEN_FIELDS = new Set(["organization_id", "idempotency_key"]);
+/** Fields that a caller of the public routes has no use for: the credential, a header or the connection says them. */
+const HIDDEN_FIELDS = new Set(["organization_id", "idempotency_key", "client_ip"]);
 
 /** What may go wrong on any route. */
 const COMMON_FAILURES: readonly ErrorKind[] = ["invalid_argument", "rate_limited", "internal", "unavailable"];
 
 /** Calls that the state of the token may not allow. */
 const STATE_BOUND: ReadonlySet<DescMethod> = new Set([TokenService.method.rotate, TokenService.method.cancelRotation]);
+
+/** Calls of AuthService that need a person who is signed in. */
+const OF_PEOPLE: ReadonlySet<DescMethod> = new Set([
+  AuthService.method.changePassword,
+  AuthService.method.joinOrganization,
+]);
 
 /** Makes the document of one product. Examples are put in where there are any. */
 export function openApiDocument(profile: Profile, routes: readonly RestRoute[], examples: Examples): JsonObject {
@@ -69,7 +75,7 @@ function operation(profile: Profile, route: RestRoute, examples: Examples): Json
   const { method } = route;
   const id = operationId(route);
   const description = COMMENTS[`${method.parent.typeName}.${method.name}`] ?? "";
-  const isOpen = method.parent === AuthService;
+  const isOpen = method.parent === AuthService && !OF_PEOPLE.has(method);
   const success = responseOf(profile, route);
   const failures: readonly ErrorKind[] = [
     "unauthenticated",
@@ -97,7 +103,7 @@ function operation(profile: Profile, route: RestRoute, examples: Examples): Json
     tags: [method.parent.name.replace(/Service$/, "")],
     summary: description.split(/(?<=\.)\s/)[0] ?? id,
     description,
-    security: isOpen ? [] : [{ accessToken: [] }, ...tokenSchemes(profile).map(([name]) => ({ [name]: [] }))],
+    security: isOpen ? [] : [{ accessToken: [] }, ...tokensFor(profile, method).map(([name]) => ({ [name]: [] }))],
     ...(parameters.length > 0 ? { parameters } : {}),
     ...requestBody(profile, route, examples[`${id} request`]),
     responses: {
@@ -132,9 +138,17 @@ function answer(description: string, schema: JsonObject, example: JsonValue | un
   };
 }
 
-/** Products have no word for what an import answers, so it is the message itself. */
+/** The tokens that a call may come with. */
+function tokensFor(profile: Profile, { parent }: DescMethod): readonly [string, JsonObject][] {
+  return parent === AuthService ? [] : tokenSchemes(profile);
+}
+
+/** What products have a word for; all else that is answered is the message itself. */
+const SHOWN_SIGN_INS: ReadonlySet<DescMethod> = new Set([AuthService.method.login, AuthService.method.refreshToken]);
+
 function responseOf(profile: Profile, route: RestRoute): { readonly status: number; readonly schema: JsonObject } {
-  if (route.method === TokenService.method.import) {
+  const isPlain = route.method.parent === AuthService && !SHOWN_SIGN_INS.has(route.method);
+  if (isPlain || route.method === TokenService.method.import) {
     return { status: 200, schema: messageSchema(profile, route.method.output) };
   }
   const { status, body } = responseTemplate(profile, route);

@@ -38,6 +38,7 @@ export async function handleRest(
     await pipeline.authenticate(call);
     const product = productOf(products, call.caller, call, basePath);
     if (!offers(product, route, basePath)) throw nothingHere();
+    call.product = product;
     const request = await readRequest(exchange, product, route, pathValues);
     const control = { signal: exchange.signal, timeoutMs: undefined };
     answer = presentSuccess(product, route.method, await pipeline.unary(call, route.handler, request, control));

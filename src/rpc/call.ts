@@ -1,6 +1,7 @@
 /** One call, in the same terms whatever protocol it came by. */
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { Caller } from "../domain/caller.ts";
+import type { Profile } from "../domain/profile.ts";
 import type { Status } from "./status.ts";
 
 /** Which listener the call came through: the one for backends, or the one for customers. */
@@ -47,6 +48,8 @@ export interface Call extends IncomingCall {
   readonly startedAtMs: number;
   /** Anonymous until the pipeline has authenticated the call. */
   caller: Caller;
+  /** Whose conventions the call follows, where its transport found that out. */
+  product: Profile | undefined;
   /** Undefined where the call isn't traced. */
   span: CallSpan | undefined;
   isFinished: boolean;

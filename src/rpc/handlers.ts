@@ -40,7 +40,7 @@ export type OpenTo = "nobody" | "public" | "anybody";
 /** A service with its handlers, as the pipeline and the transports take it. */
 export interface ServiceEntry {
   readonly service: DescService;
-  readonly openTo: OpenTo;
+  readonly openTo: OpenTo | ((method: DescMethod) => OpenTo);
   readonly handlers: Readonly<Record<string, UnaryHandler<DescMethod> | StreamHandler<DescMethod>>>;
   /** For transports that have the messages as protobuf bytes. */
   readonly encoded?: Readonly<Record<string, EncodedHandler>>;
@@ -49,7 +49,7 @@ export interface ServiceEntry {
 /** Ties handlers to their service with their types checked, and forgets the types. */
 export function serviceEntry<S extends DescService>(
   service: S,
-  openTo: OpenTo,
+  openTo: ServiceEntry["openTo"],
   handlers: Handlers<S>,
   encoded: { readonly [Name in keyof S["method"]]?: EncodedHandler } = {},
 ): ServiceEntry {

@@ -4,6 +4,7 @@ import { type Timestamp, timestampDate, timestampFromDate } from "@bufbuild/prot
 import type { EventSchema } from "../../gen/latchkey/v1/audit_pb.ts";
 import type { UserSchema } from "../../gen/latchkey/v1/auth_pb.ts";
 import {
+  type InvitationSchema,
   type MemberSchema,
   type OrganizationSchema,
   Role as ProtoRole,
@@ -17,6 +18,7 @@ import {
 import type { AuditEvent } from "../domain/audit.ts";
 import { type DailyUse, dateOf } from "../domain/daily-uses.ts";
 import {
+  type Invitation,
   type Member,
   type Organization,
   type Rotation,
@@ -110,6 +112,12 @@ export function memberMessage({ membership, user }: Member): MessageInitShape<ty
     role: PROTO_ROLE[membership.role],
     joinedAt: timestampFromDate(membership.createdAt),
   };
+}
+
+export function invitationMessage(invitation: Invitation): MessageInitShape<typeof InvitationSchema> {
+  const { id, email, role, createdBy, createdAt, expiresAt } = invitation;
+  const times = { createdAt: timestampFromDate(createdAt), expiresAt: timestampFromDate(expiresAt) };
+  return { id, email, role: PROTO_ROLE[role], createdBy, ...times };
 }
 
 export function eventMessage(event: AuditEvent): MessageInitShape<typeof EventSchema> {

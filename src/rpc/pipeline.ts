@@ -7,6 +7,7 @@ import { create, type DescMethod, type Message, toBinary } from "@bufbuild/proto
 import { type Caller, callerId } from "../domain/caller.ts";
 import { AppError, missingCredential } from "../domain/errors.ts";
 import type { Logger } from "../domain/logger.ts";
+import type { Profile } from "../domain/profile.ts";
 import type { Credential } from "../usecases/authenticate.ts";
 import type { Call, CallControl, CallSpan, IncomingCall, Protocol, Surface } from "./call.ts";
 import { CallCounts } from "./call-counts.ts";
@@ -51,7 +52,8 @@ export class Pipeline {
         service.methods.map((method) => {
           const { localName } = method;
           const counts = new CallCounts(methodName(method), method.methodKind === "unary");
-          return [method, { counts, openTo, handler: handlers[localName], encoded: encoded[localName] }] as const;
+          const open = typeof openTo === "function" ? openTo(method) : openTo;
+          return [method, { counts, openTo: open, handler: handlers[localName], encoded: encoded[localName] }] as const;
         }),
       ),
     );
@@ -210,6 +212,7 @@ class OpenCall implements Call {
   readonly peer: string;
   readonly startedAtMs = performance.now();
   caller: Caller = ANONYMOUS;
+  product: Profile | undefined = undefined;
   span: CallSpan | undefined = undefined;
   isFinished = false;
   readonly #incoming: IncomingCall;

@@ -1,4 +1,5 @@
 /** Every service of the API with its handlers: one implementation behind all transports. */
+import type { DescMethod } from "@bufbuild/protobuf";
 import { AuditService } from "../../gen/latchkey/v1/audit_pb.ts";
 import { AuthService, UserService } from "../../gen/latchkey/v1/auth_pb.ts";
 import { IntrospectionService } from "../../gen/latchkey/v1/introspection_pb.ts";
@@ -8,14 +9,24 @@ import type { AddMemberDeps } from "../usecases/add-member.ts";
 import type { CreateOrganizationDeps } from "../usecases/create-organization.ts";
 import type { GetCheckpointDeps } from "../usecases/get-checkpoint.ts";
 import type { ImportTokensDeps } from "../usecases/import-tokens.ts";
+import type { InviteMemberDeps } from "../usecases/invite-member.ts";
 import type { IssueTokenDeps } from "../usecases/issue-token.ts";
 import type { RefreshSessionDeps } from "../usecases/refresh-session.ts";
+import type { RegisterDeps } from "../usecases/register.ts";
+import type { RestorePasswordDeps } from "../usecases/restore-password.ts";
 import type { SignInDeps } from "../usecases/sign-in.ts";
 import { getCheckpoint } from "./audit/get-checkpoint.ts";
 import { listEvents } from "./audit/list-events.ts";
 import { verifyChain } from "./audit/verify-chain.ts";
+import { acceptInvitation } from "./auth/accept-invitation.ts";
+import { changePassword } from "./auth/change-password.ts";
+import { joinOrganization } from "./auth/join-organization.ts";
 import { login } from "./auth/login.ts";
+import { logout } from "./auth/logout.ts";
 import { refreshToken } from "./auth/refresh-token.ts";
+import { register } from "./auth/register.ts";
+import { resetPassword } from "./auth/reset-password.ts";
+import { restorePassword } from "./auth/restore-password.ts";
 import { type ServiceEntry, serviceEntry } from "./handlers.ts";
 import { batchIntrospect } from "./introspection/batch-introspect.ts";
 import {
@@ -29,12 +40,16 @@ import type { JudgementDeps } from "./introspection/judgement.ts";
 import { addMember } from "./organization/add-member.ts";
 import { create as createOrganization } from "./organization/create.ts";
 import { get as getOrganization } from "./organization/get.ts";
+import { inviteMember } from "./organization/invite-member.ts";
 import { list as listOrganizations } from "./organization/list.ts";
+import { listInvitations } from "./organization/list-invitations.ts";
 import { listMembers } from "./organization/list-members.ts";
 import { removeMember } from "./organization/remove-member.ts";
+import { revokeInvitation } from "./organization/revoke-invitation.ts";
 import { setMemberRole } from "./organization/set-member-role.ts";
 import { setPlan } from "./organization/set-plan.ts";
 import { setProfile } from "./organization/set-profile.ts";
+import type { Products } from "./product.ts";
 import { cancelRotation } from "./token/cancel-rotation.ts";
 import { finishRotation } from "./token/finish-rotation.ts";
 import { get as getToken } from "./token/get.ts";
@@ -53,14 +68,22 @@ export type ServiceDeps = IssueTokenDeps &
   JudgementDeps &
   SignInDeps &
   RefreshSessionDeps &
-  CreateOrganizationDeps &
+  RestorePasswordDeps &
+  RegisterDeps & { readonly products: Products } & CreateOrganizationDeps &
   AddMemberDeps &
+  InviteMemberDeps &
   GetCheckpointDeps;
 
 /** Services that mostly change something; the others go on while the database can only be read. */
 export const WRITING_SERVICES: readonly string[] = [TokenService, OrganizationService, AuthService].map(
   ({ typeName }) => typeName,
 );
+
+/** Calls of AuthService that a person makes who is signed in already. */
+const OF_PEOPLE: ReadonlySet<DescMethod> = new Set([
+  AuthService.method.changePassword,
+  AuthService.method.joinOrganization,
+]);
 
 export function createServices(deps: ServiceDeps): readonly ServiceEntry[] {
   const answers = new AnswerEncoder(deps);
@@ -98,6 +121,9 @@ export function createServices(deps: ServiceDeps): readonly ServiceEntry[] {
       setPlan: setPlan(deps),
       setProfile: setProfile(deps),
       addMember: addMember(deps),
+      inviteMember: inviteMember(deps),
+      listInvitations: listInvitations(deps),
+      revokeInvitation: revokeInvitation(deps),
       listMembers: listMembers(deps),
       setMemberRole: setMemberRole(deps),
       removeMember: removeMember(deps),
@@ -108,6 +134,16 @@ export function createServices(deps: ServiceDeps): readonly ServiceEntry[] {
       getCheckpoint: getCheckpoint(deps),
     }),
     serviceEntry(UserService, "nobody", { getMe: getMe(deps) }),
-    serviceEntry(AuthService, "public", { login: login(deps), refreshToken: refreshToken(deps) }),
+    serviceEntry(AuthService, (method) => (OF_PEOPLE.has(method) ? "nobody" : "public"), {
+      login: login(deps),
+      refreshToken: refreshToken(deps),
+      register: register(deps),
+      restorePassword: restorePassword(deps),
+      resetPassword: resetPassword(deps),
+      acceptInvitation: acceptInvitation(deps),
+      joinOrganization: joinOrganization(deps),
+      logout: logout(deps),
+      changePassword: changePassword(deps),
+    }),
   ];
 }

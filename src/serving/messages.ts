@@ -27,7 +27,7 @@ export type ToServingThread =
   /** Answered by `metrics`. */
   | { readonly kind: "read_metrics" }
   | { readonly kind: "signed"; readonly id: number; readonly outcome: SigningOutcome }
-  /** Says NOT_SERVING, lets calls finish, writes down what waits, and ends. */
+  /** Says NOT_SERVING, lets calls finish, writes down and sends what waits, and ends. */
   | { readonly kind: "stop" };
 
 export type FromServingThread =

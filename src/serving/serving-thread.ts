@@ -45,7 +45,7 @@ const serving = await createServing({
   checkpointer: { key: checkpointKey, sign },
   onUnavailable: () => send({ kind: "doubt" }),
 });
-let server: GrpcServer | undefined;
+let server: Promise<GrpcServer> | undefined;
 let lastId = 0;
 
 // An error that escapes ends this thread, and another one is started.
@@ -55,12 +55,13 @@ send({ kind: "prepared" });
 async function receive(message: ToServingThread): Promise<void> {
   switch (message.kind) {
     case "listen":
-      server = await startGrpcServer({
+      server = startGrpcServer({
         pipeline: serving.pipeline,
         address: message.address,
         sharing: "further",
         logger,
       });
+      await server;
       send({ kind: "listening" });
       break;
     case "database":
@@ -75,12 +76,13 @@ async function receive(message: ToServingThread): Promise<void> {
       break;
     case "stop":
       serving.health.shutdown();
-      await server?.stop();
+      // The stop may come while it is about to listen.
+      await (await server)?.stop();
       await serving.stop();
       await storage.close();
       main.close();
-      // An export that a dead collector holds up would keep the thread alive.
-      if (config.otel !== undefined) process.exit();
+      // What a dead collector or mail server holds up would keep the thread alive.
+      if (config.otel !== undefined || config.mail !== undefined) process.exit();
   }
 }
 

@@ -28,8 +28,8 @@ const MAX_RESTART_DELAY_MS = 5_000;
 /** A thread that is too busy to say its numbers shows the ones that it said last. */
 const METRICS_TIMEOUT_MS = 1_000;
 
-/** Longer than its calls are given. One that hangs is cut off. */
-const STOP_TIMEOUT_MS = 15_000;
+/** Longer than its calls, letters and exports are given. One that hangs is cut off. */
+const STOP_TIMEOUT_MS = 20_000;
 
 export class ServingThreads {
   readonly #options: ServingThreadsOptions;
@@ -101,6 +101,8 @@ export class ServingThreads {
     if (this.#isStopping) return;
     try {
       await thread.start();
+      // It was told to end meanwhile.
+      if (this.#isStopping) return;
       thread.send({ kind: "database", state: this.#database });
       await thread.listen(this.#address ?? "");
       thread.onEnd = (failure) => this.#restart(thread, failure, 0);

@@ -1,5 +1,6 @@
 /** What a thread needs to answer calls: use cases over a storage, and the pipeline that leads to them. */
 import type { Config } from "../config.ts";
+import type { AccessTokens } from "../domain/access-tokens.ts";
 import type { Clock, Entropy } from "../domain/clock.ts";
 import { AppError } from "../domain/errors.ts";
 import type { Logger } from "../domain/logger.ts";
@@ -9,6 +10,7 @@ import type { Storage } from "../domain/storage.ts";
 import type { WriteMeter } from "../domain/write-meter.ts";
 import { createHealth, type HealthService } from "../grpc/health.ts";
 import { createReflection } from "../grpc/reflection.ts";
+import { createSmtpMailer } from "../mail/smtp-mailer.ts";
 import type { ServiceEntry } from "../rpc/handlers.ts";
 import { Pipeline, type PipelineDeps } from "../rpc/pipeline.ts";
 import type { Products } from "../rpc/product.ts";
@@ -20,9 +22,12 @@ import type { Metric } from "../telemetry/metric.ts";
 import { watchThread } from "../telemetry/runtime.ts";
 import { threadMetrics } from "../telemetry/service-metrics.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
+import { AttemptLimits } from "../usecases/attempt-limits.ts";
 import { authenticate } from "../usecases/authenticate.ts";
 import { noDecisions } from "../usecases/introspect-token.ts";
+import { Outbox } from "../usecases/outbox.ts";
 import { RateLimiter } from "../usecases/rate-limiter.ts";
+import type { Post } from "../usecases/restore-password.ts";
 import { TokenCache } from "../usecases/token-cache.ts";
 import { TokenFinder } from "../usecases/token-finder.ts";
 import { UsageRecorder } from "../usecases/usage-recorder.ts";
@@ -56,12 +61,15 @@ export interface Serving {
   readonly services: readonly ServiceEntry[];
   readonly pipeline: Pipeline;
   readonly usage: UsageRecorder;
+  readonly accessTokens: Pick<AccessTokens, "publicKeys" | "renew">;
+  /** Undefined where no mail is sent. */
+  readonly outbox: Outbox | undefined;
   readonly health: Pick<HealthService, "shutdown">;
   /** Says at the health service what can be served. Nothing is, before that. */
   showHealth(state: DatabaseState): void;
   /** Reads this thread's numbers; never rejects. */
   metrics(): Promise<readonly Metric[]>;
-  /** Writes down what waits, when no calls come any more. Never rejects. */
+  /** Writes down and sends what waits, when no calls come any more. Never rejects. */
   stop(): Promise<void>;
 }
 
@@ -81,6 +89,7 @@ export async function createServing(parts: ServingParts): Promise<Serving> {
     entropy,
     issuer: config.accessTokenIssuer,
     algorithm: config.accessTokenAlgorithm,
+    keyLifetimeMs: config.signingKeyLifetimeMs,
   }).catch((cause: unknown) => {
     // The store's own trouble says nothing of the root key.
     if (cause instanceof AppError) {
@@ -98,6 +107,10 @@ export async function createServing(parts: ServingParts): Promise<Serving> {
   const callerFinder = finderOf(callerCache);
   const usage = new UsageRecorder(storage, clock, logger);
   const rateLimiter = new RateLimiter({ storage, clock, logger });
+  // Apart, so that no crowd of clients puts tokens out.
+  const attemptLimiter = new RateLimiter({ storage, clock, logger });
+  const { attemptAllowances: allowances } = config;
+  const post = openPost(config, logger);
   const decisions = noDecisions();
   const services = createServices({
     ...parts,
@@ -107,6 +120,10 @@ export async function createServing(parts: ServingParts): Promise<Serving> {
     tokenFinder: finderOf(tokenCache),
     usage,
     rateLimiter,
+    attemptLimits: new AttemptLimits({ rateLimiter: attemptLimiter, sealer, allowances }),
+    post,
+    publicUrl: config.publicUrl,
+    allowsRegistration: config.allowsRegistration,
     decisions,
   });
   const health = createHealth(services.map(({ service }) => service.typeName));
@@ -133,6 +150,8 @@ export async function createServing(parts: ServingParts): Promise<Serving> {
     services,
     pipeline,
     usage,
+    accessTokens,
+    outbox: post?.outbox,
     health,
     showHealth: ({ reads, writes }) => {
       if (reads) health.set("SERVING", writes ? [] : WRITING_SERVICES);
@@ -149,11 +168,18 @@ export async function createServing(parts: ServingParts): Promise<Serving> {
     }),
     stop: async () => {
       runtime.stop();
+      await post?.outbox.stop();
+      await attemptLimiter.stop();
       await rateLimiter.stop();
       await usage.stop();
       await tracing?.stop();
     },
   };
+}
+
+function openPost({ mail, publicUrl }: Config, logger: Logger): Post | undefined {
+  if (mail === undefined || publicUrl === undefined) return undefined;
+  return { outbox: new Outbox({ mailer: createSmtpMailer(mail), logger }), publicUrl };
 }
 
 /** Traces calls on this thread, where that is asked for; else not even OpenTelemetry's packages are loaded. */

@@ -1,4 +1,5 @@
 /** Makes a person a member of an organization. */
+import { callerOrganization } from "../domain/caller.ts";
 import type { Member, User } from "../domain/entities.ts";
 import { type FieldViolation, invalidArgument } from "../domain/errors.ts";
 import { uuidV7 } from "../domain/ids.ts";
@@ -35,9 +36,11 @@ export interface AddedMember {
 
 /**
  * Adds a member. An address that nobody has yet gets an account with a random password; somebody who has
- * an account keeps it as it is.
+ * an account keeps it as it is. Whoever made that account may know its password, be it a stranger who registered
+ * or an admin of another organization, so an organization gets only people in of whom it is certain that they
+ * have the mailbox; the deployment's own service keys answer for whom they add.
  *
- * @throws AppError: `permission_denied`, `not_found`, `invalid_argument`, `already_exists` for somebody who
+ * @throws AppError: `failed_precondition` for an account that isn't confirmed, `permission_denied`, `not_found`, `invalid_argument`, `already_exists` for somebody who
  *   is a member, and for an idempotency key that served another request.
  */
 export async function addMember(deps: AddMemberDeps, origin: Origin, input: AddMemberInput): Promise<AddedMember> {
@@ -45,6 +48,7 @@ export async function addMember(deps: AddMemberDeps, origin: Origin, input: AddM
   const { caller } = origin;
   const { id: organizationId } = await findOrganization(deps, caller, "organizations:write", input.organizationId);
   requireMemberManager(caller, [input.role]);
+  const vouches = caller.kind === "service" && callerOrganization(caller) === undefined;
   const { result, confidential } = await once(deps, caller, input.attempt, async () => {
     const violations = findViolations(input);
     if (violations.length > 0) throw invalidArgument(...violations);
@@ -58,9 +62,13 @@ export async function addMember(deps: AddMemberDeps, origin: Origin, input: AddM
       confidential: { userId: user.id, password },
       write: (record) =>
         explainRefusal(
-          storage.addMember(membership, user, change, record),
-          "already_exists",
-          "This person is a member of the organization already.",
+          explainRefusal(
+            storage.addMember(membership, user, change, record, !vouches),
+            "already_exists",
+            "This person is a member of the organization already.",
+          ),
+          "failed_precondition",
+          "This person has an account whose address isn't confirmed: invite them instead.",
         ),
     };
   });

@@ -116,5 +116,5 @@ async function authenticateUser({ storage, clock }: AuthenticateDeps, claims: Ac
     throw invalidCredential();
   }
   if (membership === undefined || organization === undefined) throw invalidCredential();
-  return { kind: "user", userId, organizationId, role: membership.role, profile: organization.profile };
+  return { kind: "user", userId, organizationId, role: membership.role, sessionId, profile: organization.profile };
 }

@@ -1,11 +1,10 @@
 /** Trades a refresh token for a new pair. */
 import { AppError } from "../domain/errors.ts";
 import type { Logger } from "../domain/logger.ts";
-import { requireServiceScope } from "./authorization.ts";
-import { changeOf, type Origin } from "./origin.ts";
+import { changeOf, type Origin, originOfPerson } from "./origin.ts";
 import { issueAccessToken, newRefreshToken, refreshFingerprint, type SignInDeps, type TokenPair } from "./sign-in.ts";
 
-export interface RefreshSessionDeps extends Omit<SignInDeps, "passwords"> {
+export interface RefreshSessionDeps extends Omit<SignInDeps, "passwords" | "attemptLimits"> {
   readonly logger: Logger;
 }
 
@@ -20,13 +19,11 @@ export async function refreshSession(
   origin: Origin,
   input: { readonly refreshToken: string },
 ): Promise<TokenPair> {
-  const { caller } = origin;
-  if (caller.kind !== "anonymous") requireServiceScope(caller, "auth");
   const { storage, clock, entropy, logger } = deps;
   const next = newRefreshToken(entropy);
   const outcome = await storage.rotateRefreshToken(
     { presented: refreshFingerprint(input.refreshToken), next: refreshFingerprint(next) },
-    changeOf(origin, clock()),
+    changeOf(originOfPerson(origin), clock()),
   );
   if (outcome.kind === "reused") {
     logger.warn({ session: outcome.session.id }, "a refresh token was used twice; its session was ended");

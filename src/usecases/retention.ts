@@ -1,4 +1,5 @@
 /** How long the store keeps what is over, and the sweepers that see to it. */
+import type { AccessTokens } from "../domain/access-tokens.ts";
 import { systemChange } from "../domain/audit.ts";
 import type { Clock } from "../domain/clock.ts";
 import { dayOf } from "../domain/daily-uses.ts";
@@ -8,6 +9,7 @@ import { Sweeper } from "./sweeper.ts";
 
 export interface RetentionDeps {
   readonly storage: Storage;
+  readonly accessTokens: Pick<AccessTokens, "renew">;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Days that a token is kept after it ended; 0 keeps it forever. */
@@ -33,7 +35,13 @@ const BATCH = 1_000;
 const PURGE_BATCH = 250;
 
 /** Starts to sweep recorded calls, sessions, counts of uses and tokens, at once and from time to time. */
-export function startSweepers({ storage, clock, logger, tokenRetentionDays }: RetentionDeps): readonly Sweeper[] {
+export function startSweepers({
+  storage,
+  accessTokens,
+  clock,
+  logger,
+  tokenRetentionDays,
+}: RetentionDeps): readonly Sweeper[] {
   const shared = { clock, logger };
   const sweepers = [
     new Sweeper({
@@ -49,6 +57,31 @@ export function startSweepers({ storage, clock, logger, tokenRetentionDays }: Re
       intervalMs: HOUR_MS,
       batch: SESSION_BATCH,
       sweepBatch: (now, limit) => storage.sweepSessions(before(now, SESSION_RETENTION_MS), limit),
+    }),
+    new Sweeper({
+      ...shared,
+      what: "links to new passwords",
+      intervalMs: HOUR_MS,
+      batch: BATCH,
+      sweepBatch: (now, limit) => storage.sweepPasswordLinks(now, limit),
+    }),
+    new Sweeper({
+      ...shared,
+      what: "keys that sign access tokens",
+      // More often than a key is published before it signs.
+      intervalMs: 5 * MINUTE_MS,
+      batch: 1,
+      sweepBatch: async () => {
+        await accessTokens.renew();
+        return 0;
+      },
+    }),
+    new Sweeper({
+      ...shared,
+      what: "invitations",
+      intervalMs: HOUR_MS,
+      batch: BATCH,
+      sweepBatch: (now, limit) => storage.sweepInvitations(now, limit),
     }),
     new Sweeper({
       ...shared,

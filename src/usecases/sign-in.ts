@@ -8,8 +8,8 @@ import { AppError, notFound } from "../domain/errors.ts";
 import { fromPublicId, toPublicId, uuidV7 } from "../domain/ids.ts";
 import type { PasswordHasher } from "../domain/passwords.ts";
 import type { Storage } from "../domain/storage.ts";
-import { requireServiceScope } from "./authorization.ts";
-import { changeOf, type Origin } from "./origin.ts";
+import type { AttemptLimits } from "./attempt-limits.ts";
+import { changeOf, type Origin, originOfPerson } from "./origin.ts";
 
 const SESSION_LIFETIME_MS = 30 * 24 * 3600 * 1000;
 const REFRESH_TOKEN_BYTES = 32;
@@ -21,6 +21,16 @@ export interface SignInDeps {
   readonly accessTokens: AccessTokens;
   readonly clock: Clock;
   readonly entropy: Entropy;
+  readonly attemptLimits: AttemptLimits;
+}
+
+export interface SignInInput {
+  readonly email: string;
+  readonly password: string;
+  /** Public id, or empty for the organization joined first. */
+  readonly organizationId: string;
+  /** Address of the person's client, where a backend states it; else empty. */
+  readonly clientIp: string;
 }
 
 /** What a person holds while signed in. */
@@ -35,17 +45,18 @@ export interface TokenPair {
  * Signs a person in. An anonymous caller may; the pipeline lets one through on the public port only.
  *
  * @throws AppError: `unauthenticated`, the same after the same work, for an unknown address and a wrong
- *   password; `not_found` for an organization that isn't the person's; `permission_denied` for a person
+ *   password; `rate_limited` for a client that tried too often; `not_found` for an organization that isn't the person's; `permission_denied` for a person
  *   without any.
  */
 export async function signIn(
   deps: SignInDeps,
-  origin: Origin,
-  input: { readonly email: string; readonly password: string; readonly organizationId: string },
+  call: Origin,
+  input: SignInInput,
 ): Promise<TokenPair & { readonly user: User }> {
+  const { storage, passwords, clock, entropy, attemptLimits } = deps;
+  const origin = originOfPerson(call, input.clientIp);
   const { caller } = origin;
-  if (caller.kind !== "anonymous") requireServiceScope(caller, "auth");
-  const { storage, passwords, clock, entropy } = deps;
+  await attemptLimits.ofAddress("login", origin.peer);
   const user = await storage.findUserByEmail(normalizeEmail(input.email));
   const matches = await passwords.verify(user?.passwordHash, input.password);
   if (user === undefined || !matches) {
@@ -76,7 +87,13 @@ export async function signIn(
   // A stranger's call became that person's with the password.
   const actor: Actor | undefined =
     caller.kind === "anonymous" ? { kind: "user", id: toPublicId("usr", user.id) } : undefined;
-  await storage.createSession(session, refreshFingerprint(refreshToken), changeOf(origin, now, actor));
+  // Whoever changes the password meanwhile wants nobody in who knew the old one.
+  await storage.createSession(
+    session,
+    refreshFingerprint(refreshToken),
+    changeOf(origin, now, actor),
+    user.passwordHash,
+  );
   return { ...(await issueAccessToken(deps, session)), refreshToken, user };
 }
 

@@ -358,6 +358,59 @@ export const faults = {
     });
   },
 
+  /** IV5: looks whether the invitation works, and uses it later. */
+  acceptsInSteps(storage: Storage): Storage {
+    return override(storage, {
+      async acceptInvitation(fingerprint, guest, change) {
+        const invitation = await storage.findInvitation(fingerprint, change.at);
+        if (invitation === undefined || guest.kind !== "newcomer") return undefined;
+        const { organizationId, role, email } = invitation;
+        await storage.acceptInvitation(fingerprint, guest, change);
+        const user = { ...guest.user, email };
+        return { membership: { organizationId, role, userId: user.id, createdAt: change.at }, user };
+      },
+    });
+  },
+
+  /** PL4: looks whether the link works, and uses it later. */
+  resetsPasswordsInSteps(storage: Storage): Storage {
+    return override(storage, {
+      async resetPassword(fingerprint, passwordHash, change) {
+        const user = await storage.findPasswordLink(fingerprint, change.at);
+        if (user === undefined) return false;
+        await storage.resetPassword(fingerprint, passwordHash, change);
+        return true;
+      },
+    });
+  },
+
+  /** U7: looks first whether somebody has the email, and stores the organization by itself. */
+  registersInSteps(storage: Storage): Storage {
+    return override(storage, {
+      async register(organization, user, change) {
+        if ((await storage.findUserByEmail(user.email)) !== undefined) return false;
+        await storage.createOrganization(organization, change);
+        await storage.addMember({ organizationId: organization.id, role: "owner", createdAt: change.at }, user, change);
+        return true;
+      },
+    });
+  },
+
+  /** U5: looks first whether the hash is still the one, and changes it later. */
+  changesPasswordsWithoutLock(storage: Storage): Storage {
+    return override(storage, {
+      async changePassword(userId, password, change) {
+        const user = await storage.getUser(userId);
+        if (user?.passwordHash !== password.before) return false;
+        for (let isMade = false; !isMade; ) {
+          const { passwordHash: before = "" } = (await storage.getUser(userId)) ?? {};
+          isMade = await storage.changePassword(userId, { ...password, before }, change);
+        }
+        return true;
+      },
+    });
+  },
+
   /** R4: looks first whether a refresh token was used, and marks it later. */
   rotatesWithoutLock(storage: Storage): Storage {
     const used = new Set<string>();
@@ -397,6 +450,20 @@ export const faults = {
   /** H3: asks the half that reads. */
   pingsReadsOnly(storage: Storage): Storage {
     return override(storage, { pingWrites: () => storage.ping() });
+  },
+
+  /** K3: looks first which key is the newest, and adds another one to whatever is the newest later. */
+  replacesEverySigningKey(storage: Storage): Storage {
+    return override(storage, {
+      async replaceSigningKey(newestId, key) {
+        if ((await storage.listSigningKeys()).at(-1)?.id !== newestId) return false;
+        for (let isStored = false; !isStored; ) {
+          const newest = (await storage.listSigningKeys()).at(-1)?.id ?? "";
+          isStored = await storage.replaceSigningKey(newest, key);
+        }
+        return true;
+      },
+    });
   },
 
   /** K1: looks first whether there is a key, and stores its own later. */

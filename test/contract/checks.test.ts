@@ -10,7 +10,12 @@ import {
   checkLeases,
   checkNamePrefix,
   checkOnce,
+  checkOneAcceptanceWins,
+  checkOneKeyReplacement,
   checkOneOwnerStays,
+  checkOnePasswordWins,
+  checkOneRegistrationWins,
+  checkOneResetWins,
   checkOneRotationWins,
   checkOneSetUpWins,
   checkOneSigningKey,
@@ -54,6 +59,10 @@ const caught: readonly [string, (storage: Storage) => Storage, (storage: Storage
   ["P2: a purge of what hasn't ended", faults.purgesWhatIsAsked, checkPurge],
   ["M8: a removal in steps", faults.removesInSteps, checkRemovalIsWhole],
   ["M9: a token for somebody who has gone", faults.issuesToAnybody, checkRemovalIsWhole],
+  ["U5: a password that looks first", faults.changesPasswordsWithoutLock, checkOnePasswordWins],
+  ["U7: a registration in steps", faults.registersInSteps, checkOneRegistrationWins],
+  ["IV5: an invitation that is looked at first", faults.acceptsInSteps, checkOneAcceptanceWins],
+  ["PL4: a link that is looked at first", faults.resetsPasswordsInSteps, checkOneResetWins],
   ["R4: a rotation that looks first", faults.rotatesWithoutLock, checkOneRotationWins],
   ["E1: an event that is not of its change", faults.changesBeforeRecording, checkEachChangeHasItsEvent],
   [
@@ -62,6 +71,7 @@ const caught: readonly [string, (storage: Storage) => Storage, (storage: Storage
     (storage) => checkConcurrentChains(storage, 40),
   ],
   ["F1: a count that comes late", faults.countsLate, checkChangesAreCounted],
+  ["K3: a replacement that looks first", faults.replacesEverySigningKey, checkOneKeyReplacement],
   ["K1: a key that looks first", faults.keepsEverySigningKey, checkOneSigningKey],
 ];
 

@@ -1,4 +1,5 @@
 /** What must hold when many things happen at once. Each throws when it doesn't. */
+import { randomUUID } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
 import fc from "fast-check";
 import { expect } from "vitest";
@@ -15,9 +16,11 @@ import {
   NOW,
   someChange,
   someFingerprint,
+  someInvitation,
   someLeaseRequest,
   someMembership,
   someOrganization,
+  somePasswordLink,
   someRecord,
   someSession,
   someSettings,
@@ -360,6 +363,82 @@ export async function checkUsesAreAdded(storage: Storage): Promise<void> {
   );
 }
 
+/** U7. */
+export async function checkOneRegistrationWins(storage: Storage): Promise<void> {
+  const { email } = someUser();
+  const all = Array.from({ length: AT_ONCE }, () => [someOrganization(), someUser({ email })] as const);
+  const answers = await Promise.all(
+    all.map(([organization, user]) => storage.register(organization, user, someChange())),
+  );
+  expect(answers.filter((wasMade) => wasMade)).toHaveLength(1);
+  for (const [index, [organization, user]] of all.entries()) {
+    const [made, owner] = answers[index] ? [organization, user] : [undefined, undefined];
+    expect(await storage.getOrganization(organization.id)).toEqual(made);
+    expect(await storage.getUser(user.id)).toEqual(owner);
+  }
+}
+
+/** IV5. */
+export async function checkOneAcceptanceWins(storage: Storage): Promise<void> {
+  const organization = someOrganization();
+  await storage.createOrganization(organization, someChange());
+  const { invitation, fingerprint } = someInvitation(organization.id);
+  await storage.createInvitation({ invitation, fingerprint }, someChange());
+  const users = Array.from({ length: AT_ONCE }, () => someUser());
+  const answers = await Promise.all(
+    users.map((user) =>
+      storage.acceptInvitation(fingerprint, { kind: "newcomer", user }, someChange({ at: after(3) })),
+    ),
+  );
+  const [member, ...more] = answers.filter((answer) => answer !== undefined);
+  expect(more).toEqual([]);
+  const user = { ...users[answers.findIndex((answer) => answer !== undefined)], email: invitation.email };
+  const membership = { organizationId: organization.id, userId: user.id, role: invitation.role, createdAt: after(3) };
+  expect(member).toEqual({ membership, user });
+  expect(await storage.listMembers(organization.id, undefined, 10)).toEqual([member]);
+}
+
+/** PL4. */
+export async function checkOneResetWins(storage: Storage): Promise<void> {
+  const [organization, user] = [someOrganization(), someUser()];
+  const { id: userId } = user;
+  await storage.createOrganization(organization, someChange());
+  await storage.addMember({ organizationId: organization.id, role: "owner", createdAt: NOW }, user, someChange());
+  const session = someSession({ organizationId: organization.id, userId });
+  await storage.createSession(session, someFingerprint(), someChange());
+  const [link, other] = [somePasswordLink(userId), somePasswordLink(userId)];
+  for (const one of [link, other]) await storage.createPasswordLink(one, someChange());
+
+  const uses = Array.from({ length: AT_ONCE }, (_, index) =>
+    storage.resetPassword(link.fingerprint, `hash ${index}`, someChange({ at: after(7) })),
+  );
+  const answers = await Promise.all(uses);
+  expect(answers.filter((wasUsed) => wasUsed)).toHaveLength(1);
+  expect(await storage.getUser(userId)).toEqual({ ...user, passwordHash: `hash ${answers.indexOf(true)}` });
+  expect(await storage.getSession(session.id)).toEqual({ ...session, endedAt: after(7) });
+  for (const { fingerprint } of [link, other]) {
+    expect(await storage.findPasswordLink(fingerprint, NOW)).toBeUndefined();
+    expect(await storage.resetPassword(fingerprint, "another hash", someChange())).toBe(false);
+  }
+}
+
+/** U5. */
+export async function checkOnePasswordWins(storage: Storage): Promise<void> {
+  const user = someUser();
+  await storage.createUser(user);
+  const change = (before: string, hash: string) =>
+    storage.changePassword(user.id, { before, after: hash, keptSessionId: randomUUID() }, someChange());
+  expect(await change("another hash", "new hash")).toBe(false);
+  expect(await storage.getUser(user.id)).toEqual(user);
+  const answers = await Promise.all(
+    Array.from({ length: AT_ONCE }, (_, index) => change(user.passwordHash, `hash ${index}`)),
+  );
+  expect(answers.filter((wasMade) => wasMade)).toHaveLength(1);
+  expect(await storage.getUser(user.id)).toEqual({ ...user, passwordHash: `hash ${answers.indexOf(true)}` });
+  const unknown = { before: user.passwordHash, after: "new hash", keptSessionId: randomUUID() };
+  expect(await storage.changePassword(randomUUID(), unknown, someChange())).toBe(false);
+}
+
 /** R4. */
 export async function checkOneRotationWins(storage: Storage): Promise<void> {
   const organization = someOrganization();
@@ -387,6 +466,21 @@ export async function checkOneRotationWins(storage: Storage): Promise<void> {
     const outcome = await storage.rotateRefreshToken({ presented: next, next: someFingerprint() }, someChange());
     expect(outcome).toEqual({ kind: "refused" });
   }
+}
+
+/** K3. The storage has no signing key. */
+export async function checkOneKeyReplacement(storage: Storage): Promise<void> {
+  const first = someSigningKey();
+  expect(await storage.replaceSigningKey(first.id, someSigningKey())).toBe(false);
+  await storage.ensureSigningKey(first);
+  expect(await storage.replaceSigningKey(randomUUID(), someSigningKey())).toBe(false);
+  // By a clock that was set back.
+  const keys = Array.from({ length: AT_ONCE }, () => someSigningKey({ createdAt: after(-5) }));
+  const answers = await Promise.all(keys.map((key) => storage.replaceSigningKey(first.id, key)));
+  expect(answers.filter((wasStored) => wasStored)).toHaveLength(1);
+  const stored = keys[answers.indexOf(true)];
+  expect(await storage.listSigningKeys()).toEqual([first, { ...stored, createdAt: after(1) }]);
+  expect(await storage.replaceSigningKey(stored?.id ?? "", someSigningKey())).toBe(true);
 }
 
 /** K1. The storage has no signing key. */

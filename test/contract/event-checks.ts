@@ -16,6 +16,7 @@ import {
   someChange,
   someFingerprint,
   someHmacScheme,
+  someInvitation,
   someOrganization,
   someRotation,
   someSelection,
@@ -97,6 +98,64 @@ export async function checkEachChangeHasItsEvent(storage: Storage): Promise<void
     const details = { session: session.id, reason: "refresh_token_reused" };
     expect(await eventsOf(() => storage.rotateRefreshToken({ presented: first, next: third }, change))).toEqual(
       again === 0 ? [event("session.ended", { ...ofUser, details })] : [],
+    );
+  }
+
+  const [registered, founder] = [someOrganization(), someUser()];
+  const ofFounder = { target: toPublicId("usr", founder.id), targetName: founder.email };
+  expect(await eventsOf(() => storage.register(registered, founder, change))).toMatchObject([
+    { of: registered.id, action: "organization.created", targetName: registered.name },
+    { of: registered.id, action: "member.added", ...ofFounder, details: { role: "owner" } },
+  ]);
+  expect(await eventsOf(() => storage.register(someOrganization(), founder, change))).toMatchObject([
+    { of: registered.id, action: "user.registration_refused", ...ofFounder, details: {} },
+  ]);
+
+  const { invitation, fingerprint: offered } = someInvitation(organizationId, { role: "admin" });
+  const ofInvitation = { target: invitation.id, targetName: invitation.email, details: { role: "admin" } };
+  const invite = () => storage.createInvitation({ invitation, fingerprint: offered }, change);
+  expect(await eventsOf(invite)).toEqual([event("member.invited", ofInvitation)]);
+  for (const again of [0, 1]) {
+    const revoked = [event("member.invitation_revoked", ofInvitation)];
+    const revoke = () => storage.revokeInvitation(organizationId, invitation.id, change);
+    expect(await eventsOf(revoke)).toEqual(again === 0 ? revoked : []);
+  }
+  await invite();
+  const guest = someUser();
+  for (const again of [0, 1]) {
+    const ofGuest = { target: toPublicId("usr", guest.id), targetName: invitation.email };
+    const added = [event("member.added", { ...ofGuest, details: { role: "admin" } })];
+    const accept = () => storage.acceptInvitation(offered, { kind: "newcomer", user: guest }, change);
+    expect(await eventsOf(accept)).toEqual(again === 0 ? added : []);
+  }
+  expect(await eventsOf(() => storage.sweepInvitations(after(1e9), 10))).toEqual([]);
+
+  const link = { fingerprint: someFingerprint(), userId: user.id, expiresAt: after(50_000) };
+  expect(await eventsOf(() => storage.createPasswordLink(link, change))).toEqual([
+    event("user.password_link_sent", ofUser),
+  ]);
+  for (const again of [0, 1]) {
+    const restored = [event("user.password_restored", ofUser)];
+    const reset = () => storage.resetPassword(link.fingerprint, user.passwordHash, change);
+    expect(await eventsOf(reset)).toEqual(again === 0 ? restored : []);
+  }
+  expect(await eventsOf(() => storage.sweepPasswordLinks(after(1e9), 10))).toEqual([]);
+
+  const [mine, left] = [
+    someSession({ organizationId, userId: user.id }),
+    someSession({ organizationId, userId: user.id }),
+  ];
+  for (const one of [mine, left]) await storage.createSession(one, someFingerprint(), change);
+  const over = ({ id }: typeof mine, reason: string) =>
+    event("session.ended", { ...ofUser, details: { session: id, reason } });
+  const password = { before: user.passwordHash, after: "new hash", keptSessionId: mine.id };
+  for (const again of [0, 1]) {
+    const changed = [event("user.password_changed", ofUser), over(left, "password_changed")];
+    expect(await eventsOf(() => storage.changePassword(user.id, password, change))).toEqual(again === 0 ? changed : []);
+  }
+  for (const again of [0, 1]) {
+    expect(await eventsOf(() => storage.endSession(mine.id, change))).toEqual(
+      again === 0 ? [over(mine, "signed_out")] : [],
     );
   }
 
@@ -306,6 +365,10 @@ export async function checkNoChangeWithoutEvent({ storage, failEvents }: Storage
   await storage.createToken(ended, change);
   await storage.createSession(session, presented, change);
   await storage.rotateRefreshToken({ presented, next: someFingerprint() }, change);
+  const link = { fingerprint: someFingerprint(), userId: owner.id, expiresAt: after(9) };
+  await storage.createPasswordLink(link, change);
+  const offered = someInvitation(organizationId);
+  await storage.createInvitation(offered, change);
 
   const fresh = {
     organizations: [] as string[],
@@ -322,6 +385,8 @@ export async function checkNoChangeWithoutEvent({ storage, failEvents }: Storage
     members: await storage.listMembers(organizationId, undefined, 10_000),
     tokens: await storage.listTokens(everyToken(organizationId, { limit: 10_000 })),
     session: await storage.getSession(session.id),
+    invitations: await storage.listInvitations(organizationId, NOW),
+    linked: await storage.findPasswordLink(link.fingerprint, NOW),
     secrets: await Promise.all(
       [token, inOverlap, rotation].map(async ({ fingerprint }) => storage.findTokenByFingerprint(fingerprint)),
     ),
@@ -366,6 +431,18 @@ export async function checkNoChangeWithoutEvent({ storage, failEvents }: Storage
       return storage.createSession(another, someFingerprint(), doomed);
     },
     () => storage.rotateRefreshToken({ presented, next: someFingerprint() }, doomed),
+    () => storage.endSession(session.id, doomed),
+    () => storage.register(note("organizations", someOrganization()), note("users", someUser()), doomed),
+    () => storage.createInvitation(someInvitation(organizationId), doomed),
+    () => storage.revokeInvitation(organizationId, offered.invitation.id, doomed),
+    () => storage.acceptInvitation(offered.fingerprint, { kind: "newcomer", user: note("users", someUser()) }, doomed),
+    () => storage.createPasswordLink({ ...link, fingerprint: someFingerprint() }, doomed),
+    () => storage.resetPassword(link.fingerprint, "new hash", doomed),
+    () => storage.register(note("organizations", someOrganization()), owner, doomed),
+    () => {
+      const password = { before: owner.passwordHash, after: "new hash", keptSessionId: session.id };
+      return storage.changePassword(owner.id, password, doomed);
+    },
     () => storage.recordSignInFailure(owner.id, "wrong_password", doomed),
   ];
   const good: string[] = [];
@@ -392,8 +469,8 @@ export async function checkNoChangeWithoutEvent({ storage, failEvents }: Storage
   expect([...kinds]).toEqual(["unavailable"]);
 
   const { organizations, events, made, ...rest } = await snapshot();
-  const { members, tokens, session: sessionBefore, secrets } = before;
-  expect(rest).toEqual({ members, tokens, session: sessionBefore, secrets });
+  const { members, tokens, session: sessionBefore, linked, invitations, secrets } = before;
+  expect(rest).toEqual({ members, tokens, session: sessionBefore, linked, invitations, secrets });
   expect(made.filter((entity) => entity !== undefined)).toEqual([]);
   const isGood = ({ id }: { readonly id: string }) => good.includes(id);
   expect(organizations.filter((one) => !isGood(one))).toEqual(before.organizations);

@@ -3,6 +3,7 @@ import { randomBytes, randomUUID } from "node:crypto";
 import type { Change } from "../../src/domain/audit.ts";
 import type { ImportKey } from "../../src/domain/digest-scheme.ts";
 import type {
+  Invitation,
   Membership,
   Organization,
   Session,
@@ -16,7 +17,9 @@ import type {
   EventQuery,
   LeaseRequest,
   NewDigestScheme,
+  NewInvitation,
   NewToken,
+  PasswordLink,
   SecretRotation,
   TokenFilter,
   TokenQuery,
@@ -104,6 +107,31 @@ export function someSettings(fields: Partial<TokenSettings> = {}): TokenSettings
 
 export function someSession(fields: Pick<Session, "organizationId" | "userId"> & Partial<Session>): Session {
   return { id: randomUUID(), createdAt: NOW, expiresAt: after(60_000), endedAt: undefined, ...fields };
+}
+
+/** An invitation that works for a minute. */
+export function someInvitation(organizationId: string, fields: Partial<Invitation> = {}): NewInvitation {
+  const id = randomUUID();
+  const email = `${id}@example.com`;
+  const times = { createdAt: NOW, expiresAt: after(60_000) };
+  return {
+    invitation: {
+      id,
+      organizationId,
+      email,
+      role: "admin",
+      isMailed: true,
+      createdBy: "usr_someone",
+      ...times,
+      ...fields,
+    },
+    fingerprint: someFingerprint(),
+  };
+}
+
+/** A link that works for a minute. */
+export function somePasswordLink(userId: string): PasswordLink {
+  return { fingerprint: someFingerprint(), userId, expiresAt: after(60_000) };
 }
 
 export function someSigningKey(fields: Partial<SigningKey> = {}): SigningKey {

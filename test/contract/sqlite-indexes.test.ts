@@ -109,13 +109,41 @@ describe("the SQLite engine's indexes", () => {
 
   it("serve the sessions that are over, those of a member, and the refresh tokens of one", async () => {
     await using database = await openDatabase();
-    const { listOverSessions, endSessionsOfMember, deleteRefreshTokens } = prepareWrites(database.connection);
+    const { listOverSessions, endSessionsOfMember, endSessionsOfUser, deleteRefreshTokens } = prepareWrites(
+      database.connection,
+    );
     const over = database.plan(listOverSessions, { overBefore: 0, limit: 1 });
     expect(over).toContain("sessions_by_end (over_at<?)");
     expect(over).not.toMatch(SLOW);
     const ofMember = database.plan(endSessionsOfMember, { organizationId: "", userId: "", endedAt: 0 });
     expect(ofMember).toContain("sessions_by_user (user_id=? AND organization_id=?)");
+    const ofUser = database.plan(endSessionsOfUser, { userId: "", keptId: "", endedAt: 0 });
+    expect(ofUser).toContain("sessions_by_user (user_id=?)");
     expect(database.plan(deleteRefreshTokens, "")).toContain("refresh_tokens_by_session (session_id=?)");
+  });
+
+  it("serve the links to new passwords, by user and by their end", async () => {
+    await using database = await openDatabase();
+    const { countPasswordLinks, deletePasswordLinks, sweepPasswordLinks } = prepareWrites(database.connection);
+    const byUser = "password_links_by_user (user_id=?";
+    expect(database.plan(countPasswordLinks, { userId: "", now: 0 })).toContain(byUser);
+    expect(database.plan(deletePasswordLinks, "")).toContain(byUser);
+    const sweep = database.plan(sweepPasswordLinks, { now: 0, limit: 1 });
+    expect(sweep).toContain("password_links_by_end (expires_at<?)");
+  });
+
+  it("serve invitations, by organization and by their end", async () => {
+    await using database = await openDatabase();
+    const { countInvitations, deleteInvitationsBy, sweepInvitations } = prepareWrites(database.connection);
+    const { listInvitations } = prepareReads(database.connection);
+    for (const plan of [
+      database.plan(countInvitations, { organizationId: "", now: 0 }),
+      database.plan(deleteInvitationsBy, { organizationId: "", createdBy: "" }),
+      database.plan(listInvitations, "", 0),
+    ]) {
+      expect(plan).toMatch(/invitations USING (?:COVERING )?INDEX \S+ \(organization_id=\?/);
+    }
+    expect(database.plan(sweepInvitations, { now: 0, limit: 1 })).toContain("invitations_by_end (expires_at<?)");
   });
 
   it("serve the audit log of all, of an organization, and the end of a chain", async () => {

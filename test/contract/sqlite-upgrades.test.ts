@@ -5,6 +5,7 @@ import { describe, expect, it } from "vitest";
 import { ChainVerifier, EMPTY_CHAIN, nextEvent } from "../../src/domain/audit.ts";
 import { planSet } from "../../src/domain/occurrences.ts";
 import { createDatabaseFile } from "../../src/storage/sqlite/files.ts";
+import { invitationRow } from "../../src/storage/sqlite/invitation-rows.ts";
 import { MIGRATIONS, migrate } from "../../src/storage/sqlite/migrations.ts";
 import {
   eventRow,
@@ -22,6 +23,7 @@ import {
   NOW,
   someChange,
   someFingerprint,
+  someInvitation,
   someLeaseRequest,
   someMembership,
   someOrganization,
@@ -39,6 +41,7 @@ const created = someToken({ organizationId: organization.id, createdBy: "usr_ada
 const session = someSession({ organizationId: organization.id, userId: ada.id });
 const signingKey = someSigningKey();
 const record = someRecord();
+const invited = someInvitation(organization.id);
 const lease = someLeaseRequest({ tokenId: created.token.id });
 const event = nextEvent(EMPTY_CHAIN, 7, someChange(), planSet(organization, { ...organization, plan: "pro" }));
 
@@ -73,6 +76,8 @@ const CONTENTS: readonly (readonly [table: string, row: object])[] = [
   ["former_secrets", { fingerprint: someFingerprint(), token_id: created.token.id, ends_at: null }],
   ["token_uses", { token_id: created.token.id, day: 20_778, uses: 5 }],
   ["import_keys", { id: "key", sealed_key: someFingerprint(), created_at: NOW.getTime() }],
+  ["invitations", { ...invitationRow(invited.invitation), fingerprint: invited.fingerprint }],
+  ["password_links", { fingerprint: someFingerprint(), user_id: ada.id, expires_at: NOW.getTime() }],
   ["digest_schemes", { algorithm: "hmac_sha256", key_id: "key" }],
 ];
 

@@ -8,9 +8,17 @@ import { MAX_IMPORT_KEYS } from "../../src/domain/digest-scheme.ts";
 import { type Organization, settingsOf, type TokenState, tokenState, type User } from "../../src/domain/entities.ts";
 import { AppError, type ErrorKind } from "../../src/domain/errors.ts";
 import { type IdempotencyRecord, openAnswer } from "../../src/domain/idempotency.ts";
+import { toPublicId } from "../../src/domain/ids.ts";
 import { SERVICE_PROFILE_ID } from "../../src/domain/profile.ts";
 import type { Role } from "../../src/domain/roles.ts";
-import type { NewDigestScheme, Position, Storage, TokenFilter } from "../../src/domain/storage.ts";
+import {
+  MAX_INVITATIONS,
+  MAX_PASSWORD_LINKS,
+  type NewDigestScheme,
+  type Position,
+  type Storage,
+  type TokenFilter,
+} from "../../src/domain/storage.ts";
 import {
   checkBulkRevocation,
   checkBulkRevocationIsWhole,
@@ -24,7 +32,12 @@ import {
   checkLeases,
   checkNamePrefix,
   checkOnce,
+  checkOneAcceptanceWins,
+  checkOneKeyReplacement,
   checkOneOwnerStays,
+  checkOnePasswordWins,
+  checkOneRegistrationWins,
+  checkOneResetWins,
   checkOneRotationWins,
   checkOneSetUpWins,
   checkOneSigningKey,
@@ -66,9 +79,11 @@ import {
   someFingerprint,
   someHmacScheme,
   someImportKey,
+  someInvitation,
   someLeaseRequest,
   someMembership,
   someOrganization,
+  somePasswordLink,
   someRecord,
   someRotation,
   someSelection,
@@ -691,6 +706,330 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       expect(await storage.findUserByEmail("one@example.com")).toEqual(one);
       expect(await storage.findUserByEmail("two@example.com")).toEqual(two);
       expect(await storage.findUserByEmail("ONE@example.com")).toBeUndefined();
+    });
+
+    it("U4: gives a user another password, and ends all sessions but one", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const ids = await someMember(storage);
+      const [elsewhere, stranger] = [someOrganization(), await someMember(storage)];
+      await storage.createOrganization(elsewhere, someChange());
+      await storage.putMembership(someMembership({ ...ids, organizationId: elsewhere.id }), someChange());
+      const sessions = {
+        kept: someSession(ids),
+        other: someSession(ids),
+        elsewhere: someSession({ ...ids, organizationId: elsewhere.id }),
+        ended: someSession({ ...ids, endedAt: after(1) }),
+        expired: someSession({ ...ids, expiresAt: after(5) }),
+        strangers: someSession(stranger),
+      };
+      for (const session of Object.values(sessions)) {
+        await storage.createSession(session, someFingerprint(), someChange());
+      }
+      const user = await storage.getUser(ids.userId);
+      const password = { before: user?.passwordHash ?? "", after: "new hash", keptSessionId: sessions.kept.id };
+      expect(await storage.changePassword(ids.userId, password, someChange({ at: after(5) }))).toBe(true);
+      expect(await storage.getUser(ids.userId)).toEqual({ ...user, passwordHash: "new hash" });
+      for (const [name, session] of Object.entries(sessions)) {
+        const endedAt = ["other", "elsewhere"].includes(name) ? after(5) : session.endedAt;
+        expect(await storage.getSession(session.id), name).toEqual({ ...session, endedAt });
+      }
+      expect((await storage.getUser(stranger.userId))?.passwordHash).toBe(user?.passwordHash);
+    });
+
+    it("U8: a new password uses up the links to another one", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const [user, other] = [someUser(), someUser()];
+      for (const one of [user, other]) await storage.createUser(one);
+      const [mine, theirs] = [somePasswordLink(user.id), somePasswordLink(other.id)];
+      for (const link of [mine, theirs]) await storage.createPasswordLink(link, someChange());
+      const password = { before: user.passwordHash, after: "new hash", keptSessionId: randomUUID() };
+      await storage.changePassword(user.id, password, someChange());
+      expect(await storage.findPasswordLink(mine.fingerprint, NOW)).toBeUndefined();
+      expect(await storage.findPasswordLink(theirs.fingerprint, NOW)).toEqual(other);
+    });
+
+    it("PL1: stores a link for a user, and for nobody else", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const user = someUser();
+      await storage.createUser(user);
+      const link = somePasswordLink(user.id);
+      expect(await storage.createPasswordLink(link, someChange())).toBe(true);
+      expect(await storage.findPasswordLink(link.fingerprint, NOW)).toEqual(user);
+      const orphan = somePasswordLink(randomUUID());
+      await expectKind(storage.createPasswordLink(orphan, someChange()), "failed_precondition");
+      expect(await storage.findPasswordLink(orphan.fingerprint, NOW)).toBeUndefined();
+    });
+
+    it("PL2: stores no more links of a user than may work at a time, and takes none away", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const user = someUser();
+      await storage.createUser(user);
+      const links = Array.from({ length: MAX_PASSWORD_LINKS + 3 }, () => somePasswordLink(user.id));
+      const answers = await Promise.all(links.map((link) => storage.createPasswordLink(link, someChange())));
+      expect(answers.filter((wasStored) => wasStored)).toHaveLength(MAX_PASSWORD_LINKS);
+      for (const [index, { fingerprint }] of links.entries()) {
+        expect(await storage.findPasswordLink(fingerprint, NOW)).toEqual(answers[index] ? user : undefined);
+      }
+      const later = { ...somePasswordLink(user.id), expiresAt: after(120_000) };
+      expect(await storage.createPasswordLink(later, someChange({ at: after(60_000) }))).toBe(true);
+    });
+
+    it("PL3: finds a link by the exact fingerprint, until its time is over", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const user = someUser();
+      await storage.createUser(user);
+      const link = somePasswordLink(user.id);
+      await storage.createPasswordLink(link, someChange());
+      expect(await storage.findPasswordLink(link.fingerprint, after(59_999))).toEqual(user);
+      expect(await storage.findPasswordLink(link.fingerprint, after(60_000))).toBeUndefined();
+      expect(await storage.findPasswordLink(link.fingerprint.slice(1), NOW)).toBeUndefined();
+    });
+
+    it("PL4: a link resets the password once, uses up all others, and ends every session", async () => {
+      await using subject = await openSubject();
+      await checkOneResetWins(subject.storage);
+    });
+
+    it("PL4: a link whose time is over resets nothing", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const user = someUser();
+      await storage.createUser(user);
+      const link = somePasswordLink(user.id);
+      await storage.createPasswordLink(link, someChange());
+      const late = someChange({ at: after(60_000) });
+      expect(await storage.resetPassword(link.fingerprint, "new hash", late)).toBe(false);
+      expect(await storage.resetPassword(someFingerprint(), "new hash", someChange())).toBe(false);
+      expect(await storage.getUser(user.id)).toEqual(user);
+    });
+
+    it("PL5: forgets the links whose time is over, up to the limit", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const user = someUser();
+      await storage.createUser(user);
+      const links = [10, 20, 30, 40].map((end) => ({ ...somePasswordLink(user.id), expiresAt: after(end) }));
+      for (const link of links) await storage.createPasswordLink(link, someChange());
+      expect(await storage.sweepPasswordLinks(after(30), 2)).toBe(2);
+      expect(await storage.sweepPasswordLinks(after(30), 2)).toBe(1);
+      expect(await storage.sweepPasswordLinks(after(30), 2)).toBe(0);
+      const kept = await Promise.all(links.map(({ fingerprint }) => storage.findPasswordLink(fingerprint, NOW)));
+      expect(kept).toEqual([undefined, undefined, undefined, user]);
+    });
+
+    it("M10: adds nobody of whom it isn't certain that they have the mailbox, where that is asked for", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage, "owner");
+      const membership = { organizationId, role: "member", createdAt: NOW } as const;
+      const add = (user: User) => storage.addMember(membership, user, someChange(), undefined, true);
+      const [fresh, unsure, reset] = [someUser(), someUser(), someUser()];
+      for (const user of [unsure, reset]) await storage.createUser(user);
+      const link = somePasswordLink(reset.id);
+      await storage.createPasswordLink(link, someChange());
+      await storage.resetPassword(link.fingerprint, "new hash", someChange());
+
+      expect((await add(fresh)).user).toEqual(fresh);
+      await expectKind(add(unsure), "failed_precondition");
+      expect(await storage.getMembership(organizationId, unsure.id)).toBeUndefined();
+      expect((await add(reset)).user.id).toBe(reset.id);
+      expect((await storage.addMember(membership, unsure, someChange())).user).toEqual(unsure);
+      await expectKind(add(unsure), "already_exists");
+    });
+
+    it("IV1: stores one invitation for an email, and none for a member", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId, userId } = await someMember(storage);
+      const member = await storage.getUser(userId);
+      const first = someInvitation(organizationId);
+      const { email } = first.invitation;
+      const second = someInvitation(organizationId, { email, role: "member", isMailed: false });
+      for (const one of [first, second]) {
+        expect(await storage.createInvitation(one, someChange())).toEqual(one.invitation);
+      }
+      expect(await storage.listInvitations(organizationId, NOW)).toEqual([second.invitation]);
+      expect(await storage.findInvitation(first.fingerprint, NOW)).toBeUndefined();
+      const ofMember = someInvitation(organizationId, { email: member?.email ?? "" });
+      await expectKind(storage.createInvitation(ofMember, someChange()), "already_exists");
+      const twin = { ...someInvitation(organizationId), fingerprint: second.fingerprint };
+      await expectKind(storage.createInvitation(twin, someChange()), "already_exists");
+      await expectKind(storage.createInvitation(someInvitation(randomUUID()), someChange()), "failed_precondition");
+      expect(await storage.listInvitations(organizationId, NOW)).toEqual([second.invitation]);
+    });
+
+    it("IV1: stores as many as an organization has at a time, and goes on when some are over", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const all = Array.from({ length: MAX_INVITATIONS + 1 }, () => someInvitation(organizationId));
+      const [last, ...others] = all;
+      if (last === undefined) throw new Error("too few");
+      await Promise.all(others.map((one) => storage.createInvitation(one, someChange())));
+      await expectKind(storage.createInvitation(last, someChange()), "failed_precondition");
+      const [{ invitation } = last] = others;
+      const again = someInvitation(organizationId, { email: invitation.email });
+      await storage.createInvitation(again, someChange());
+      await storage.createInvitation(last, someChange({ at: after(60_000) }));
+    });
+
+    it("IV2: lists the invitations of one organization that work, the oldest first", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const [{ organizationId }, other] = [await someMember(storage), await someMember(storage)];
+      const made = [5, 1, 3].map((time) => someInvitation(organizationId, { createdAt: after(time) }));
+      const over = someInvitation(organizationId, { expiresAt: after(10) });
+      const elsewhere = someInvitation(other.organizationId);
+      for (const one of [...made, over, elsewhere]) await storage.createInvitation(one, someChange());
+      const [five, one, three] = made.map(({ invitation }) => invitation);
+      expect(await storage.listInvitations(organizationId, after(10))).toEqual([one, three, five]);
+    });
+
+    it("IV3: ends an invitation of this organization, once", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const [{ organizationId }, other] = [await someMember(storage), await someMember(storage)];
+      const { invitation, fingerprint } = someInvitation(organizationId);
+      await storage.createInvitation({ invitation, fingerprint }, someChange());
+      const end = (id: string) => storage.revokeInvitation(id, invitation.id, someChange());
+      expect(await end(other.organizationId)).toBeUndefined();
+      expect(await storage.findInvitation(fingerprint, NOW)).toEqual(invitation);
+      expect(await end(organizationId)).toEqual(invitation);
+      expect(await end(organizationId)).toBeUndefined();
+      expect(await storage.findInvitation(fingerprint, NOW)).toBeUndefined();
+    });
+
+    it("IV4: finds an invitation by the exact fingerprint, until its time is over", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const { invitation, fingerprint } = someInvitation(organizationId);
+      await storage.createInvitation({ invitation, fingerprint }, someChange());
+      expect(await storage.findInvitation(fingerprint, after(59_999))).toEqual(invitation);
+      expect(await storage.findInvitation(fingerprint, after(60_000))).toBeUndefined();
+      expect(await storage.findInvitation(fingerprint.slice(1), NOW)).toBeUndefined();
+    });
+
+    it("IV5: makes a newcomer a member once, with the invitation's email and role", async () => {
+      await using subject = await openSubject();
+      await checkOneAcceptanceWins(subject.storage);
+    });
+
+    it("IV5: an invitation that is over makes nobody a member, and a member stays as they are", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const [user, made] = [someUser(), someInvitation(organizationId)];
+      await storage.createInvitation(made, someChange());
+      const late = someChange({ at: after(60_000) });
+      expect(await storage.acceptInvitation(made.fingerprint, { kind: "newcomer", user }, late)).toBeUndefined();
+      expect(await storage.getUser(user.id)).toBeUndefined();
+
+      const offered = someInvitation(organizationId, { email: user.email, role: "owner" });
+      await storage.createInvitation(offered, someChange());
+      const { membership } = await storage.addMember(
+        { organizationId, role: "member", createdAt: NOW },
+        user,
+        someChange(),
+      );
+      const person = { kind: "person", userId: user.id } as const;
+      expect(await storage.acceptInvitation(offered.fingerprint, person, someChange())).toEqual({ membership, user });
+    });
+
+    it("IV6: takes an account over only with a mailed invitation, and only where nobody proved to have the mailbox", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const home = await someMember(storage);
+      const squatter = await storage.getUser(home.userId);
+      const { email = "" } = squatter ?? {};
+      const session = someSession(home);
+      const presented = somePasswordLink(home.userId);
+      await storage.createSession(session, someFingerprint(), someChange());
+      await storage.createPasswordLink(presented, someChange());
+      const newcomer = { kind: "newcomer", user: someUser({ email, passwordHash: "new hash" }) } as const;
+
+      const handed = someInvitation(organizationId, { email, isMailed: false });
+      await storage.createInvitation(handed, someChange());
+      await expectKind(storage.acceptInvitation(handed.fingerprint, newcomer, someChange()), "failed_precondition");
+      expect(await storage.getUser(home.userId)).toEqual(squatter);
+      expect(await storage.findInvitation(handed.fingerprint, NOW)).toEqual(handed.invitation);
+
+      const mailed = someInvitation(organizationId, { email });
+      await storage.createInvitation(mailed, someChange());
+      const member = await storage.acceptInvitation(mailed.fingerprint, newcomer, someChange({ at: after(3) }));
+      expect(member?.user).toEqual({ ...squatter, passwordHash: "new hash" });
+      expect(await storage.getSession(session.id)).toEqual({ ...session, endedAt: after(3) });
+      expect(await storage.findPasswordLink(presented.fingerprint, NOW)).toBeUndefined();
+
+      const elsewhere = await someMember(storage);
+      const again = someInvitation(elsewhere.organizationId, { email });
+      await storage.createInvitation(again, someChange());
+      const other = { kind: "newcomer", user: { ...newcomer.user, passwordHash: "another hash" } } as const;
+      await expectKind(storage.acceptInvitation(again.fingerprint, other, someChange()), "failed_precondition");
+      expect((await storage.getUser(home.userId))?.passwordHash).toBe("new hash");
+      const stranger = { kind: "person", userId: elsewhere.userId } as const;
+      await expectKind(storage.acceptInvitation(again.fingerprint, stranger, someChange()), "failed_precondition");
+      const person = { kind: "person", userId: home.userId } as const;
+      expect((await storage.acceptInvitation(again.fingerprint, person, someChange()))?.user.id).toBe(home.userId);
+    });
+
+    it("IV7: forgets the invitations whose time is over, up to the limit", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const ends = [10, 20, 30, 40].map((end) => someInvitation(organizationId, { expiresAt: after(end) }));
+      for (const one of ends) await storage.createInvitation(one, someChange());
+      expect(await storage.sweepInvitations(after(30), 2)).toBe(2);
+      expect(await storage.sweepInvitations(after(30), 2)).toBe(1);
+      expect(await storage.sweepInvitations(after(30), 2)).toBe(0);
+      expect(await storage.listInvitations(organizationId, NOW)).toEqual([ends[3]?.invitation]);
+    });
+
+    it("IV8: the invitations of a member end with the membership, and no others", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const [{ organizationId, userId }, elsewhere] = [await someMember(storage), await someMember(storage)];
+      const createdBy = toPublicId("usr", userId);
+      const theirs = someInvitation(organizationId, { createdBy });
+      const others = [someInvitation(organizationId), someInvitation(elsewhere.organizationId, { createdBy })];
+      for (const one of [theirs, ...others]) await storage.createInvitation(one, someChange());
+      await storage.removeMember(organizationId, userId, NO_TOKENS, someChange());
+      expect(await storage.findInvitation(theirs.fingerprint, NOW)).toBeUndefined();
+      for (const { fingerprint, invitation } of others) {
+        expect(await storage.findInvitation(fingerprint, NOW)).toEqual(invitation);
+      }
+    });
+
+    it("U6: stores an organization and a user who owns it, or nothing", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const [organization, user] = [someOrganization(), someUser()];
+      expect(await storage.register(organization, user, someChange({ at: after(3) }))).toBe(true);
+      expect(await storage.getOrganization(organization.id)).toEqual(organization);
+      const membership = { organizationId: organization.id, userId: user.id, role: "owner", createdAt: after(3) };
+      expect(await storage.listMembers(organization.id, undefined, 10)).toEqual([{ membership, user }]);
+
+      const [other, stranger] = [someOrganization(), someUser()];
+      await expectKind(storage.register(organization, stranger, someChange()), "already_exists");
+      await expectKind(storage.register(other, { ...stranger, id: user.id }, someChange()), "already_exists");
+      expect(await storage.findUserByEmail(stranger.email)).toBeUndefined();
+      expect(await storage.getOrganization(other.id)).toBeUndefined();
+    });
+
+    it("U7: stores nothing for an email that somebody has, and of several at once one is stored", async () => {
+      await using subject = await openSubject();
+      await checkOneRegistrationWins(subject.storage);
+    });
+
+    it("U5: changes nothing for another hash, and once for one hash", async () => {
+      await using subject = await openSubject();
+      await checkOnePasswordWins(subject.storage);
     });
 
     it("M1: stores a membership, and changes nothing but the role of one that is there", async () => {
@@ -2325,6 +2664,56 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       await checkSignInFailures(subject.storage);
     });
 
+    it("R7: reads the session of a refresh token, used or not", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const ids = await someMember(storage);
+      const [session, other] = [someSession(ids), someSession(ids)];
+      const [first, next] = [someFingerprint(), someFingerprint()];
+      await storage.createSession(session, first, someChange());
+      await storage.createSession(other, someFingerprint(), someChange());
+      await storage.rotateRefreshToken({ presented: first, next }, someChange());
+      for (const fingerprint of [first, next]) expect(await storage.findSession(fingerprint)).toEqual(session);
+      expect(await storage.findSession(someFingerprint())).toBeUndefined();
+    });
+
+    it("R8: ends a session once, at its time, and no other", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const ids = await someMember(storage);
+      const [session, other] = [someSession({ ...ids, expiresAt: after(50) }), someSession(ids)];
+      const presented = someFingerprint();
+      await storage.createSession(session, presented, someChange());
+      await storage.createSession(other, someFingerprint(), someChange());
+      const ended = { ...session, endedAt: after(7) };
+      expect(await storage.endSession(session.id, someChange({ at: after(7) }))).toEqual(ended);
+      expect(await storage.endSession(session.id, someChange({ at: after(8) }))).toEqual(ended);
+      expect(await storage.getSession(session.id)).toEqual(ended);
+      expect(await storage.getSession(other.id)).toEqual(other);
+      const rotation = { presented, next: someFingerprint() };
+      expect(await storage.rotateRefreshToken(rotation, someChange({ at: after(8) }))).toEqual({ kind: "refused" });
+
+      const expired = someSession({ ...ids, expiresAt: after(5) });
+      await storage.createSession(expired, someFingerprint(), someChange());
+      expect(await storage.endSession(expired.id, someChange({ at: after(5) }))).toEqual(expired);
+      expect(await storage.endSession(randomUUID(), someChange())).toBeUndefined();
+    });
+
+    it("R9: starts no session by a password that was changed meanwhile", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const ids = await someMember(storage);
+      const { passwordHash = "" } = (await storage.getUser(ids.userId)) ?? {};
+      const [good, bad] = [someSession(ids), someSession(ids)];
+      await storage.createSession(good, someFingerprint(), someChange(), passwordHash);
+      await expectKind(
+        storage.createSession(bad, someFingerprint(), someChange(), "another hash"),
+        "failed_precondition",
+      );
+      expect(await storage.getSession(good.id)).toEqual(good);
+      expect(await storage.getSession(bad.id)).toBeUndefined();
+    });
+
     it("R6: forgets the sessions that were over before, up to the limit, and what is presented of them is refused", async () => {
       await using subject = await openSubject();
       const { storage } = subject;
@@ -2388,6 +2777,28 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       const key = someSigningKey();
       await storage.ensureSigningKey(key);
       expect(await storage.listSigningKeys()).toEqual([key]);
+    });
+
+    it("K3: adds a signing key where the newest one is as expected, and of several at once exactly one", async () => {
+      await using subject = await openSubject();
+      await checkOneKeyReplacement(subject.storage);
+    });
+
+    it("K4: forgets the signing keys whose successor is older, and never the newest", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const keys = [0, 10, 20].map((createdAt) => someSigningKey({ createdAt: after(createdAt) }));
+      const [first, second, third] = keys;
+      if (first === undefined || second === undefined || third === undefined) throw new Error("too few keys");
+      await storage.ensureSigningKey(first);
+      await storage.replaceSigningKey(first.id, second);
+      await storage.replaceSigningKey(second.id, third);
+      await storage.deleteSigningKeys(after(10));
+      expect(await storage.listSigningKeys()).toEqual(keys);
+      await storage.deleteSigningKeys(after(11));
+      expect(await storage.listSigningKeys()).toEqual([second, third]);
+      await storage.deleteSigningKeys(after(1e9));
+      expect(await storage.listSigningKeys()).toEqual([third]);
     });
 
     it("H1: answers when the database can be read, also while it can't be written", async () => {
@@ -2556,6 +2967,10 @@ function reads(storage: Storage): Record<string, () => Promise<unknown>> {
     readUses: () => storage.readUses(randomUUID(), 0, 1),
     findRecordedCall: () => storage.findRecordedCall(someFingerprint(), NOW),
     getSession: () => storage.getSession(randomUUID()),
+    listInvitations: () => storage.listInvitations(randomUUID(), NOW),
+    findInvitation: () => storage.findInvitation(someFingerprint(), NOW),
+    findPasswordLink: () => storage.findPasswordLink(someFingerprint(), NOW),
+    findSession: () => storage.findSession(someFingerprint()),
     listEvents: () => storage.listEvents(everyEvent()),
     listEventHashes: () => storage.listEventHashes(undefined, 10),
     listEventsOfOrganization: () => storage.listEvents(everyEvent({ organizationId: randomUUID() })),
@@ -2587,6 +3002,20 @@ function writes(storage: Storage): Record<string, () => Promise<unknown>> {
     revokeTokens: () => storage.revokeTokens(someSelection(randomUUID()), someChange()),
     purgeTokens: () => storage.purgeTokens(NOW, 1, someChange()),
     sweepSessions: () => storage.sweepSessions(NOW, 1),
+    replaceSigningKey: () => storage.replaceSigningKey("", someSigningKey()),
+    deleteSigningKeys: () => storage.deleteSigningKeys(NOW),
+    endSession: () => storage.endSession(randomUUID(), someChange()),
+    createInvitation: () => storage.createInvitation(someInvitation(randomUUID()), someChange()),
+    revokeInvitation: () => storage.revokeInvitation(randomUUID(), randomUUID(), someChange()),
+    acceptInvitation: () =>
+      storage.acceptInvitation(someFingerprint(), { kind: "person", userId: randomUUID() }, someChange()),
+    sweepInvitations: () => storage.sweepInvitations(NOW, 1),
+    createPasswordLink: () => storage.createPasswordLink(somePasswordLink(randomUUID()), someChange()),
+    resetPassword: () => storage.resetPassword(someFingerprint(), "new", someChange()),
+    sweepPasswordLinks: () => storage.sweepPasswordLinks(NOW, 1),
+    register: () => storage.register(someOrganization(), someUser(), someChange()),
+    changePassword: () =>
+      storage.changePassword(randomUUID(), { before: "", after: "new", keptSessionId: randomUUID() }, someChange()),
     recordUses: () => storage.recordUses([]),
     sweepUses: () => storage.sweepUses(0, 1),
     takeLease: () => storage.takeLease(someLeaseRequest()),

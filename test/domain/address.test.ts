@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { addressMatches, isAddressBlock } from "../../src/domain/address.ts";
+import { addressMatches, clientNetwork, isAddressBlock } from "../../src/domain/address.ts";
 
 it.each([
   ["10.0.0.0/8", "10.255.0.1", true],
@@ -66,5 +66,26 @@ it("agrees with a reference that compares bits, for 10,000 random pairs", () => 
       },
     ),
     { numRuns: 10_000 },
+  );
+});
+
+it.each([
+  ["192.0.2.7", "192.0.2.7"],
+  ["::ffff:192.0.2.7", "192.0.2.7"],
+  ["2001:DB8:1:2:3:4:5:6", "2001:db8:1:2::/64"],
+  ["2001:db8::1", "2001:db8:0:0::/64"],
+  ["::1", "0:0:0:0::/64"],
+  ["fe80::1%eth0", "fe80:0:0:0::/64"],
+  ["", ""],
+  ["somewhere", "somewhere"],
+])("%j is a client of %j", (address, network) => expect(clientNetwork(address)).toBe(network));
+
+it("takes IPv6 addresses for one client when their first 64 bits are the same, and only then", () => {
+  fc.assert(
+    fc.property(ipv6, ipv6, fc.nat({ max: 16 }), (one, two, shared) => {
+      const other = two.map((byte, index) => (index < shared ? (one[index] ?? 0) : byte));
+      const isSame = toBits(one).slice(0, 64) === toBits(other).slice(0, 64);
+      expect(clientNetwork(text6(one)) === clientNetwork(text6(other))).toBe(isSame);
+    }),
   );
 });

@@ -6,12 +6,16 @@ import Database from "better-sqlite3";
 import { expect, it } from "vitest";
 import { Health, HealthCheckResponse_ServingStatus as ServingStatus } from "../../gen/grpc/health/v1/health_pb.ts";
 import { AuditService } from "../../gen/latchkey/v1/audit_pb.ts";
+import { AuthService, UserService } from "../../gen/latchkey/v1/auth_pb.ts";
 import { IntrospectionService } from "../../gen/latchkey/v1/introspection_pb.ts";
+import { OrganizationService, Role } from "../../gen/latchkey/v1/organization_pb.ts";
 import { TokenService } from "../../gen/latchkey/v1/token_pb.ts";
 import { AppError } from "../../src/domain/errors.ts";
 import type { Storage } from "../../src/domain/storage.ts";
+import { codeOf } from "../helpers/deployment.ts";
 import { readExposition } from "../helpers/exposition.ts";
 import { type GrpcClient, grpcClient } from "../helpers/grpc-client.ts";
+import { Mailbox } from "../helpers/mailbox.ts";
 import { startTestApp, type TestApp, type TestAppOptions } from "../helpers/test-app.ts";
 
 const THREADS = 3;
@@ -23,6 +27,9 @@ interface Connection {
   readonly tokens: GrpcClient<typeof TokenService>;
   readonly introspection: GrpcClient<typeof IntrospectionService>;
   readonly audit: GrpcClient<typeof AuditService>;
+  readonly auth: GrpcClient<typeof AuthService>;
+  readonly users: GrpcClient<typeof UserService>;
+  readonly organizations: GrpcClient<typeof OrganizationService>;
   readonly health: GrpcClient<typeof Health>;
 }
 
@@ -55,6 +62,9 @@ function connect(test: TestApp, resources: AsyncDisposableStack): Connection {
     tokens: resources.use(grpcClient(TokenService, to, options)),
     introspection: resources.use(grpcClient(IntrospectionService, to, options)),
     audit: resources.use(grpcClient(AuditService, to, options)),
+    auth: resources.use(grpcClient(AuthService, to, options)),
+    users: resources.use(grpcClient(UserService, to, options)),
+    organizations: resources.use(grpcClient(OrganizationService, to, options)),
     health: resources.use(grpcClient(Health, to, options)),
   };
 }
@@ -126,6 +136,55 @@ it("keeps a rate limit exactly", async () => {
   }
   expect(refused.size).toBeGreaterThan(0);
   for (const end of refused) expect(admitted.get(end)).toBe(60);
+});
+
+it("signs in, renews and signs out on any thread, and all of them know at once", async () => {
+  await using service = await startThreads();
+  const { test, connections } = service;
+  const { adminEmail: email, adminPassword: password } = test.credentials;
+  const at = (index: number) => connections[index % CONNECTIONS] as Connection;
+  const whoIs = ({ users }: Connection, accessToken: string): Promise<string | undefined> =>
+    users.getMe({}, { headers: { authorization: `Bearer ${accessToken}` } }).then(({ user }) => user?.email, codeOf);
+  const everywhere = async (accessToken: string): Promise<ReadonlySet<string | undefined>> =>
+    new Set(await Promise.all(connections.map((one) => whoIs(one, accessToken))));
+  await Promise.all(
+    connections.map(async ({ auth }, index) => {
+      const first = await auth.login({ email, password });
+      expect(await whoIs(at(index + 1), first.accessToken)).toBe(email);
+      const second = await at(index + 2).auth.refreshToken({ refreshToken: first.refreshToken });
+      expect(await everywhere(second.accessToken)).toEqual(new Set([email]));
+      await at(index + 3).auth.logout({ refreshToken: second.refreshToken });
+      expect(await everywhere(second.accessToken)).toEqual(new Set(["UNAUTHENTICATED"]));
+      const refused = at(index + 4).auth.refreshToken({ refreshToken: second.refreshToken });
+      expect(await refused.then(() => "OK", codeOf)).toBe("UNAUTHENTICATED");
+    }),
+  );
+});
+
+it("keeps the limit of sign-ins exactly", async () => {
+  await using service = await startThreads({ env: { LATCHKEY_LOGIN_LIMIT: "10/9999h" } });
+  const codes = await Promise.all(
+    service.connections.map(({ auth }) =>
+      auth.login({ email: "nobody@example.com", password: "wrong" }).then(() => "OK", codeOf),
+    ),
+  );
+  expect(codes.filter((code) => code === "UNAUTHENTICATED")).toHaveLength(10);
+  expect(codes.filter((code) => code === "RESOURCE_EXHAUSTED")).toHaveLength(CONNECTIONS - 10);
+});
+
+it("sends on its stop the letters that wait on every thread", async () => {
+  await using mailbox = await Mailbox.open();
+  await using service = await startThreads({ env: mailbox.env });
+  const { test, connections } = service;
+  const { organizationId } = test.credentials;
+  const people = connections.map((_, index) => `person-${String(index).padStart(2, "0")}@example.com`);
+  await Promise.all(
+    connections.map(({ organizations }, index) =>
+      organizations.inviteMember({ organizationId, email: people[index] ?? "", role: Role.MEMBER }),
+    ),
+  );
+  await test.app.stop();
+  expect(mailbox.mails.flatMap(({ to }) => to).toSorted()).toEqual(people);
 });
 
 it("makes one token of one idempotency key, whichever threads it comes to", async () => {

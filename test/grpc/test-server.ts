@@ -71,6 +71,7 @@ export const CALLER: Caller = {
   userId: SYSTEM_ORGANIZATION_ID,
   organizationId: SYSTEM_ORGANIZATION_ID,
   role: "owner",
+  sessionId: "01890a5d-ac96-774b-bcce-b302099a8057",
   profile: "watchplane",
 };
 

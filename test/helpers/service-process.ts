@@ -79,6 +79,9 @@ export async function startServiceProcess(
     LATCHKEY_HTTP_ADDR: "127.0.0.1:0",
     LATCHKEY_OPS_ADDR: "127.0.0.1:0",
     LATCHKEY_THREADS: "1",
+    // All trials and tests come from one address.
+    LATCHKEY_LOGIN_LIMIT: "1000/1s",
+    LATCHKEY_REGISTER_LIMIT: "1000/1s",
   };
   const child = spawnProgram(["serve", ...args], { ...ports, ...env }, options);
   const stdout: string[] = [];

@@ -68,8 +68,12 @@ export interface Surface {
     credential: Credential,
     refreshToken: string,
   ): Promise<Outcome<{ accessToken: string; refreshToken: string }>>;
+  /** Any call of AuthService whose answer has nothing that each product shows in its own way. */
+  account(credential: Credential, action: AccountAction, request: object): Promise<Outcome<object>>;
   close(): void;
 }
+
+export type AccountAction = Exclude<keyof typeof AuthService.method, "login" | "refreshToken">;
 
 export interface SessionView {
   readonly accessToken: string;
@@ -172,6 +176,7 @@ function rpcSurface(name: string, invoke: Invoke, close: () => void): RpcSurface
         accessToken: pair.accessToken,
         refreshToken: pair.refreshToken,
       })),
+    account: (credential, action, request) => invoke(auth[action] as never, request as never, credential),
     introspect: (credential, request) => invoke(introspection.introspect, request, credential),
     batchIntrospect: (credential, tokens) =>
       invoke(introspection.batchIntrospect, { requests: tokens.map((one) => ({ token: one })) }, credential),
@@ -321,6 +326,10 @@ function restSurface(baseUrl: string): Surface {
         { refreshToken },
         ({ data }: { data: { accessToken: string; refreshToken: string } }) => data,
       ),
+    account: (credential, action, request) => {
+      const path = action.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+      return send("POST", `auth/${path}`, credential, request, (answer: object) => answer);
+    },
   };
 }
 

@@ -51,6 +51,10 @@ export async function startTestApp({ env = {}, surroundings = {} }: TestAppOptio
       LATCHKEY_LOG_LEVEL: "debug",
       // What is slow depends on the machine.
       LATCHKEY_SLOW_CALL_MS: "0",
+      // All tests come from one address.
+      LATCHKEY_LOGIN_LIMIT: "1000/1s",
+      LATCHKEY_REGISTER_LIMIT: "1000/1s",
+      LATCHKEY_RESTORE_PASSWORD_LIMIT: "1000/1s",
       ...env,
     },
     {},

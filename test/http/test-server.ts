@@ -122,6 +122,13 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
         return { accessToken: "access", refreshToken: "refresh", user: { id: "usr_1", email: request.email } };
       },
       refreshToken: async () => ({ accessToken: "access2", refreshToken: "refresh2" }),
+      register: async () => ({}),
+      restorePassword: async () => ({}),
+      resetPassword: async () => ({}),
+      acceptInvitation: async () => ({}),
+      joinOrganization: async () => ({}),
+      logout: async () => ({}),
+      changePassword: async () => ({}),
       ...options.auth,
     }),
     serviceEntry(IntrospectionService, "nobody", {
@@ -145,11 +152,12 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
       if (value === "store-away") throw new AppError("unavailable", "Try again later.");
       if (value !== ACCESS_TOKEN) throw invalidCredential();
       const id = "019a0000-0000-7000-8000-000000000001";
-      return { kind: "user", userId: id, organizationId: id, role: "admin", profile: "watchplane" };
+      return { kind: "user", userId: id, organizationId: id, role: "admin", sessionId: id, profile: "watchplane" };
     },
     logger: log,
   });
   const server = await startHttpServer({
+    publicKeys: () => [],
     products: { profiles, byHost: new Map(), fallback: watchplane },
     clock: Date.now,
     address: "127.0.0.1:0",

@@ -41,7 +41,6 @@ export const PAGES: readonly Page[] = [
 ];
 
 const DASHBOARD = "the dashboard, with “People: sign-in, dashboard, command line”";
-const ACCOUNTS = "accounts and their limits, with “People: sign-in, dashboard, command line”";
 const GOOGLE = "sign-in with Google, with “People: sign-in, dashboard, command line”";
 
 /** Sentences by id: what they say, and for those that are for later the part that brings them. */
@@ -112,10 +111,10 @@ export const SENTENCES: readonly Sentence[] = [
     "watchplane-auth-21": "The command line takes its key from `WATCHPLANE_TOKEN` too.",
     "watchplane-auth-22": ["Google signs people in to the dashboard.", GOOGLE],
     "watchplane-auth-23": "Google is no way into the API or the command line.",
-    "watchplane-auth-24": ["The sign-in routes are limited for each client address.", ACCOUNTS],
-    "watchplane-auth-25": ["Login: 10 requests in 15 minutes.", ACCOUNTS],
-    "watchplane-auth-26": ["Register: 5 requests an hour.", ACCOUNTS],
-    "watchplane-auth-27": ["Restore password: 3 requests an hour.", ACCOUNTS],
+    "watchplane-auth-24": "The sign-in routes are limited for each client address.",
+    "watchplane-auth-25": "Login: 10 requests in 15 minutes.",
+    "watchplane-auth-26": "Register: 5 requests an hour.",
+    "watchplane-auth-27": "Restore password: 3 requests an hour.",
   }),
   ...page(WATCHMANTOWER, {
     "watchmantower-01": "Keys give programs access to the account.",

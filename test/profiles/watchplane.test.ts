@@ -593,4 +593,61 @@ describe("authentication", () => {
       expect(refused.json).toEqual(INVALID);
     }
   });
+
+  describe("limits", () => {
+    let limited: ProductService;
+
+    beforeAll(async () => {
+      limited = await startProducts({
+        env: { LATCHKEY_LOGIN_LIMIT: "", LATCHKEY_REGISTER_LIMIT: "", LATCHKEY_RESTORE_PASSWORD_LIMIT: "" },
+      });
+    });
+
+    afterAll(() => limited[Symbol.asyncDispose]());
+
+    /** How often one address may call in a window until it is told to wait, and for how long. */
+    const callsUntilRefused = async (route: string, address: string, body: Json, windowMs: number) => {
+      limited.clock.startWindow(windowMs);
+      const headers = { "x-forwarded-for": address };
+      for (let calls = 0; ; calls++) {
+        const answer = await limited.call("POST", `/api/v1/auth/${route}`, { headers, body });
+        if (answer.status === 429) return { calls, seconds: answer.headers["retry-after"] };
+      }
+    };
+
+    const newcomer = { email: "new@example.com", password: "your-password", organizationName: "New" };
+    const somebody = { email: "you@example.com", password: "your-password" };
+
+    it("[watchplane-auth-24] each client address has its own limit", async () => {
+      const windowMs = 15 * MINUTE;
+      limited.clock.startWindow(windowMs);
+      for (const address of ["203.0.113.1", "203.0.113.2"]) {
+        const headers = { "x-forwarded-for": address };
+        for (let calls = 0; calls < 10; calls++) {
+          const answer = await limited.call("POST", "/api/v1/auth/login", { headers, body: somebody });
+          expect(answer.status).toBe(401);
+        }
+        const refused = await limited.call("POST", "/api/v1/auth/login", { headers, body: somebody });
+        expect(refused.json).toEqual(error("RESOURCE_EXHAUSTED", "The rate limit is exceeded."));
+      }
+    });
+
+    it("[watchplane-auth-25] the eleventh login in 15 minutes is refused, until they are over", async () => {
+      const refused = await callsUntilRefused("login", "203.0.113.3", somebody, 15 * MINUTE);
+      expect(refused).toEqual({ calls: 10, seconds: "900" });
+      limited.clock.advance(15 * MINUTE);
+      const headers = { "x-forwarded-for": "203.0.113.3" };
+      expect((await limited.call("POST", "/api/v1/auth/login", { headers, body: somebody })).status).toBe(401);
+    });
+
+    it("[watchplane-auth-26] the sixth registration in an hour is refused", async () => {
+      const refused = await callsUntilRefused("register", "203.0.113.4", newcomer, HOUR);
+      expect(refused).toEqual({ calls: 5, seconds: "3600" });
+    });
+
+    it("[watchplane-auth-27] the fourth request for a new password in an hour is refused", async () => {
+      const refused = await callsUntilRefused("restore-password", "203.0.113.5", { email: "you@example.com" }, HOUR);
+      expect(refused).toEqual({ calls: 3, seconds: "3600" });
+    });
+  });
 });

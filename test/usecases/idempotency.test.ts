@@ -13,7 +13,14 @@ interface Identity {
 }
 
 const hashOf = ({ organizationId, userId, method, key }: Identity): string => {
-  const caller: Caller = { kind: "user", userId, organizationId, role: "admin", profile: "watchplane" };
+  const caller: Caller = {
+    kind: "user",
+    userId,
+    organizationId,
+    role: "admin",
+    sessionId: userId,
+    profile: "watchplane",
+  };
   return hash("sha256", identityOf(caller, { method, key }));
 };
 

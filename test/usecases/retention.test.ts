@@ -175,7 +175,13 @@ describe("the service", () => {
 });
 
 function start(storage: Storage, tokenRetentionDays: number): readonly Sweeper[] {
-  return startSweepers({ storage, clock: () => NOW.getTime(), logger: silentLogger, tokenRetentionDays });
+  return startSweepers({
+    storage,
+    accessTokens: { renew: async () => {} },
+    clock: () => NOW.getTime(),
+    logger: silentLogger,
+    tokenRetentionDays,
+  });
 }
 
 /** Writes down what each sweep answered, by method. */

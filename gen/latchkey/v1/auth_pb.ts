@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file latchkey/v1/auth.proto.
  */
 export const file_latchkey_v1_auth: GenFile = /*@__PURE__*/
-  fileDesc("ChZsYXRjaGtleS92MS9hdXRoLnByb3RvEgtsYXRjaGtleS52MSIOCgxHZXRNZVJlcXVlc3QiMAoNR2V0TWVSZXNwb25zZRIfCgR1c2VyGAEgASgLMhEubGF0Y2hrZXkudjEuVXNlciJyCgRVc2VyEgoKAmlkGAEgASgJEg0KBWVtYWlsGAIgASgJEhIKCmZpcnN0X25hbWUYAyABKAkSEQoJbGFzdF9uYW1lGAQgASgJEhQKDGRpc3BsYXlfbmFtZRgFIAEoCRISCgphdmF0YXJfdXJsGAYgASgJImwKDExvZ2luUmVxdWVzdBIaCgVlbWFpbBgBIAEoCUILukgIyAEBcgMY/gESHQoIcGFzc3dvcmQYAiABKAlCC7pICMgBAXIDKIAIEiEKD29yZ2FuaXphdGlvbl9pZBgDIAEoCUIIukgFcgMY6AcimgEKDUxvZ2luUmVzcG9uc2USFAoMYWNjZXNzX3Rva2VuGAEgASgJEhUKDXJlZnJlc2hfdG9rZW4YAiABKAkSHwoEdXNlchgDIAEoCzIRLmxhdGNoa2V5LnYxLlVzZXISOwoXYWNjZXNzX3Rva2VuX2V4cGlyZXNfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIjkKE1JlZnJlc2hUb2tlblJlcXVlc3QSIgoNcmVmcmVzaF90b2tlbhgBIAEoCUILukgIyAEBcgMYgAgigAEKFFJlZnJlc2hUb2tlblJlc3BvbnNlEhQKDGFjY2Vzc190b2tlbhgBIAEoCRIVCg1yZWZyZXNoX3Rva2VuGAIgASgJEjsKF2FjY2Vzc190b2tlbl9leHBpcmVzX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcDLoAQoLQXV0aFNlcnZpY2USXQoFTG9naW4SGS5sYXRjaGtleS52MS5Mb2dpblJlcXVlc3QaGi5sYXRjaGtleS52MS5Mb2dpblJlc3BvbnNlIh2C0+STAhc6ASoiEi9hcGkvdjEvYXV0aC9sb2dpbhJ6CgxSZWZyZXNoVG9rZW4SIC5sYXRjaGtleS52MS5SZWZyZXNoVG9rZW5SZXF1ZXN0GiEubGF0Y2hrZXkudjEuUmVmcmVzaFRva2VuUmVzcG9uc2UiJYLT5JMCHzoBKiIaL2FwaS92MS9hdXRoL3JlZnJlc2gtdG9rZW4yagoLVXNlclNlcnZpY2USWwoFR2V0TWUSGS5sYXRjaGtleS52MS5HZXRNZVJlcXVlc3QaGi5sYXRjaGtleS52MS5HZXRNZVJlc3BvbnNlIhuQAgGC0+STAhISEC9hcGkvdjEvdXNlcnMvbWViBnByb3RvMw", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_timestamp]);
+  fileDesc("ChZsYXRjaGtleS92MS9hdXRoLnByb3RvEgtsYXRjaGtleS52MSIOCgxHZXRNZVJlcXVlc3QiMAoNR2V0TWVSZXNwb25zZRIfCgR1c2VyGAEgASgLMhEubGF0Y2hrZXkudjEuVXNlciJyCgRVc2VyEgoKAmlkGAEgASgJEg0KBWVtYWlsGAIgASgJEhIKCmZpcnN0X25hbWUYAyABKAkSEQoJbGFzdF9uYW1lGAQgASgJEhQKDGRpc3BsYXlfbmFtZRgFIAEoCRISCgphdmF0YXJfdXJsGAYgASgJIosBCgxMb2dpblJlcXVlc3QSGgoFZW1haWwYASABKAlCC7pICMgBAXIDGP4BEh0KCHBhc3N3b3JkGAIgASgJQgu6SAjIAQFyAyiACBIhCg9vcmdhbml6YXRpb25faWQYAyABKAlCCLpIBXIDGOgHEh0KCWNsaWVudF9pcBgEIAEoCUIKukgH2AEBcgJwASKaAQoNTG9naW5SZXNwb25zZRIUCgxhY2Nlc3NfdG9rZW4YASABKAkSFQoNcmVmcmVzaF90b2tlbhgCIAEoCRIfCgR1c2VyGAMgASgLMhEubGF0Y2hrZXkudjEuVXNlchI7ChdhY2Nlc3NfdG9rZW5fZXhwaXJlc19hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiOQoTUmVmcmVzaFRva2VuUmVxdWVzdBIiCg1yZWZyZXNoX3Rva2VuGAEgASgJQgu6SAjIAQFyAxiACCKAAQoUUmVmcmVzaFRva2VuUmVzcG9uc2USFAoMYWNjZXNzX3Rva2VuGAEgASgJEhUKDXJlZnJlc2hfdG9rZW4YAiABKAkSOwoXYWNjZXNzX3Rva2VuX2V4cGlyZXNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIjMKDUxvZ291dFJlcXVlc3QSIgoNcmVmcmVzaF90b2tlbhgBIAEoCUILukgIyAEBcgMYgAgiEAoOTG9nb3V0UmVzcG9uc2UiYQoVQ2hhbmdlUGFzc3dvcmRSZXF1ZXN0EiUKEGN1cnJlbnRfcGFzc3dvcmQYASABKAlCC7pICMgBAXIDKIAIEiEKDG5ld19wYXNzd29yZBgCIAEoCUILukgIyAEBcgMogAgiGAoWQ2hhbmdlUGFzc3dvcmRSZXNwb25zZSKgAgoPUmVnaXN0ZXJSZXF1ZXN0EhwKBWVtYWlsGAEgASgJQg26SArIAQFyBRj+AWABEh0KCHBhc3N3b3JkGAIgASgJQgu6SAjIAQFyAyiACBKwAQoRb3JnYW5pemF0aW9uX25hbWUYAyABKAlClAG6SJABugGEAQobb3JnYW5pemF0aW9uX25hbWUucHJpbnRhYmxlEixtdXN0IG5vdCBob2xkIGNvbnRyb2wgY2hhcmFjdGVycyBvciBiZSBibGFuaxo3dGhpcy5tYXRjaGVzKCdeXFxQe0NjfSokJykgJiYgdGhpcy5tYXRjaGVzKCdbXlxccHtafV0nKcgBAXIDGMgBEh0KCWNsaWVudF9pcBgEIAEoCUIKukgH2AEBcgJwASISChBSZWdpc3RlclJlc3BvbnNlIlMKFlJlc3RvcmVQYXNzd29yZFJlcXVlc3QSGgoFZW1haWwYASABKAlCC7pICMgBAXIDGP4BEh0KCWNsaWVudF9pcBgCIAEoCUIKukgH2AEBcgJwASIZChdSZXN0b3JlUGFzc3dvcmRSZXNwb25zZSJ0ChRSZXNldFBhc3N3b3JkUmVxdWVzdBIaCgV0b2tlbhgBIAEoCUILukgIyAEBcgMYgAgSIQoMbmV3X3Bhc3N3b3JkGAIgASgJQgu6SAjIAQFyAyiACBIdCgljbGllbnRfaXAYAyABKAlCCrpIB9gBAXICcAEiFwoVUmVzZXRQYXNzd29yZFJlc3BvbnNlInMKF0FjY2VwdEludml0YXRpb25SZXF1ZXN0EhoKBXRva2VuGAEgASgJQgu6SAjIAQFyAxiACBIdCghwYXNzd29yZBgCIAEoCUILukgIyAEBcgMogAgSHQoJY2xpZW50X2lwGAMgASgJQgq6SAfYAQFyAnABIjMKGEFjY2VwdEludml0YXRpb25SZXNwb25zZRIXCg9vcmdhbml6YXRpb25faWQYASABKAkiNQoXSm9pbk9yZ2FuaXphdGlvblJlcXVlc3QSGgoFdG9rZW4YASABKAlCC7pICMgBAXIDGIAIIjMKGEpvaW5Pcmdhbml6YXRpb25SZXNwb25zZRIXCg9vcmdhbml6YXRpb25faWQYASABKAky3ggKC0F1dGhTZXJ2aWNlEl0KBUxvZ2luEhkubGF0Y2hrZXkudjEuTG9naW5SZXF1ZXN0GhoubGF0Y2hrZXkudjEuTG9naW5SZXNwb25zZSIdgtPkkwIXOgEqIhIvYXBpL3YxL2F1dGgvbG9naW4SegoMUmVmcmVzaFRva2VuEiAubGF0Y2hrZXkudjEuUmVmcmVzaFRva2VuUmVxdWVzdBohLmxhdGNoa2V5LnYxLlJlZnJlc2hUb2tlblJlc3BvbnNlIiWC0+STAh86ASoiGi9hcGkvdjEvYXV0aC9yZWZyZXNoLXRva2VuEmkKCFJlZ2lzdGVyEhwubGF0Y2hrZXkudjEuUmVnaXN0ZXJSZXF1ZXN0Gh0ubGF0Y2hrZXkudjEuUmVnaXN0ZXJSZXNwb25zZSIggtPkkwIaOgEqIhUvYXBpL3YxL2F1dGgvcmVnaXN0ZXIShgEKD1Jlc3RvcmVQYXNzd29yZBIjLmxhdGNoa2V5LnYxLlJlc3RvcmVQYXNzd29yZFJlcXVlc3QaJC5sYXRjaGtleS52MS5SZXN0b3JlUGFzc3dvcmRSZXNwb25zZSIogtPkkwIiOgEqIh0vYXBpL3YxL2F1dGgvcmVzdG9yZS1wYXNzd29yZBJ+Cg1SZXNldFBhc3N3b3JkEiEubGF0Y2hrZXkudjEuUmVzZXRQYXNzd29yZFJlcXVlc3QaIi5sYXRjaGtleS52MS5SZXNldFBhc3N3b3JkUmVzcG9uc2UiJoLT5JMCIDoBKiIbL2FwaS92MS9hdXRoL3Jlc2V0LXBhc3N3b3JkEooBChBBY2NlcHRJbnZpdGF0aW9uEiQubGF0Y2hrZXkudjEuQWNjZXB0SW52aXRhdGlvblJlcXVlc3QaJS5sYXRjaGtleS52MS5BY2NlcHRJbnZpdGF0aW9uUmVzcG9uc2UiKYLT5JMCIzoBKiIeL2FwaS92MS9hdXRoL2FjY2VwdC1pbnZpdGF0aW9uEooBChBKb2luT3JnYW5pemF0aW9uEiQubGF0Y2hrZXkudjEuSm9pbk9yZ2FuaXphdGlvblJlcXVlc3QaJS5sYXRjaGtleS52MS5Kb2luT3JnYW5pemF0aW9uUmVzcG9uc2UiKYLT5JMCIzoBKiIeL2FwaS92MS9hdXRoL2pvaW4tb3JnYW5pemF0aW9uEmEKBkxvZ291dBIaLmxhdGNoa2V5LnYxLkxvZ291dFJlcXVlc3QaGy5sYXRjaGtleS52MS5Mb2dvdXRSZXNwb25zZSIegtPkkwIYOgEqIhMvYXBpL3YxL2F1dGgvbG9nb3V0EoIBCg5DaGFuZ2VQYXNzd29yZBIiLmxhdGNoa2V5LnYxLkNoYW5nZVBhc3N3b3JkUmVxdWVzdBojLmxhdGNoa2V5LnYxLkNoYW5nZVBhc3N3b3JkUmVzcG9uc2UiJ4LT5JMCIToBKiIcL2FwaS92MS9hdXRoL2NoYW5nZS1wYXNzd29yZDJqCgtVc2VyU2VydmljZRJbCgVHZXRNZRIZLmxhdGNoa2V5LnYxLkdldE1lUmVxdWVzdBoaLmxhdGNoa2V5LnYxLkdldE1lUmVzcG9uc2UiG5ACAYLT5JMCEhIQL2FwaS92MS91c2Vycy9tZWIGcHJvdG8z", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_timestamp]);
 
 /**
  * GetMeRequest asks about the caller.
@@ -134,6 +134,14 @@ export type LoginRequest = Message<"latchkey.v1.LoginRequest"> & {
    * @generated from field: string organization_id = 3;
    */
   organizationId: string;
+
+  /**
+   * Address of the person's client, IPv4 or IPv6, for service keys only: limits count by it, and the audit log
+   * names it. Without it all calls of a backend count as one client's.
+   *
+   * @generated from field: string client_ip = 4;
+   */
+  clientIp: string;
 };
 
 /**
@@ -242,15 +250,343 @@ export const RefreshTokenResponseSchema: GenMessage<RefreshTokenResponse> = /*@_
   messageDesc(file_latchkey_v1_auth, 6);
 
 /**
- * AuthService signs people in. On the public port it needs no credential, since it is how one gets
- * one; on the internal port it needs a service key with the scope `auth`.
+ * LogoutRequest names the session to end.
+ *
+ * @generated from message latchkey.v1.LogoutRequest
+ */
+export type LogoutRequest = Message<"latchkey.v1.LogoutRequest"> & {
+  /**
+   * Any refresh token of the session, used up or not.
+   *
+   * @generated from field: string refresh_token = 1;
+   */
+  refreshToken: string;
+};
+
+/**
+ * Describes the message latchkey.v1.LogoutRequest.
+ * Use `create(LogoutRequestSchema)` to create a new message.
+ */
+export const LogoutRequestSchema: GenMessage<LogoutRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_auth, 7);
+
+/**
+ * LogoutResponse is empty.
+ *
+ * @generated from message latchkey.v1.LogoutResponse
+ */
+export type LogoutResponse = Message<"latchkey.v1.LogoutResponse"> & {
+};
+
+/**
+ * Describes the message latchkey.v1.LogoutResponse.
+ * Use `create(LogoutResponseSchema)` to create a new message.
+ */
+export const LogoutResponseSchema: GenMessage<LogoutResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_auth, 8);
+
+/**
+ * ChangePasswordRequest holds the old and the new password. It takes no idempotency key: a retry says that
+ * the current password is wrong, and what is recorded of a call is no place for passwords.
+ *
+ * @generated from message latchkey.v1.ChangePasswordRequest
+ */
+export type ChangePasswordRequest = Message<"latchkey.v1.ChangePasswordRequest"> & {
+  /**
+   * The password until now.
+   *
+   * @generated from field: string current_password = 1;
+   */
+  currentPassword: string;
+
+  /**
+   * The password from now on, of at least 10 characters.
+   *
+   * @generated from field: string new_password = 2;
+   */
+  newPassword: string;
+};
+
+/**
+ * Describes the message latchkey.v1.ChangePasswordRequest.
+ * Use `create(ChangePasswordRequestSchema)` to create a new message.
+ */
+export const ChangePasswordRequestSchema: GenMessage<ChangePasswordRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_auth, 9);
+
+/**
+ * ChangePasswordResponse is empty.
+ *
+ * @generated from message latchkey.v1.ChangePasswordResponse
+ */
+export type ChangePasswordResponse = Message<"latchkey.v1.ChangePasswordResponse"> & {
+};
+
+/**
+ * Describes the message latchkey.v1.ChangePasswordResponse.
+ * Use `create(ChangePasswordResponseSchema)` to create a new message.
+ */
+export const ChangePasswordResponseSchema: GenMessage<ChangePasswordResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_auth, 10);
+
+/**
+ * RegisterRequest describes the account to make, and its organization.
+ *
+ * @generated from message latchkey.v1.RegisterRequest
+ */
+export type RegisterRequest = Message<"latchkey.v1.RegisterRequest"> & {
+  /**
+   * Address to sign in with.
+   *
+   * @generated from field: string email = 1;
+   */
+  email: string;
+
+  /**
+   * Password, of at least 10 characters, and none of the most common ones.
+   *
+   * @generated from field: string password = 2;
+   */
+  password: string;
+
+  /**
+   * Name of the organization: 1 to 200 characters, none of them a control character.
+   *
+   * @generated from field: string organization_name = 3;
+   */
+  organizationName: string;
+
+  /**
+   * As in LoginRequest.
+   *
+   * @generated from field: string client_ip = 4;
+   */
+  clientIp: string;
+};
+
+/**
+ * Describes the message latchkey.v1.RegisterRequest.
+ * Use `create(RegisterRequestSchema)` to create a new message.
+ */
+export const RegisterRequestSchema: GenMessage<RegisterRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_auth, 11);
+
+/**
+ * RegisterResponse is empty.
+ *
+ * @generated from message latchkey.v1.RegisterResponse
+ */
+export type RegisterResponse = Message<"latchkey.v1.RegisterResponse"> & {
+};
+
+/**
+ * Describes the message latchkey.v1.RegisterResponse.
+ * Use `create(RegisterResponseSchema)` to create a new message.
+ */
+export const RegisterResponseSchema: GenMessage<RegisterResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_auth, 12);
+
+/**
+ * RestorePasswordRequest says who forgot their password.
+ *
+ * @generated from message latchkey.v1.RestorePasswordRequest
+ */
+export type RestorePasswordRequest = Message<"latchkey.v1.RestorePasswordRequest"> & {
+  /**
+   * Address that the person signs in with.
+   *
+   * @generated from field: string email = 1;
+   */
+  email: string;
+
+  /**
+   * As in LoginRequest.
+   *
+   * @generated from field: string client_ip = 2;
+   */
+  clientIp: string;
+};
+
+/**
+ * Describes the message latchkey.v1.RestorePasswordRequest.
+ * Use `create(RestorePasswordRequestSchema)` to create a new message.
+ */
+export const RestorePasswordRequestSchema: GenMessage<RestorePasswordRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_auth, 13);
+
+/**
+ * RestorePasswordResponse is empty.
+ *
+ * @generated from message latchkey.v1.RestorePasswordResponse
+ */
+export type RestorePasswordResponse = Message<"latchkey.v1.RestorePasswordResponse"> & {
+};
+
+/**
+ * Describes the message latchkey.v1.RestorePasswordResponse.
+ * Use `create(RestorePasswordResponseSchema)` to create a new message.
+ */
+export const RestorePasswordResponseSchema: GenMessage<RestorePasswordResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_auth, 14);
+
+/**
+ * ResetPasswordRequest holds the new password.
+ *
+ * @generated from message latchkey.v1.ResetPasswordRequest
+ */
+export type ResetPasswordRequest = Message<"latchkey.v1.ResetPasswordRequest"> & {
+  /**
+   * What stands behind `token=` in the link.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+
+  /**
+   * The password from now on, as in RegisterRequest.
+   *
+   * @generated from field: string new_password = 2;
+   */
+  newPassword: string;
+
+  /**
+   * As in LoginRequest; the audit log names it.
+   *
+   * @generated from field: string client_ip = 3;
+   */
+  clientIp: string;
+};
+
+/**
+ * Describes the message latchkey.v1.ResetPasswordRequest.
+ * Use `create(ResetPasswordRequestSchema)` to create a new message.
+ */
+export const ResetPasswordRequestSchema: GenMessage<ResetPasswordRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_auth, 15);
+
+/**
+ * ResetPasswordResponse is empty.
+ *
+ * @generated from message latchkey.v1.ResetPasswordResponse
+ */
+export type ResetPasswordResponse = Message<"latchkey.v1.ResetPasswordResponse"> & {
+};
+
+/**
+ * Describes the message latchkey.v1.ResetPasswordResponse.
+ * Use `create(ResetPasswordResponseSchema)` to create a new message.
+ */
+export const ResetPasswordResponseSchema: GenMessage<ResetPasswordResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_auth, 16);
+
+/**
+ * AcceptInvitationRequest holds the invitation's token, and a password.
+ *
+ * @generated from message latchkey.v1.AcceptInvitationRequest
+ */
+export type AcceptInvitationRequest = Message<"latchkey.v1.AcceptInvitationRequest"> & {
+  /**
+   * What stands behind `token=` in the link.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+
+  /**
+   * Password to sign in with from now on, as in RegisterRequest.
+   *
+   * @generated from field: string password = 2;
+   */
+  password: string;
+
+  /**
+   * As in ResetPasswordRequest.
+   *
+   * @generated from field: string client_ip = 3;
+   */
+  clientIp: string;
+};
+
+/**
+ * Describes the message latchkey.v1.AcceptInvitationRequest.
+ * Use `create(AcceptInvitationRequestSchema)` to create a new message.
+ */
+export const AcceptInvitationRequestSchema: GenMessage<AcceptInvitationRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_auth, 17);
+
+/**
+ * AcceptInvitationResponse says where the person is a member now.
+ *
+ * @generated from message latchkey.v1.AcceptInvitationResponse
+ */
+export type AcceptInvitationResponse = Message<"latchkey.v1.AcceptInvitationResponse"> & {
+  /**
+   * Public id of the organization.
+   *
+   * @generated from field: string organization_id = 1;
+   */
+  organizationId: string;
+};
+
+/**
+ * Describes the message latchkey.v1.AcceptInvitationResponse.
+ * Use `create(AcceptInvitationResponseSchema)` to create a new message.
+ */
+export const AcceptInvitationResponseSchema: GenMessage<AcceptInvitationResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_auth, 18);
+
+/**
+ * JoinOrganizationRequest holds the invitation's token.
+ *
+ * @generated from message latchkey.v1.JoinOrganizationRequest
+ */
+export type JoinOrganizationRequest = Message<"latchkey.v1.JoinOrganizationRequest"> & {
+  /**
+   * What stands behind `token=` in the link.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+};
+
+/**
+ * Describes the message latchkey.v1.JoinOrganizationRequest.
+ * Use `create(JoinOrganizationRequestSchema)` to create a new message.
+ */
+export const JoinOrganizationRequestSchema: GenMessage<JoinOrganizationRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_auth, 19);
+
+/**
+ * JoinOrganizationResponse says where the person is a member now.
+ *
+ * @generated from message latchkey.v1.JoinOrganizationResponse
+ */
+export type JoinOrganizationResponse = Message<"latchkey.v1.JoinOrganizationResponse"> & {
+  /**
+   * Public id of the organization.
+   *
+   * @generated from field: string organization_id = 1;
+   */
+  organizationId: string;
+};
+
+/**
+ * Describes the message latchkey.v1.JoinOrganizationResponse.
+ * Use `create(JoinOrganizationResponseSchema)` to create a new message.
+ */
+export const JoinOrganizationResponseSchema: GenMessage<JoinOrganizationResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_auth, 20);
+
+/**
+ * AuthService signs people in and out. On the public port it needs no credential, where a method doesn't say
+ * otherwise, since it is how one gets one; on the internal port it needs a service key with the scope `auth`.
  *
  * @generated from service latchkey.v1.AuthService
  */
 export const AuthService: GenService<{
   /**
    * Login trades an address and a password for an access token and a refresh token. A wrong password
-   * and an unknown address get the same answer, after the same work.
+   * and an unknown address get the same answer, after the same work. A client has 10 calls in 15 minutes.
    *
    * @generated from rpc latchkey.v1.AuthService.Login
    */
@@ -269,6 +605,86 @@ export const AuthService: GenService<{
     methodKind: "unary";
     input: typeof RefreshTokenRequestSchema;
     output: typeof RefreshTokenResponseSchema;
+  },
+  /**
+   * Register makes an account and an organization that it owns, of the host's product, where the deployment lets
+   * people do that. An address that has an account already gets the same answer, after the same work, and
+   * nothing is made: sign in to see. A client has 5 calls in an hour.
+   *
+   * @generated from rpc latchkey.v1.AuthService.Register
+   */
+  register: {
+    methodKind: "unary";
+    input: typeof RegisterRequestSchema;
+    output: typeof RegisterResponseSchema;
+  },
+  /**
+   * RestorePassword sends a link to choose a new password, where the address has an account; the answer is the
+   * same where it hasn't. A client has 3 calls in an hour.
+   *
+   * @generated from rpc latchkey.v1.AuthService.RestorePassword
+   */
+  restorePassword: {
+    methodKind: "unary";
+    input: typeof RestorePasswordRequestSchema;
+    output: typeof RestorePasswordResponseSchema;
+  },
+  /**
+   * ResetPassword gives the person of such a link a new password, and ends all their sessions. The link works
+   * once, within 30 minutes, and with it all others of that person are used up.
+   *
+   * @generated from rpc latchkey.v1.AuthService.ResetPassword
+   */
+  resetPassword: {
+    methodKind: "unary";
+    input: typeof ResetPasswordRequestSchema;
+    output: typeof ResetPasswordResponseSchema;
+  },
+  /**
+   * AcceptInvitation makes the person of an invitation a member, with a password of their own. Where the address
+   * has an account that its person has proved theirs, JoinOrganization is the way.
+   *
+   * @generated from rpc latchkey.v1.AuthService.AcceptInvitation
+   */
+  acceptInvitation: {
+    methodKind: "unary";
+    input: typeof AcceptInvitationRequestSchema;
+    output: typeof AcceptInvitationResponseSchema;
+  },
+  /**
+   * JoinOrganization makes the caller, whose address was invited, a member. Sign in again to act there.
+   *
+   * Needs a person, on the internal port too.
+   *
+   * @generated from rpc latchkey.v1.AuthService.JoinOrganization
+   */
+  joinOrganization: {
+    methodKind: "unary";
+    input: typeof JoinOrganizationRequestSchema;
+    output: typeof JoinOrganizationResponseSchema;
+  },
+  /**
+   * Logout ends the session that a refresh token belongs to: its access tokens and all its refresh tokens
+   * stop working at once. A refresh token that is unknown, or whose session is over, gets the same answer.
+   *
+   * @generated from rpc latchkey.v1.AuthService.Logout
+   */
+  logout: {
+    methodKind: "unary";
+    input: typeof LogoutRequestSchema;
+    output: typeof LogoutResponseSchema;
+  },
+  /**
+   * ChangePassword gives the caller another password, and ends all sessions of theirs but the one that asks.
+   *
+   * Needs a person, on the internal port too.
+   *
+   * @generated from rpc latchkey.v1.AuthService.ChangePassword
+   */
+  changePassword: {
+    methodKind: "unary";
+    input: typeof ChangePasswordRequestSchema;
+    output: typeof ChangePasswordResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_latchkey_v1_auth, 0);

@@ -15,7 +15,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file latchkey/v1/organization.proto.
  */
 export const file_latchkey_v1_organization: GenFile = /*@__PURE__*/
-  fileDesc("Ch5sYXRjaGtleS92MS9vcmdhbml6YXRpb24ucHJvdG8SC2xhdGNoa2V5LnYxIncKDE9yZ2FuaXphdGlvbhIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEg8KB3Byb2ZpbGUYAyABKAkSDAoEcGxhbhgEIAEoCRIuCgpjcmVhdGVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJ5CgZNZW1iZXISHwoEdXNlchgBIAEoCzIRLmxhdGNoa2V5LnYxLlVzZXISHwoEcm9sZRgCIAEoDjIRLmxhdGNoa2V5LnYxLlJvbGUSLQoJam9pbmVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLuAgogT3JnYW5pemF0aW9uU2VydmljZUNyZWF0ZVJlcXVlc3QSlQEKBG5hbWUYASABKAlChgG6SIIBugF3Cg5uYW1lLnByaW50YWJsZRIsbXVzdCBub3QgaG9sZCBjb250cm9sIGNoYXJhY3RlcnMgb3IgYmUgYmxhbmsaN3RoaXMubWF0Y2hlcygnXlxcUHtDY30qJCcpICYmIHRoaXMubWF0Y2hlcygnW15cXHB7Wn1dJynIAQFyAxjIARIYCgdwcm9maWxlGAIgASgJQge6SARyAhhAEhUKBHBsYW4YAyABKAlCB7pIBHICGEASgAEKD2lkZW1wb3RlbmN5X2tleRgEIAEoCUJnukhkugFcChdpZGVtcG90ZW5jeV9rZXkudmlzaWJsZRInbXVzdCBob2xkIHZpc2libGUgQVNDSUkgY2hhcmFjdGVycyBvbmx5Ghh0aGlzLm1hdGNoZXMoJ15bIS1+XSokJylyAxj/ASJUCiFPcmdhbml6YXRpb25TZXJ2aWNlQ3JlYXRlUmVzcG9uc2USLwoMb3JnYW5pemF0aW9uGAEgASgLMhkubGF0Y2hrZXkudjEuT3JnYW5pemF0aW9uIjUKHU9yZ2FuaXphdGlvblNlcnZpY2VHZXRSZXF1ZXN0EhQKAmlkGAEgASgJQgi6SAVyAxjoByJRCh5Pcmdhbml6YXRpb25TZXJ2aWNlR2V0UmVzcG9uc2USLwoMb3JnYW5pemF0aW9uGAEgASgLMhkubGF0Y2hrZXkudjEuT3JnYW5pemF0aW9uIloKHk9yZ2FuaXphdGlvblNlcnZpY2VMaXN0UmVxdWVzdBIaCglwYWdlX3NpemUYASABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgCIAEoCUIIukgFcgMY6AcibAofT3JnYW5pemF0aW9uU2VydmljZUxpc3RSZXNwb25zZRIwCg1vcmdhbml6YXRpb25zGAEgAygLMhkubGF0Y2hrZXkudjEuT3JnYW5pemF0aW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSLQAQoOU2V0UGxhblJlcXVlc3QSIQoPb3JnYW5pemF0aW9uX2lkGAEgASgJQgi6SAVyAxjoBxIYCgRwbGFuGAIgASgJQgq6SAfIAQFyAhhAEoABCg9pZGVtcG90ZW5jeV9rZXkYAyABKAlCZ7pIZLoBXAoXaWRlbXBvdGVuY3lfa2V5LnZpc2libGUSJ211c3QgaG9sZCB2aXNpYmxlIEFTQ0lJIGNoYXJhY3RlcnMgb25seRoYdGhpcy5tYXRjaGVzKCdeWyEtfl0qJCcpcgMY/wEiQgoPU2V0UGxhblJlc3BvbnNlEi8KDG9yZ2FuaXphdGlvbhgBIAEoCzIZLmxhdGNoa2V5LnYxLk9yZ2FuaXphdGlvbiLtAQoRU2V0UHJvZmlsZVJlcXVlc3QSIQoPb3JnYW5pemF0aW9uX2lkGAEgASgJQgi6SAVyAxjoBxIbCgdwcm9maWxlGAIgASgJQgq6SAfIAQFyAhhAEhUKBHBsYW4YAyABKAlCB7pIBHICGEASgAEKD2lkZW1wb3RlbmN5X2tleRgEIAEoCUJnukhkugFcChdpZGVtcG90ZW5jeV9rZXkudmlzaWJsZRInbXVzdCBob2xkIHZpc2libGUgQVNDSUkgY2hhcmFjdGVycyBvbmx5Ghh0aGlzLm1hdGNoZXMoJ15bIS1+XSokJylyAxj/ASJFChJTZXRQcm9maWxlUmVzcG9uc2USLwoMb3JnYW5pemF0aW9uGAEgASgLMhkubGF0Y2hrZXkudjEuT3JnYW5pemF0aW9uIoEDChBBZGRNZW1iZXJSZXF1ZXN0EiEKD29yZ2FuaXphdGlvbl9pZBgBIAEoCUIIukgFcgMY6AcSHAoFZW1haWwYAiABKAlCDbpICsgBAXIFGP4BYAESLAoEcm9sZRgDIAEoDjIRLmxhdGNoa2V5LnYxLlJvbGVCC7pICMgBAYIBAhABEhsKCmZpcnN0X25hbWUYBCABKAlCB7pIBHICGGQSGgoJbGFzdF9uYW1lGAUgASgJQge6SARyAhhkEh4KDGRpc3BsYXlfbmFtZRgGIAEoCUIIukgFcgMYyAESIgoKYXZhdGFyX3VybBgHIAEoCUIOukgL2AEBcgYY6AeIAQESgAEKD2lkZW1wb3RlbmN5X2tleRgIIAEoCUJnukhkugFcChdpZGVtcG90ZW5jeV9rZXkudmlzaWJsZRInbXVzdCBob2xkIHZpc2libGUgQVNDSUkgY2hhcmFjdGVycyBvbmx5Ghh0aGlzLm1hdGNoZXMoJ15bIS1+XSokJylyAxj/ASJSChFBZGRNZW1iZXJSZXNwb25zZRIjCgZtZW1iZXIYASABKAsyEy5sYXRjaGtleS52MS5NZW1iZXISGAoQaW5pdGlhbF9wYXNzd29yZBgCIAEoCSJxChJMaXN0TWVtYmVyc1JlcXVlc3QSIQoPb3JnYW5pemF0aW9uX2lkGAEgASgJQgi6SAVyAxjoBxIaCglwYWdlX3NpemUYAiABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgDIAEoCUIIukgFcgMY6AciVAoTTGlzdE1lbWJlcnNSZXNwb25zZRIkCgdtZW1iZXJzGAEgAygLMhMubGF0Y2hrZXkudjEuTWVtYmVyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKIAgoUU2V0TWVtYmVyUm9sZVJlcXVlc3QSIQoPb3JnYW5pemF0aW9uX2lkGAEgASgJQgi6SAVyAxjoBxIcCgd1c2VyX2lkGAIgASgJQgu6SAjIAQFyAxjoBxIsCgRyb2xlGAMgASgOMhEubGF0Y2hrZXkudjEuUm9sZUILukgIyAEBggECEAESgAEKD2lkZW1wb3RlbmN5X2tleRgEIAEoCUJnukhkugFcChdpZGVtcG90ZW5jeV9rZXkudmlzaWJsZRInbXVzdCBob2xkIHZpc2libGUgQVNDSUkgY2hhcmFjdGVycyBvbmx5Ghh0aGlzLm1hdGNoZXMoJ15bIS1+XSokJylyAxj/ASI8ChVTZXRNZW1iZXJSb2xlUmVzcG9uc2USIwoGbWVtYmVyGAEgASgLMhMubGF0Y2hrZXkudjEuTWVtYmVyIvABChNSZW1vdmVNZW1iZXJSZXF1ZXN0EiEKD29yZ2FuaXphdGlvbl9pZBgBIAEoCUIIukgFcgMY6AcSHAoHdXNlcl9pZBgCIAEoCUILukgIyAEBcgMY6AcSgAEKD2lkZW1wb3RlbmN5X2tleRgDIAEoCUJnukhkugFcChdpZGVtcG90ZW5jeV9rZXkudmlzaWJsZRInbXVzdCBob2xkIHZpc2libGUgQVNDSUkgY2hhcmFjdGVycyBvbmx5Ghh0aGlzLm1hdGNoZXMoJ15bIS1+XSokJylyAxj/ARIVCg1yZXZva2VfdG9rZW5zGAQgASgIIi4KFFJlbW92ZU1lbWJlclJlc3BvbnNlEhYKDnJldm9rZWRfdG9rZW5zGAEgASgFKk0KBFJvbGUSFAoQUk9MRV9VTlNQRUNJRklFRBAAEg4KClJPTEVfT1dORVIQARIOCgpST0xFX0FETUlOEAISDwoLUk9MRV9NRU1CRVIQAzLEBgoTT3JnYW5pemF0aW9uU2VydmljZRJnCgZDcmVhdGUSLS5sYXRjaGtleS52MS5Pcmdhbml6YXRpb25TZXJ2aWNlQ3JlYXRlUmVxdWVzdBouLmxhdGNoa2V5LnYxLk9yZ2FuaXphdGlvblNlcnZpY2VDcmVhdGVSZXNwb25zZRJjCgNHZXQSKi5sYXRjaGtleS52MS5Pcmdhbml6YXRpb25TZXJ2aWNlR2V0UmVxdWVzdBorLmxhdGNoa2V5LnYxLk9yZ2FuaXphdGlvblNlcnZpY2VHZXRSZXNwb25zZSIDkAIBEmYKBExpc3QSKy5sYXRjaGtleS52MS5Pcmdhbml6YXRpb25TZXJ2aWNlTGlzdFJlcXVlc3QaLC5sYXRjaGtleS52MS5Pcmdhbml6YXRpb25TZXJ2aWNlTGlzdFJlc3BvbnNlIgOQAgESSQoHU2V0UGxhbhIbLmxhdGNoa2V5LnYxLlNldFBsYW5SZXF1ZXN0GhwubGF0Y2hrZXkudjEuU2V0UGxhblJlc3BvbnNlIgOQAgISUgoKU2V0UHJvZmlsZRIeLmxhdGNoa2V5LnYxLlNldFByb2ZpbGVSZXF1ZXN0Gh8ubGF0Y2hrZXkudjEuU2V0UHJvZmlsZVJlc3BvbnNlIgOQAgISSgoJQWRkTWVtYmVyEh0ubGF0Y2hrZXkudjEuQWRkTWVtYmVyUmVxdWVzdBoeLmxhdGNoa2V5LnYxLkFkZE1lbWJlclJlc3BvbnNlElUKC0xpc3RNZW1iZXJzEh8ubGF0Y2hrZXkudjEuTGlzdE1lbWJlcnNSZXF1ZXN0GiAubGF0Y2hrZXkudjEuTGlzdE1lbWJlcnNSZXNwb25zZSIDkAIBElsKDVNldE1lbWJlclJvbGUSIS5sYXRjaGtleS52MS5TZXRNZW1iZXJSb2xlUmVxdWVzdBoiLmxhdGNoa2V5LnYxLlNldE1lbWJlclJvbGVSZXNwb25zZSIDkAICElgKDFJlbW92ZU1lbWJlchIgLmxhdGNoa2V5LnYxLlJlbW92ZU1lbWJlclJlcXVlc3QaIS5sYXRjaGtleS52MS5SZW1vdmVNZW1iZXJSZXNwb25zZSIDkAICYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_timestamp, file_latchkey_v1_auth]);
+  fileDesc("Ch5sYXRjaGtleS92MS9vcmdhbml6YXRpb24ucHJvdG8SC2xhdGNoa2V5LnYxIncKDE9yZ2FuaXphdGlvbhIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEg8KB3Byb2ZpbGUYAyABKAkSDAoEcGxhbhgEIAEoCRIuCgpjcmVhdGVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJ5CgZNZW1iZXISHwoEdXNlchgBIAEoCzIRLmxhdGNoa2V5LnYxLlVzZXISHwoEcm9sZRgCIAEoDjIRLmxhdGNoa2V5LnYxLlJvbGUSLQoJam9pbmVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLuAgogT3JnYW5pemF0aW9uU2VydmljZUNyZWF0ZVJlcXVlc3QSlQEKBG5hbWUYASABKAlChgG6SIIBugF3Cg5uYW1lLnByaW50YWJsZRIsbXVzdCBub3QgaG9sZCBjb250cm9sIGNoYXJhY3RlcnMgb3IgYmUgYmxhbmsaN3RoaXMubWF0Y2hlcygnXlxcUHtDY30qJCcpICYmIHRoaXMubWF0Y2hlcygnW15cXHB7Wn1dJynIAQFyAxjIARIYCgdwcm9maWxlGAIgASgJQge6SARyAhhAEhUKBHBsYW4YAyABKAlCB7pIBHICGEASgAEKD2lkZW1wb3RlbmN5X2tleRgEIAEoCUJnukhkugFcChdpZGVtcG90ZW5jeV9rZXkudmlzaWJsZRInbXVzdCBob2xkIHZpc2libGUgQVNDSUkgY2hhcmFjdGVycyBvbmx5Ghh0aGlzLm1hdGNoZXMoJ15bIS1+XSokJylyAxj/ASJUCiFPcmdhbml6YXRpb25TZXJ2aWNlQ3JlYXRlUmVzcG9uc2USLwoMb3JnYW5pemF0aW9uGAEgASgLMhkubGF0Y2hrZXkudjEuT3JnYW5pemF0aW9uIjUKHU9yZ2FuaXphdGlvblNlcnZpY2VHZXRSZXF1ZXN0EhQKAmlkGAEgASgJQgi6SAVyAxjoByJRCh5Pcmdhbml6YXRpb25TZXJ2aWNlR2V0UmVzcG9uc2USLwoMb3JnYW5pemF0aW9uGAEgASgLMhkubGF0Y2hrZXkudjEuT3JnYW5pemF0aW9uIloKHk9yZ2FuaXphdGlvblNlcnZpY2VMaXN0UmVxdWVzdBIaCglwYWdlX3NpemUYASABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgCIAEoCUIIukgFcgMY6AcibAofT3JnYW5pemF0aW9uU2VydmljZUxpc3RSZXNwb25zZRIwCg1vcmdhbml6YXRpb25zGAEgAygLMhkubGF0Y2hrZXkudjEuT3JnYW5pemF0aW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSLQAQoOU2V0UGxhblJlcXVlc3QSIQoPb3JnYW5pemF0aW9uX2lkGAEgASgJQgi6SAVyAxjoBxIYCgRwbGFuGAIgASgJQgq6SAfIAQFyAhhAEoABCg9pZGVtcG90ZW5jeV9rZXkYAyABKAlCZ7pIZLoBXAoXaWRlbXBvdGVuY3lfa2V5LnZpc2libGUSJ211c3QgaG9sZCB2aXNpYmxlIEFTQ0lJIGNoYXJhY3RlcnMgb25seRoYdGhpcy5tYXRjaGVzKCdeWyEtfl0qJCcpcgMY/wEiQgoPU2V0UGxhblJlc3BvbnNlEi8KDG9yZ2FuaXphdGlvbhgBIAEoCzIZLmxhdGNoa2V5LnYxLk9yZ2FuaXphdGlvbiLtAQoRU2V0UHJvZmlsZVJlcXVlc3QSIQoPb3JnYW5pemF0aW9uX2lkGAEgASgJQgi6SAVyAxjoBxIbCgdwcm9maWxlGAIgASgJQgq6SAfIAQFyAhhAEhUKBHBsYW4YAyABKAlCB7pIBHICGEASgAEKD2lkZW1wb3RlbmN5X2tleRgEIAEoCUJnukhkugFcChdpZGVtcG90ZW5jeV9rZXkudmlzaWJsZRInbXVzdCBob2xkIHZpc2libGUgQVNDSUkgY2hhcmFjdGVycyBvbmx5Ghh0aGlzLm1hdGNoZXMoJ15bIS1+XSokJylyAxj/ASJFChJTZXRQcm9maWxlUmVzcG9uc2USLwoMb3JnYW5pemF0aW9uGAEgASgLMhkubGF0Y2hrZXkudjEuT3JnYW5pemF0aW9uIoEDChBBZGRNZW1iZXJSZXF1ZXN0EiEKD29yZ2FuaXphdGlvbl9pZBgBIAEoCUIIukgFcgMY6AcSHAoFZW1haWwYAiABKAlCDbpICsgBAXIFGP4BYAESLAoEcm9sZRgDIAEoDjIRLmxhdGNoa2V5LnYxLlJvbGVCC7pICMgBAYIBAhABEhsKCmZpcnN0X25hbWUYBCABKAlCB7pIBHICGGQSGgoJbGFzdF9uYW1lGAUgASgJQge6SARyAhhkEh4KDGRpc3BsYXlfbmFtZRgGIAEoCUIIukgFcgMYyAESIgoKYXZhdGFyX3VybBgHIAEoCUIOukgL2AEBcgYY6AeIAQESgAEKD2lkZW1wb3RlbmN5X2tleRgIIAEoCUJnukhkugFcChdpZGVtcG90ZW5jeV9rZXkudmlzaWJsZRInbXVzdCBob2xkIHZpc2libGUgQVNDSUkgY2hhcmFjdGVycyBvbmx5Ghh0aGlzLm1hdGNoZXMoJ15bIS1+XSokJylyAxj/ASJSChFBZGRNZW1iZXJSZXNwb25zZRIjCgZtZW1iZXIYASABKAsyEy5sYXRjaGtleS52MS5NZW1iZXISGAoQaW5pdGlhbF9wYXNzd29yZBgCIAEoCSJxChJMaXN0TWVtYmVyc1JlcXVlc3QSIQoPb3JnYW5pemF0aW9uX2lkGAEgASgJQgi6SAVyAxjoBxIaCglwYWdlX3NpemUYAiABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgDIAEoCUIIukgFcgMY6AciVAoTTGlzdE1lbWJlcnNSZXNwb25zZRIkCgdtZW1iZXJzGAEgAygLMhMubGF0Y2hrZXkudjEuTWVtYmVyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKIAgoUU2V0TWVtYmVyUm9sZVJlcXVlc3QSIQoPb3JnYW5pemF0aW9uX2lkGAEgASgJQgi6SAVyAxjoBxIcCgd1c2VyX2lkGAIgASgJQgu6SAjIAQFyAxjoBxIsCgRyb2xlGAMgASgOMhEubGF0Y2hrZXkudjEuUm9sZUILukgIyAEBggECEAESgAEKD2lkZW1wb3RlbmN5X2tleRgEIAEoCUJnukhkugFcChdpZGVtcG90ZW5jeV9rZXkudmlzaWJsZRInbXVzdCBob2xkIHZpc2libGUgQVNDSUkgY2hhcmFjdGVycyBvbmx5Ghh0aGlzLm1hdGNoZXMoJ15bIS1+XSokJylyAxj/ASI8ChVTZXRNZW1iZXJSb2xlUmVzcG9uc2USIwoGbWVtYmVyGAEgASgLMhMubGF0Y2hrZXkudjEuTWVtYmVyIvABChNSZW1vdmVNZW1iZXJSZXF1ZXN0EiEKD29yZ2FuaXphdGlvbl9pZBgBIAEoCUIIukgFcgMY6AcSHAoHdXNlcl9pZBgCIAEoCUILukgIyAEBcgMY6AcSgAEKD2lkZW1wb3RlbmN5X2tleRgDIAEoCUJnukhkugFcChdpZGVtcG90ZW5jeV9rZXkudmlzaWJsZRInbXVzdCBob2xkIHZpc2libGUgQVNDSUkgY2hhcmFjdGVycyBvbmx5Ghh0aGlzLm1hdGNoZXMoJ15bIS1+XSokJylyAxj/ARIVCg1yZXZva2VfdG9rZW5zGAQgASgIIi4KFFJlbW92ZU1lbWJlclJlc3BvbnNlEhYKDnJldm9rZWRfdG9rZW5zGAEgASgFIrwBCgpJbnZpdGF0aW9uEgoKAmlkGAEgASgJEg0KBWVtYWlsGAIgASgJEh8KBHJvbGUYAyABKA4yES5sYXRjaGtleS52MS5Sb2xlEhIKCmNyZWF0ZWRfYnkYBCABKAkSLgoKY3JlYXRlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXhwaXJlc19hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAihwIKE0ludml0ZU1lbWJlclJlcXVlc3QSIQoPb3JnYW5pemF0aW9uX2lkGAEgASgJQgi6SAVyAxjoBxIcCgVlbWFpbBgCIAEoCUINukgKyAEBcgUY/gFgARIsCgRyb2xlGAMgASgOMhEubGF0Y2hrZXkudjEuUm9sZUILukgIyAEBggECEAESgAEKD2lkZW1wb3RlbmN5X2tleRgEIAEoCUJnukhkugFcChdpZGVtcG90ZW5jeV9rZXkudmlzaWJsZRInbXVzdCBob2xkIHZpc2libGUgQVNDSUkgY2hhcmFjdGVycyBvbmx5Ghh0aGlzLm1hdGNoZXMoJ15bIS1+XSokJylyAxj/ASJgChRJbnZpdGVNZW1iZXJSZXNwb25zZRIrCgppbnZpdGF0aW9uGAEgASgLMhcubGF0Y2hrZXkudjEuSW52aXRhdGlvbhINCgV0b2tlbhgCIAEoCRIMCgRsaW5rGAMgASgJIjsKFkxpc3RJbnZpdGF0aW9uc1JlcXVlc3QSIQoPb3JnYW5pemF0aW9uX2lkGAEgASgJQgi6SAVyAxjoByJHChdMaXN0SW52aXRhdGlvbnNSZXNwb25zZRIsCgtpbnZpdGF0aW9ucxgBIAMoCzIXLmxhdGNoa2V5LnYxLkludml0YXRpb24i2AEKF1Jldm9rZUludml0YXRpb25SZXF1ZXN0EiEKD29yZ2FuaXphdGlvbl9pZBgBIAEoCUIIukgFcgMY6AcSFwoCaWQYAiABKAlCC7pICMgBAXIDGOgHEoABCg9pZGVtcG90ZW5jeV9rZXkYAyABKAlCZ7pIZLoBXAoXaWRlbXBvdGVuY3lfa2V5LnZpc2libGUSJ211c3QgaG9sZCB2aXNpYmxlIEFTQ0lJIGNoYXJhY3RlcnMgb25seRoYdGhpcy5tYXRjaGVzKCdeWyEtfl0qJCcpcgMY/wEiRwoYUmV2b2tlSW52aXRhdGlvblJlc3BvbnNlEisKCmludml0YXRpb24YASABKAsyFy5sYXRjaGtleS52MS5JbnZpdGF0aW9uKk0KBFJvbGUSFAoQUk9MRV9VTlNQRUNJRklFRBAAEg4KClJPTEVfT1dORVIQARIOCgpST0xFX0FETUlOEAISDwoLUk9MRV9NRU1CRVIQAzLdCAoTT3JnYW5pemF0aW9uU2VydmljZRJnCgZDcmVhdGUSLS5sYXRjaGtleS52MS5Pcmdhbml6YXRpb25TZXJ2aWNlQ3JlYXRlUmVxdWVzdBouLmxhdGNoa2V5LnYxLk9yZ2FuaXphdGlvblNlcnZpY2VDcmVhdGVSZXNwb25zZRJjCgNHZXQSKi5sYXRjaGtleS52MS5Pcmdhbml6YXRpb25TZXJ2aWNlR2V0UmVxdWVzdBorLmxhdGNoa2V5LnYxLk9yZ2FuaXphdGlvblNlcnZpY2VHZXRSZXNwb25zZSIDkAIBEmYKBExpc3QSKy5sYXRjaGtleS52MS5Pcmdhbml6YXRpb25TZXJ2aWNlTGlzdFJlcXVlc3QaLC5sYXRjaGtleS52MS5Pcmdhbml6YXRpb25TZXJ2aWNlTGlzdFJlc3BvbnNlIgOQAgESSQoHU2V0UGxhbhIbLmxhdGNoa2V5LnYxLlNldFBsYW5SZXF1ZXN0GhwubGF0Y2hrZXkudjEuU2V0UGxhblJlc3BvbnNlIgOQAgISUgoKU2V0UHJvZmlsZRIeLmxhdGNoa2V5LnYxLlNldFByb2ZpbGVSZXF1ZXN0Gh8ubGF0Y2hrZXkudjEuU2V0UHJvZmlsZVJlc3BvbnNlIgOQAgISSgoJQWRkTWVtYmVyEh0ubGF0Y2hrZXkudjEuQWRkTWVtYmVyUmVxdWVzdBoeLmxhdGNoa2V5LnYxLkFkZE1lbWJlclJlc3BvbnNlElMKDEludml0ZU1lbWJlchIgLmxhdGNoa2V5LnYxLkludml0ZU1lbWJlclJlcXVlc3QaIS5sYXRjaGtleS52MS5JbnZpdGVNZW1iZXJSZXNwb25zZRJhCg9MaXN0SW52aXRhdGlvbnMSIy5sYXRjaGtleS52MS5MaXN0SW52aXRhdGlvbnNSZXF1ZXN0GiQubGF0Y2hrZXkudjEuTGlzdEludml0YXRpb25zUmVzcG9uc2UiA5ACARJfChBSZXZva2VJbnZpdGF0aW9uEiQubGF0Y2hrZXkudjEuUmV2b2tlSW52aXRhdGlvblJlcXVlc3QaJS5sYXRjaGtleS52MS5SZXZva2VJbnZpdGF0aW9uUmVzcG9uc2USVQoLTGlzdE1lbWJlcnMSHy5sYXRjaGtleS52MS5MaXN0TWVtYmVyc1JlcXVlc3QaIC5sYXRjaGtleS52MS5MaXN0TWVtYmVyc1Jlc3BvbnNlIgOQAgESWwoNU2V0TWVtYmVyUm9sZRIhLmxhdGNoa2V5LnYxLlNldE1lbWJlclJvbGVSZXF1ZXN0GiIubGF0Y2hrZXkudjEuU2V0TWVtYmVyUm9sZVJlc3BvbnNlIgOQAgISWAoMUmVtb3ZlTWVtYmVyEiAubGF0Y2hrZXkudjEuUmVtb3ZlTWVtYmVyUmVxdWVzdBohLmxhdGNoa2V5LnYxLlJlbW92ZU1lbWJlclJlc3BvbnNlIgOQAgJiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp, file_latchkey_v1_auth]);
 
 /**
  * Organization is a tenant.
@@ -672,6 +672,237 @@ export const RemoveMemberResponseSchema: GenMessage<RemoveMemberResponse> = /*@_
   messageDesc(file_latchkey_v1_organization, 19);
 
 /**
+ * Invitation is an offer to become a member.
+ *
+ * @generated from message latchkey.v1.Invitation
+ */
+export type Invitation = Message<"latchkey.v1.Invitation"> & {
+  /**
+   * A UUID.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Address that it is for.
+   *
+   * @generated from field: string email = 2;
+   */
+  email: string;
+
+  /**
+   * What the person will be.
+   *
+   * @generated from field: latchkey.v1.Role role = 3;
+   */
+  role: Role;
+
+  /**
+   * Public id of who made it.
+   *
+   * @generated from field: string created_by = 4;
+   */
+  createdBy: string;
+
+  /**
+   * When it was made.
+   *
+   * @generated from field: google.protobuf.Timestamp created_at = 5;
+   */
+  createdAt?: Timestamp | undefined;
+
+  /**
+   * When it stops working.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 6;
+   */
+  expiresAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message latchkey.v1.Invitation.
+ * Use `create(InvitationSchema)` to create a new message.
+ */
+export const InvitationSchema: GenMessage<Invitation> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_organization, 20);
+
+/**
+ * InviteMemberRequest says who is invited.
+ *
+ * @generated from message latchkey.v1.InviteMemberRequest
+ */
+export type InviteMemberRequest = Message<"latchkey.v1.InviteMemberRequest"> & {
+  /**
+   * Public id of the organization. Callers that belong to one organization may leave it out.
+   *
+   * @generated from field: string organization_id = 1;
+   */
+  organizationId: string;
+
+  /**
+   * Address of the person.
+   *
+   * @generated from field: string email = 2;
+   */
+  email: string;
+
+  /**
+   * What they may do.
+   *
+   * @generated from field: latchkey.v1.Role role = 3;
+   */
+  role: Role;
+
+  /**
+   * Makes a retry safe, as in IssueRequest; the answer that is given again has the token.
+   *
+   * @generated from field: string idempotency_key = 4;
+   */
+  idempotencyKey: string;
+};
+
+/**
+ * Describes the message latchkey.v1.InviteMemberRequest.
+ * Use `create(InviteMemberRequestSchema)` to create a new message.
+ */
+export const InviteMemberRequestSchema: GenMessage<InviteMemberRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_organization, 21);
+
+/**
+ * InviteMemberResponse holds the invitation.
+ *
+ * @generated from message latchkey.v1.InviteMemberResponse
+ */
+export type InviteMemberResponse = Message<"latchkey.v1.InviteMemberResponse"> & {
+  /**
+   * The invitation.
+   *
+   * @generated from field: latchkey.v1.Invitation invitation = 1;
+   */
+  invitation?: Invitation | undefined;
+
+  /**
+   * Token of the link, this once; empty where the link went out by mail.
+   *
+   * @generated from field: string token = 2;
+   */
+  token: string;
+
+  /**
+   * The link itself, where the deployment knows its public URL.
+   *
+   * @generated from field: string link = 3;
+   */
+  link: string;
+};
+
+/**
+ * Describes the message latchkey.v1.InviteMemberResponse.
+ * Use `create(InviteMemberResponseSchema)` to create a new message.
+ */
+export const InviteMemberResponseSchema: GenMessage<InviteMemberResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_organization, 22);
+
+/**
+ * ListInvitationsRequest names the organization.
+ *
+ * @generated from message latchkey.v1.ListInvitationsRequest
+ */
+export type ListInvitationsRequest = Message<"latchkey.v1.ListInvitationsRequest"> & {
+  /**
+   * Public id of the organization. Callers that belong to one organization may leave it out.
+   *
+   * @generated from field: string organization_id = 1;
+   */
+  organizationId: string;
+};
+
+/**
+ * Describes the message latchkey.v1.ListInvitationsRequest.
+ * Use `create(ListInvitationsRequestSchema)` to create a new message.
+ */
+export const ListInvitationsRequestSchema: GenMessage<ListInvitationsRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_organization, 23);
+
+/**
+ * ListInvitationsResponse holds the invitations, of which an organization has 100 at most.
+ *
+ * @generated from message latchkey.v1.ListInvitationsResponse
+ */
+export type ListInvitationsResponse = Message<"latchkey.v1.ListInvitationsResponse"> & {
+  /**
+   * The invitations.
+   *
+   * @generated from field: repeated latchkey.v1.Invitation invitations = 1;
+   */
+  invitations: Invitation[];
+};
+
+/**
+ * Describes the message latchkey.v1.ListInvitationsResponse.
+ * Use `create(ListInvitationsResponseSchema)` to create a new message.
+ */
+export const ListInvitationsResponseSchema: GenMessage<ListInvitationsResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_organization, 24);
+
+/**
+ * RevokeInvitationRequest names the invitation.
+ *
+ * @generated from message latchkey.v1.RevokeInvitationRequest
+ */
+export type RevokeInvitationRequest = Message<"latchkey.v1.RevokeInvitationRequest"> & {
+  /**
+   * Public id of the organization. Callers that belong to one organization may leave it out.
+   *
+   * @generated from field: string organization_id = 1;
+   */
+  organizationId: string;
+
+  /**
+   * Id of the invitation.
+   *
+   * @generated from field: string id = 2;
+   */
+  id: string;
+
+  /**
+   * Makes a retry safe, as in IssueRequest.
+   *
+   * @generated from field: string idempotency_key = 3;
+   */
+  idempotencyKey: string;
+};
+
+/**
+ * Describes the message latchkey.v1.RevokeInvitationRequest.
+ * Use `create(RevokeInvitationRequestSchema)` to create a new message.
+ */
+export const RevokeInvitationRequestSchema: GenMessage<RevokeInvitationRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_organization, 25);
+
+/**
+ * RevokeInvitationResponse holds the invitation as it was.
+ *
+ * @generated from message latchkey.v1.RevokeInvitationResponse
+ */
+export type RevokeInvitationResponse = Message<"latchkey.v1.RevokeInvitationResponse"> & {
+  /**
+   * The invitation.
+   *
+   * @generated from field: latchkey.v1.Invitation invitation = 1;
+   */
+  invitation?: Invitation | undefined;
+};
+
+/**
+ * Describes the message latchkey.v1.RevokeInvitationResponse.
+ * Use `create(RevokeInvitationResponseSchema)` to create a new message.
+ */
+export const RevokeInvitationResponseSchema: GenMessage<RevokeInvitationResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_organization, 26);
+
+/**
  * Role is what a member may do.
  *
  * @generated from enum latchkey.v1.Role
@@ -782,7 +1013,9 @@ export const OrganizationService: GenService<{
   },
   /**
    * AddMember makes a person a member. Somebody who has no account yet gets one, with a password that
-   * is told once. Needs an owner or admin, or `organizations:write`.
+   * is told once. An account that somebody else made, or that was made so, and whose person never proved to have
+   * the mailbox can only be invited, unless a service key of all organizations adds it: somebody else may know
+   * its password. Needs an owner or admin, or `organizations:write`.
    *
    * @generated from rpc latchkey.v1.OrganizationService.AddMember
    */
@@ -790,6 +1023,39 @@ export const OrganizationService: GenService<{
     methodKind: "unary";
     input: typeof AddMemberRequestSchema;
     output: typeof AddMemberResponseSchema;
+  },
+  /**
+   * InviteMember sends a link by mail that makes whoever has the mailbox a member, once, within 7 days. It takes
+   * the place of an earlier invitation of that address. Where the deployment sends no mail, the answer has the
+   * link, to be handed over. Needs an owner or admin, or `organizations:write`.
+   *
+   * @generated from rpc latchkey.v1.OrganizationService.InviteMember
+   */
+  inviteMember: {
+    methodKind: "unary";
+    input: typeof InviteMemberRequestSchema;
+    output: typeof InviteMemberResponseSchema;
+  },
+  /**
+   * ListInvitations reads the invitations that work, the oldest first. Needs an owner or admin, or
+   * `organizations:write`.
+   *
+   * @generated from rpc latchkey.v1.OrganizationService.ListInvitations
+   */
+  listInvitations: {
+    methodKind: "unary";
+    input: typeof ListInvitationsRequestSchema;
+    output: typeof ListInvitationsResponseSchema;
+  },
+  /**
+   * RevokeInvitation ends an invitation. Needs an owner or admin, or `organizations:write`.
+   *
+   * @generated from rpc latchkey.v1.OrganizationService.RevokeInvitation
+   */
+  revokeInvitation: {
+    methodKind: "unary";
+    input: typeof RevokeInvitationRequestSchema;
+    output: typeof RevokeInvitationResponseSchema;
   },
   /**
    * ListMembers reads who belongs to an organization, the oldest membership first. Needs a member, or

@@ -24,7 +24,7 @@ import type {
 } from "../../domain/entities.ts";
 import { AppError } from "../../domain/errors.ts";
 import { type IdempotencyRecord, idempotencyKeyReused, sealAnswer } from "../../domain/idempotency.ts";
-import { type Id, SYSTEM_ORGANIZATION_ID } from "../../domain/ids.ts";
+import { type Id, SYSTEM_ORGANIZATION_ID, toPublicId } from "../../domain/ids.ts";
 import {
   deploymentRestored,
   deploymentSetUp,
@@ -67,6 +67,7 @@ import type {
   TokensOfMember,
   TokenUse,
 } from "../../domain/storage.ts";
+import { accountCommands, isConfirmed, prepareAccountWrites } from "./account-commands.ts";
 import { TAKEN } from "./errors.ts";
 import {
   type DigestSchemeRow,
@@ -134,6 +135,7 @@ interface StoredMembership extends Changing {
 interface NewMember extends Changing {
   readonly membership: Omit<Membership, "userId">;
   readonly user: User;
+  readonly confirmedOnly: boolean;
 }
 
 interface MemberKey {
@@ -215,6 +217,7 @@ interface SelectionParameters extends TokenFilterParameters {
 interface NewSession extends Changing {
   readonly session: Session;
   readonly refreshFingerprint: Uint8Array;
+  readonly passwordHash: string | undefined;
 }
 
 interface Rotation extends Changing {
@@ -246,7 +249,7 @@ const SELECTED_TOKENS = `
   AND ${MATCHES_FILTER}
 `;
 
-type Writes = ReturnType<typeof prepareWrites>;
+export type Writes = ReturnType<typeof prepareWrites>;
 
 type Commands = typeof commands;
 export type CommandName = keyof Commands;
@@ -584,10 +587,14 @@ export function prepareWrites(connection: Database.Database) {
     listSigningKeys: connection.prepare<[], SigningKeyRow>("SELECT * FROM signing_keys ORDER BY created_at, id"),
 
     touch: connection.prepare("PRAGMA user_version = 0"),
+
+    ...prepareAccountWrites(connection),
   };
 }
 
 const commands = {
+  ...accountCommands(openChain),
+
   setUp(writes: Writes, { contents, change }: FirstContents): boolean {
     if (writes.isEmpty.get() === 0) return false;
     const { organizations, users, memberships, tokens } = contents;
@@ -639,8 +646,15 @@ const commands = {
     else recordRole(writes, change, before, membership.role);
   },
 
-  addMember(writes: Writes, { membership, user, change }: NewMember): Member {
+  addMember(writes: Writes, { membership, user, confirmedOnly, change }: NewMember): Member {
     const existing = writes.findUserByEmail.get(user.email);
+    if (confirmedOnly && existing !== undefined && !isConfirmed(writes, existing.id)) {
+      const key = { organizationId: membership.organizationId, userId: existing.id };
+      // Somebody who is a member is told so.
+      if (writes.getMember.get(key) === undefined) {
+        throw new AppError("failed_precondition", "Nobody knows whether this person has the mailbox.");
+      }
+    }
     if (existing === undefined) writes.insertUser.run(userRow(user));
     const userId = existing?.id ?? user.id;
     writes.insertMembership.run(membershipRow({ ...membership, userId }));
@@ -667,6 +681,7 @@ const commands = {
     keepAnOwner(writes, before);
     writes.deleteMembership.run(key);
     const { membership, user } = toMember(before);
+    writes.deleteInvitationsBy.run({ organizationId, createdBy: toPublicId("usr", userId) });
     const sessions = writes.endSessionsOfMember.all({ ...key, endedAt: toMillis(change.at) });
     const selections = (tokens.types ?? [undefined]).map((type) => ({
       ...EVERY_TOKEN,
@@ -832,8 +847,11 @@ const commands = {
     return writes.sweepRecordedCalls.run({ now: toMillis(now), limit }).changes;
   },
 
-  createSession(writes: Writes, { session, refreshFingerprint, change }: NewSession): void {
+  createSession(writes: Writes, { session, refreshFingerprint, passwordHash, change }: NewSession): void {
     const { user } = requireMember(writes, session);
+    if (passwordHash !== undefined && user.passwordHash !== passwordHash) {
+      throw new AppError("failed_precondition", "The person has another password by now.");
+    }
     writes.insertSession.run(sessionRow(session));
     writes.insertRefreshToken.run(refreshFingerprint, session.id);
     record(writes, change, signedIn(session, user));
@@ -990,7 +1008,7 @@ function keepAnOwner(writes: Writes, { organization_id, user_id, role }: Members
   throw new AppError("failed_precondition", "An organization keeps at least one owner.");
 }
 
-type AddEvent = (occurrence: Occurrence) => AuditEvent;
+export type AddEvent = (occurrence: Occurrence) => AuditEvent;
 
 /** Adds the event of a change to its organization's chain, in the transaction of the change. */
 function record(writes: Writes, change: Change, occurrence: Occurrence): AuditEvent {

@@ -11,6 +11,7 @@ import { rotations } from "./migrations/0005-rotations.ts";
 import { imports } from "./migrations/0006-imports.ts";
 import { ends } from "./migrations/0007-ends.ts";
 import { uses } from "./migrations/0008-uses.ts";
+import { accounts } from "./migrations/0009-accounts.ts";
 import type { Migration } from "./migrations/migration.ts";
 
 /** Version 1 is the first. */
@@ -23,6 +24,7 @@ export const MIGRATIONS: readonly Migration[] = [
   imports,
   ends,
   uses,
+  accounts,
 ];
 
 /** "LTCH": marks a SQLite file as Latchkey's. */

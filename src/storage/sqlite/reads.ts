@@ -1,6 +1,7 @@
 /** The reads, as statements that are prepared once on a connection that can't write. */
 import type Database from "better-sqlite3";
 import type { DailyUse } from "../../domain/daily-uses.ts";
+import type { InvitationRow } from "./invitation-rows.ts";
 import {
   type DigestSchemeRow,
   type EventHashRow,
@@ -175,6 +176,26 @@ export function prepareReads(connection: Database.Database) {
     ),
 
     getSession: connection.prepare<[id: string], SessionRow>("SELECT * FROM sessions WHERE id = ?"),
+
+    listInvitations: connection.prepare<[organizationId: string, now: number], InvitationRow>(
+      "SELECT * FROM invitations WHERE organization_id = ? AND expires_at > ? ORDER BY created_at, id",
+    ),
+
+    findInvitation: connection.prepare<[fingerprint: Uint8Array, now: number], InvitationRow>(
+      "SELECT * FROM invitations WHERE fingerprint = ? AND expires_at > ?",
+    ),
+
+    findPasswordLink: connection.prepare<[fingerprint: Uint8Array, now: number], UserRow>(`
+      SELECT users.*
+      FROM password_links JOIN users ON users.id = password_links.user_id
+      WHERE password_links.fingerprint = ? AND password_links.expires_at > ?
+    `),
+
+    findSession: connection.prepare<[fingerprint: Uint8Array], SessionRow>(`
+      SELECT sessions.*
+      FROM refresh_tokens JOIN sessions ON sessions.id = refresh_tokens.session_id
+      WHERE refresh_tokens.fingerprint = ?
+    `),
 
     listSigningKeys: connection.prepare<[], SigningKeyRow>("SELECT * FROM signing_keys ORDER BY created_at, id"),
 

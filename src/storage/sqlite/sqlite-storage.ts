@@ -6,6 +6,7 @@ import type { DailyUse } from "../../domain/daily-uses.ts";
 import type { TokenRecord } from "../../domain/decision.ts";
 import type { DigestScheme, ImportKey } from "../../domain/digest-scheme.ts";
 import type {
+  Invitation,
   Member,
   Membership,
   Organization,
@@ -24,11 +25,15 @@ import type { Role } from "../../domain/roles.ts";
 import type {
   EventHash,
   EventQuery,
+  Guest,
   Lease,
   LeaseRequest,
   LeaseReturn,
   NewDigestScheme,
+  NewInvitation,
   NewToken,
+  PasswordChange,
+  PasswordLink,
   Position,
   RefreshTokenOutcome,
   RefreshTokenRotation,
@@ -46,6 +51,7 @@ import type { CommandInput, CommandName, CommandResult } from "./commands.ts";
 import { type ConnectionOptions, openReadConnection } from "./connection.ts";
 import { readError, toStartError } from "./errors.ts";
 import { createDatabaseFile } from "./files.ts";
+import { toInvitation } from "./invitation-rows.ts";
 import { lockDatabase } from "./lock.ts";
 import { migrate } from "./migrations.ts";
 import { prepareReads, type Reads } from "./reads.ts";
@@ -230,6 +236,30 @@ class SqliteStorage implements Storage {
     return this.#read(({ findUserByEmail }) => map(findUserByEmail.get(email), toUser));
   }
 
+  changePassword(userId: Id, password: PasswordChange, change: Change): Promise<boolean> {
+    return this.#write("changePassword", { userId, password, change });
+  }
+
+  createPasswordLink(link: PasswordLink, change: Change): Promise<boolean> {
+    return this.#write("createPasswordLink", { link: { ...link, fingerprint: compact(link.fingerprint) }, change });
+  }
+
+  async findPasswordLink(fingerprint: Uint8Array, now: Date): Promise<User | undefined> {
+    return this.#read(({ findPasswordLink }) => map(findPasswordLink.get(fingerprint, toMillis(now)), toUser));
+  }
+
+  resetPassword(fingerprint: Uint8Array, passwordHash: string, change: Change): Promise<boolean> {
+    return this.#write("resetPassword", { fingerprint: compact(fingerprint), passwordHash, change });
+  }
+
+  sweepPasswordLinks(now: Date, limit: number): Promise<number> {
+    return this.#write("sweepPasswordLinks", { now, limit });
+  }
+
+  register(organization: Organization, user: User, change: Change): Promise<boolean> {
+    return this.#write("register", { organization, user, change });
+  }
+
   putMembership(membership: Membership, change: Change): Promise<void> {
     return this.#write("putMembership", { membership, change });
   }
@@ -239,8 +269,42 @@ class SqliteStorage implements Storage {
     user: User,
     change: Change,
     record?: IdempotencyRecord,
+    confirmedOnly = false,
   ): Promise<Member> {
-    return this.#write("addMember", { membership, user, change }, record);
+    return this.#write("addMember", { membership, user, confirmedOnly, change }, record);
+  }
+
+  createInvitation(
+    { invitation, fingerprint }: NewInvitation,
+    change: Change,
+    record?: IdempotencyRecord,
+  ): Promise<Invitation> {
+    return this.#write("createInvitation", { invitation, fingerprint: compact(fingerprint), change }, record);
+  }
+
+  async listInvitations(organizationId: Id, now: Date): Promise<readonly Invitation[]> {
+    return this.#read(({ listInvitations }) => listInvitations.all(organizationId, toMillis(now)).map(toInvitation));
+  }
+
+  revokeInvitation(
+    organizationId: Id,
+    id: Id,
+    change: Change,
+    record?: IdempotencyRecord,
+  ): Promise<Invitation | undefined> {
+    return this.#write("revokeInvitation", { organizationId, id, change }, record);
+  }
+
+  async findInvitation(fingerprint: Uint8Array, now: Date): Promise<Invitation | undefined> {
+    return this.#read(({ findInvitation }) => map(findInvitation.get(fingerprint, toMillis(now)), toInvitation));
+  }
+
+  acceptInvitation(fingerprint: Uint8Array, guest: Guest, change: Change): Promise<Member | undefined> {
+    return this.#write("acceptInvitation", { fingerprint: compact(fingerprint), guest, change });
+  }
+
+  sweepInvitations(now: Date, limit: number): Promise<number> {
+    return this.#write("sweepInvitations", { now, limit });
   }
 
   setMemberRole(
@@ -418,8 +482,14 @@ class SqliteStorage implements Storage {
     return this.#write("sweepRecordedCalls", { now, limit });
   }
 
-  createSession(session: Session, refreshFingerprint: Uint8Array, change: Change): Promise<void> {
-    return this.#write("createSession", { session, refreshFingerprint: compact(refreshFingerprint), change });
+  createSession(
+    session: Session,
+    refreshFingerprint: Uint8Array,
+    change: Change,
+    passwordHash?: string,
+  ): Promise<void> {
+    const fingerprint = compact(refreshFingerprint);
+    return this.#write("createSession", { session, refreshFingerprint: fingerprint, passwordHash, change });
   }
 
   async getSession(id: Id): Promise<Session | undefined> {
@@ -429,6 +499,14 @@ class SqliteStorage implements Storage {
   rotateRefreshToken({ presented, next }: RefreshTokenRotation, change: Change): Promise<RefreshTokenOutcome> {
     const rotation = { presented: compact(presented), next: compact(next) };
     return this.#write("rotateRefreshToken", { rotation, change });
+  }
+
+  async findSession(refreshFingerprint: Uint8Array): Promise<Session | undefined> {
+    return this.#read(({ findSession }) => map(findSession.get(refreshFingerprint), toSession));
+  }
+
+  endSession(id: Id, change: Change): Promise<Session | undefined> {
+    return this.#write("endSession", { id, change });
   }
 
   sweepSessions(overBefore: Date, limit: number): Promise<number> {
@@ -471,6 +549,15 @@ class SqliteStorage implements Storage {
 
   ensureSigningKey(key: SigningKey): Promise<readonly SigningKey[]> {
     return this.#write("ensureSigningKey", { ...key, sealedPrivateKey: compact(key.sealedPrivateKey) });
+  }
+
+  replaceSigningKey(newestId: string, key: SigningKey): Promise<boolean> {
+    const stored = { ...key, sealedPrivateKey: compact(key.sealedPrivateKey) };
+    return this.#write("replaceSigningKey", { newestId, key: stored });
+  }
+
+  deleteSigningKeys(succeededBefore: Date): Promise<void> {
+    return this.#write("deleteSigningKeys", { succeededBefore });
   }
 
   async listSigningKeys(): Promise<readonly SigningKey[]> {

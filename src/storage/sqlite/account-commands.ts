@@ -1,0 +1,394 @@
+/** The writes of people's own accounts: registering, invitations, signing out, passwords; and of the keys that sign people in. */
+import type Database from "better-sqlite3";
+import type { Change } from "../../domain/audit.ts";
+import type { Invitation, Member, Membership, Organization, Session, SigningKey, User } from "../../domain/entities.ts";
+import { AppError } from "../../domain/errors.ts";
+import { type Id, SYSTEM_ORGANIZATION_ID } from "../../domain/ids.ts";
+import {
+  invitationRevoked,
+  memberAdded,
+  memberInvited,
+  organizationCreated,
+  passwordChanged,
+  passwordLinkSent,
+  passwordRestored,
+  registrationRefused,
+  sessionEndedByPassword,
+  sessionEndedBySignOut,
+} from "../../domain/occurrences.ts";
+import {
+  type Guest,
+  MAX_INVITATIONS,
+  MAX_PASSWORD_LINKS,
+  type NewInvitation,
+  type PasswordChange,
+  type PasswordLink,
+} from "../../domain/storage.ts";
+import type { AddEvent, Writes } from "./commands.ts";
+import { type InvitationRow, invitationRow, toInvitation } from "./invitation-rows.ts";
+import {
+  membershipRow,
+  organizationRow,
+  type SessionRow,
+  type SigningKeyRow,
+  signingKeyRow,
+  toMember,
+  toMillis,
+  toSession,
+  toUser,
+  userRow,
+} from "./rows.ts";
+
+interface SessionEnd {
+  readonly id: Id;
+  readonly change: Change;
+}
+
+interface Registration {
+  readonly organization: Organization;
+  readonly user: User;
+  readonly change: Change;
+}
+
+interface NewPasswordLink {
+  readonly link: PasswordLink;
+  readonly change: Change;
+}
+
+interface PasswordReset {
+  readonly fingerprint: Uint8Array;
+  readonly passwordHash: string;
+  readonly change: Change;
+}
+
+interface LinkSweep {
+  readonly now: Date;
+  readonly limit: number;
+}
+
+interface SigningKeyReplacement {
+  readonly newestId: string;
+  readonly key: SigningKey;
+}
+
+interface SigningKeyEnd {
+  readonly succeededBefore: Date;
+}
+
+interface InvitationMade extends NewInvitation {
+  readonly change: Change;
+}
+
+interface InvitationEnd {
+  readonly organizationId: Id;
+  readonly id: Id;
+  readonly change: Change;
+}
+
+interface Acceptance {
+  readonly fingerprint: Uint8Array;
+  readonly guest: Guest;
+  readonly change: Change;
+}
+
+interface NewPassword {
+  readonly userId: Id;
+  readonly password: PasswordChange;
+  readonly change: Change;
+}
+
+/** Opens an organization's chain for so many events of one change; see `commands.ts`. */
+type OpenChain = (writes: Writes, change: Change, organizationId: Id, count: number) => AddEvent;
+
+export function prepareAccountWrites(connection: Database.Database) {
+  return {
+    countPasswordLinks: connection
+      .prepare<{ userId: string; now: number }, number>(
+        "SELECT count(*) FROM password_links WHERE user_id = @userId AND expires_at > @now",
+      )
+      .pluck(),
+
+    insertPasswordLink: connection.prepare<{ fingerprint: Uint8Array; userId: string; expiresAt: number }>(
+      "INSERT INTO password_links (fingerprint, user_id, expires_at) VALUES (@fingerprint, @userId, @expiresAt)",
+    ),
+
+    findPasswordLink: connection
+      .prepare<{ fingerprint: Uint8Array; now: number }, string>(
+        "SELECT user_id FROM password_links WHERE fingerprint = @fingerprint AND expires_at > @now",
+      )
+      .pluck(),
+
+    deletePasswordLinks: connection.prepare<[userId: string]>("DELETE FROM password_links WHERE user_id = ?"),
+
+    sweepPasswordLinks: connection.prepare<{ now: number; limit: number }>(`
+      DELETE FROM password_links
+      WHERE fingerprint IN (
+        SELECT fingerprint FROM password_links WHERE expires_at <= @now ORDER BY expires_at LIMIT +@limit
+      )
+    `),
+
+    insertSigningKey: connection.prepare<SigningKeyRow>(
+      "INSERT INTO signing_keys (id, sealed_private_key, created_at) VALUES (@id, @sealed_private_key, @created_at)",
+    ),
+
+    deleteSigningKey: connection.prepare<[id: string]>("DELETE FROM signing_keys WHERE id = ?"),
+
+    isConfirmed: connection
+      .prepare<[id: string], number>("SELECT confirmed_at IS NOT NULL FROM users WHERE id = ?")
+      .pluck(),
+
+    confirmUser: connection.prepare<{ id: string; now: number }>(
+      "UPDATE users SET confirmed_at = coalesce(confirmed_at, @now) WHERE id = @id",
+    ),
+
+    isMember: connection
+      .prepare<{ organizationId: string; email: string }, number>(`
+        SELECT EXISTS (
+          SELECT 1 FROM memberships JOIN users ON users.id = memberships.user_id
+          WHERE memberships.organization_id = @organizationId AND users.email = @email
+        )
+      `)
+      .pluck(),
+
+    replaceInvitation: connection.prepare<{ organizationId: string; email: string }>(
+      "DELETE FROM invitations WHERE organization_id = @organizationId AND email = @email",
+    ),
+
+    countInvitations: connection
+      .prepare<{ organizationId: string; now: number }, number>(
+        "SELECT count(*) FROM invitations WHERE organization_id = @organizationId AND expires_at > @now",
+      )
+      .pluck(),
+
+    insertInvitation: connection.prepare<InvitationRow & { fingerprint: Uint8Array }>(`
+      INSERT INTO invitations (
+        id, fingerprint, organization_id, email, role, is_mailed, created_by, created_at, expires_at
+      )
+      VALUES (
+        @id, @fingerprint, @organization_id, @email, @role, @is_mailed, @created_by, @created_at, @expires_at
+      )
+    `),
+
+    revokeInvitation: connection.prepare<{ organizationId: string; id: string; now: number }, InvitationRow>(`
+      DELETE FROM invitations WHERE organization_id = @organizationId AND id = @id AND expires_at > @now RETURNING *
+    `),
+
+    useInvitation: connection.prepare<{ fingerprint: Uint8Array; now: number }, InvitationRow>(
+      "DELETE FROM invitations WHERE fingerprint = @fingerprint AND expires_at > @now RETURNING *",
+    ),
+
+    deleteInvitationsBy: connection.prepare<{ organizationId: string; createdBy: string }>(
+      "DELETE FROM invitations WHERE organization_id = @organizationId AND created_by = @createdBy",
+    ),
+
+    sweepInvitations: connection.prepare<{ now: number; limit: number }>(`
+      DELETE FROM invitations
+      WHERE id IN (SELECT id FROM invitations WHERE expires_at <= @now ORDER BY expires_at LIMIT +@limit)
+    `),
+
+    setPassword: connection.prepare<{ userId: string; passwordHash: string }>(
+      "UPDATE users SET password_hash = @passwordHash WHERE id = @userId",
+    ),
+
+    getSession: connection.prepare<[id: string], SessionRow>("SELECT * FROM sessions WHERE id = ?"),
+
+    endLiveSession: connection.prepare<{ id: string; endedAt: number }, SessionRow>(`
+      UPDATE sessions SET ended_at = @endedAt WHERE id = @id AND ended_at IS NULL AND expires_at > @endedAt RETURNING *
+    `),
+
+    endSessionsOfUser: connection.prepare<{ userId: string; keptId: string; endedAt: number }, SessionRow>(`
+      UPDATE sessions SET ended_at = @endedAt
+      WHERE user_id = @userId AND id <> @keptId AND ended_at IS NULL AND expires_at > @endedAt
+      RETURNING *
+    `),
+
+    changePassword: connection.prepare<{ userId: string; before: string; after: string }>(
+      "UPDATE users SET password_hash = @after WHERE id = @userId AND password_hash = @before",
+    ),
+  };
+}
+
+export function accountCommands(openChain: OpenChain) {
+  /** What goes with a password: the links to another one, and the sessions. */
+  const replaced = (
+    writes: Writes,
+    change: Change,
+    user: User,
+    { keptSessionId, occurrence }: { keptSessionId: Id; occurrence: typeof passwordChanged },
+  ): void => {
+    const parameters = { userId: user.id, keptId: keptSessionId, endedAt: toMillis(change.at) };
+    const sessions = writes.endSessionsOfUser.all(parameters).map(toSession);
+    writes.deletePasswordLinks.run(user.id);
+    // A session's person is a member where it is: it ends with the membership.
+    for (const organizationId of organizationsOf(writes, user.id)) {
+      const ended = sessions.filter((session) => session.organizationId === organizationId);
+      const addEvent = openChain(writes, change, organizationId, 1 + ended.length);
+      addEvent(occurrence(organizationId, user));
+      for (const session of ended) addEvent(sessionEndedByPassword(session, user));
+    }
+  };
+
+  return {
+    endSession(writes: Writes, { id, change }: SessionEnd): Session | undefined {
+      const ended = writes.endLiveSession.get({ id, endedAt: toMillis(change.at) });
+      const row = ended ?? writes.getSession.get(id);
+      if (row === undefined) return undefined;
+      const session = toSession(row);
+      const user = writes.getUser.get(session.userId);
+      if (ended !== undefined && user !== undefined) {
+        openChain(writes, change, session.organizationId, 1)(sessionEndedBySignOut(session, toUser(user)));
+      }
+      return session;
+    },
+
+    createPasswordLink(writes: Writes, { link, change }: NewPasswordLink): boolean {
+      const { fingerprint, userId, expiresAt } = link;
+      const working = writes.countPasswordLinks.get({ userId, now: toMillis(change.at) }) ?? 0;
+      if (working >= MAX_PASSWORD_LINKS) return false;
+      const user = writes.getUser.get(userId);
+      // A user who doesn't exist is left to the foreign key.
+      writes.insertPasswordLink.run({ fingerprint, userId, expiresAt: toMillis(expiresAt) });
+      if (user === undefined) return false;
+      for (const organizationId of organizationsOf(writes, userId)) {
+        openChain(writes, change, organizationId, 1)(passwordLinkSent(organizationId, user));
+      }
+      return true;
+    },
+
+    resetPassword(writes: Writes, { fingerprint, passwordHash, change }: PasswordReset): boolean {
+      const userId = writes.findPasswordLink.get({ fingerprint, now: toMillis(change.at) });
+      const row = userId === undefined ? undefined : writes.getUser.get(userId);
+      if (row === undefined) return false;
+      writes.setPassword.run({ userId: row.id, passwordHash });
+      // The link went to the mailbox.
+      writes.confirmUser.run({ id: row.id, now: toMillis(change.at) });
+      replaced(writes, change, toUser(row), { keptSessionId: "", occurrence: passwordRestored });
+      return true;
+    },
+
+    sweepPasswordLinks(writes: Writes, { now, limit }: LinkSweep): number {
+      return writes.sweepPasswordLinks.run({ now: toMillis(now), limit }).changes;
+    },
+
+    replaceSigningKey(writes: Writes, { newestId, key }: SigningKeyReplacement): boolean {
+      const newest = writes.listSigningKeys.all().at(-1);
+      if (newest?.id !== newestId) return false;
+      // By a clock that was set back it would come before the other one, and never be the newest.
+      const created_at = Math.max(toMillis(key.createdAt), newest.created_at + 1);
+      writes.insertSigningKey.run({ ...signingKeyRow(key), created_at });
+      return true;
+    },
+
+    deleteSigningKeys(writes: Writes, { succeededBefore }: SigningKeyEnd): void {
+      const keys = writes.listSigningKeys.all();
+      for (const [index, { id }] of keys.entries()) {
+        const successor = keys[index + 1];
+        if (successor !== undefined && successor.created_at < toMillis(succeededBefore))
+          writes.deleteSigningKey.run(id);
+      }
+    },
+
+    createInvitation(writes: Writes, { invitation, fingerprint, change }: InvitationMade): Invitation {
+      const { organizationId, email } = invitation;
+      if (writes.isMember.get({ organizationId, email }) === 1) {
+        throw new AppError("already_exists", "The person is a member of the organization.");
+      }
+      writes.replaceInvitation.run({ organizationId, email });
+      if ((writes.countInvitations.get({ organizationId, now: toMillis(change.at) }) ?? 0) >= MAX_INVITATIONS) {
+        throw new AppError(
+          "failed_precondition",
+          `An organization has up to ${MAX_INVITATIONS} invitations at a time.`,
+        );
+      }
+      writes.insertInvitation.run({ ...invitationRow(invitation), fingerprint });
+      openChain(writes, change, organizationId, 1)(memberInvited(invitation));
+      return invitation;
+    },
+
+    revokeInvitation(writes: Writes, { organizationId, id, change }: InvitationEnd): Invitation | undefined {
+      const row = writes.revokeInvitation.get({ organizationId, id, now: toMillis(change.at) });
+      if (row === undefined) return undefined;
+      const invitation = toInvitation(row);
+      openChain(writes, change, organizationId, 1)(invitationRevoked(invitation));
+      return invitation;
+    },
+
+    acceptInvitation(writes: Writes, { fingerprint, guest, change }: Acceptance): Member | undefined {
+      const now = toMillis(change.at);
+      const row = writes.useInvitation.get({ fingerprint, now });
+      if (row === undefined) return undefined;
+      const { organizationId, email, role, isMailed } = toInvitation(row);
+      const existing = writes.findUserByEmail.get(email);
+      if (guest.kind === "person") {
+        if (existing?.id !== guest.userId)
+          throw new AppError("failed_precondition", "The invitation is for another person.");
+      } else if (existing === undefined) {
+        writes.insertUser.run(userRow({ ...guest.user, email }));
+      } else if (isMailed && !isConfirmed(writes, existing.id)) {
+        writes.setPassword.run({ userId: existing.id, passwordHash: guest.user.passwordHash });
+        replaced(writes, change, toUser(existing), { keptSessionId: "", occurrence: passwordRestored });
+      } else {
+        throw new AppError("failed_precondition", "Somebody has the address already.");
+      }
+      const user = writes.findUserByEmail.get(email);
+      if (user === undefined) throw new Error("a user who was just written is missing");
+      const key = { organizationId, userId: user.id };
+      if (isMailed) writes.confirmUser.run({ id: user.id, now });
+      if (writes.getMember.get(key) === undefined) {
+        const membership: Membership = { ...key, role, createdAt: change.at };
+        writes.insertMembership.run(membershipRow(membership));
+        openChain(writes, change, organizationId, 1)(memberAdded(membership, user));
+      }
+      const member = writes.getMember.get(key);
+      if (member === undefined) throw new Error("a member that was just written is missing");
+      return toMember(member);
+    },
+
+    sweepInvitations(writes: Writes, { now, limit }: LinkSweep): number {
+      return writes.sweepInvitations.run({ now: toMillis(now), limit }).changes;
+    },
+
+    register(writes: Writes, { organization, user, change }: Registration): boolean {
+      const taken = writes.findUserByEmail.get(user.email);
+      if (taken !== undefined) {
+        for (const organizationId of organizationsOf(writes, taken.id)) {
+          openChain(writes, change, organizationId, 1)(registrationRefused(organizationId, taken));
+        }
+        return false;
+      }
+      const membership: Membership = {
+        organizationId: organization.id,
+        userId: user.id,
+        role: "owner",
+        createdAt: change.at,
+      };
+      writes.insertOrganization.run(organizationRow(organization));
+      writes.insertUser.run(userRow(user));
+      writes.insertMembership.run(membershipRow(membership));
+      const addEvent = openChain(writes, change, organization.id, 2);
+      addEvent(organizationCreated(organization));
+      addEvent(memberAdded(membership, user));
+      return true;
+    },
+
+    changePassword(writes: Writes, { userId, password, change }: NewPassword): boolean {
+      const { before, after, keptSessionId } = password;
+      if (writes.changePassword.run({ userId, before, after }).changes === 0) return false;
+      const row = writes.getUser.get(userId);
+      if (row === undefined) throw new Error("a user who was just changed is missing");
+      replaced(writes, change, toUser(row), { keptSessionId, occurrence: passwordChanged });
+      return true;
+    },
+  };
+}
+
+/** Whether it is certain that the person has the mailbox of their address. */
+export function isConfirmed(writes: Writes, userId: Id): boolean {
+  return writes.isConfirmed.get(userId) === 1;
+}
+
+/** Whose audit logs tell of a person: those of their organizations, else that of the deployment. */
+function organizationsOf(writes: Writes, userId: Id): readonly Id[] {
+  const organizations = writes.listOrganizationsOfUser.all(userId);
+  return organizations.length > 0 ? organizations : [SYSTEM_ORGANIZATION_ID];
+}
