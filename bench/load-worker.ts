@@ -4,10 +4,8 @@
  * HTTP/1.1, it drives over that, and checks every answer as well.
  */
 import { Agent, request } from "node:http";
-import { type ClientHttp2Session, connect, constants, type IncomingHttpHeaders } from "node:http2";
+import { Http2Client } from "./http2-client.ts";
 import type { LoadJob, LoadResult } from "./load.ts";
-
-const { HTTP2_HEADER_METHOD, HTTP2_HEADER_PATH } = constants;
 
 process.on("message", (job: LoadJob) => {
   run(job).then(
@@ -20,11 +18,18 @@ process.on("message", (job: LoadJob) => {
 process.send?.("ready");
 
 async function run(job: LoadJob): Promise<LoadResult> {
+  let fail: (error: Error) => void = () => {};
+  const failed = new Promise<never>((_, reject) => {
+    fail = reject;
+  });
   const connections = job.expects === undefined ? job.connections : 0;
-  const sessions = await Promise.all(Array.from({ length: connections }, () => open(job.address)));
-  const caller = new Caller(sessions, job);
-  const latencies = await caller.run();
-  for (const session of sessions) session.close();
+  const clients = await Promise.race([
+    Promise.all(Array.from({ length: connections }, () => Http2Client.open(job.address, job.path, job.headers, fail))),
+    failed,
+  ]);
+  const caller = new Caller(clients, job);
+  const latencies = await Promise.race([caller.run(), failed]);
+  for (const client of clients) client.close();
   caller.agent.destroy();
   latencies.sort();
   return {
@@ -36,28 +41,20 @@ async function run(job: LoadJob): Promise<LoadResult> {
   };
 }
 
-function open(address: string): Promise<ClientHttp2Session> {
-  return new Promise((resolve, reject) => {
-    const session = connect(`http://${address}`, { settings: { enablePush: false } });
-    session.once("error", reject);
-    session.once("remoteSettings", () => resolve(session));
-  });
-}
+const NOTHING = new Uint8Array(0);
 
 class Caller {
-  readonly #sessions: readonly ClientHttp2Session[];
+  readonly #clients: readonly Http2Client[];
   readonly #job: LoadJob;
-  readonly #headers: Record<string, string>;
   /** HTTP/1.1 takes a connection for each call at a time. */
   readonly agent = new Agent({ keepAlive: true });
   #next = 0;
   bytes = 0;
   seconds = 0;
 
-  constructor(sessions: readonly ClientHttp2Session[], job: LoadJob) {
-    this.#sessions = sessions;
+  constructor(clients: readonly Http2Client[], job: LoadJob) {
+    this.#clients = clients;
     this.#job = job;
-    this.#headers = { [HTTP2_HEADER_METHOD]: "POST", [HTTP2_HEADER_PATH]: job.path, te: "trailers", ...job.headers };
   }
 
   run(): Promise<Float64Array> {
@@ -68,20 +65,26 @@ class Caller {
 
   /** So many calls at a time, each followed by the next at once. */
   async closedLoop(concurrency: number): Promise<Float64Array> {
-    const latencies: number[] = [];
+    const latencies = new Float64Array(this.#job.requests);
     const startedAt = performance.now();
-    let remaining = this.#job.requests;
-    await Promise.all(
-      Array.from({ length: concurrency }, async () => {
-        while (remaining-- > 0) {
-          const sentAt = performance.now();
-          await this.#call();
-          latencies.push(performance.now() - sentAt);
-        }
-      }),
-    );
+    let [sent, ended] = [0, 0];
+    await new Promise<void>((resolve, reject) => {
+      const next = (): void => {
+        if (sent === latencies.length) return;
+        sent++;
+        const sentAt = performance.now();
+        this.#call((error) => {
+          if (error !== undefined) return reject(error);
+          latencies[ended++] = performance.now() - sentAt;
+          if (ended === latencies.length) resolve();
+          else next();
+        });
+      };
+      for (let index = 0; index < concurrency; index++) next();
+      this.#flush();
+    });
     this.seconds = (performance.now() - startedAt) / 1000;
-    return Float64Array.from(latencies);
+    return latencies;
   }
 
   /** So many calls a second, whether the server keeps up or not; a late start counts as waiting. */
@@ -93,8 +96,12 @@ class Caller {
       const due = Math.min(this.#job.requests, Math.floor(((performance.now() - startedAt) / 1000) * ratePerSecond));
       for (; sent < due; sent++) {
         const dueAt = startedAt + (sent / ratePerSecond) * 1000;
-        pending.push(this.#call().then(() => void latencies.push(performance.now() - dueAt)));
+        const answered = new Promise<void>((resolve, reject) => {
+          this.#call((error) => (error === undefined ? resolve() : reject(error)));
+        });
+        pending.push(answered.then(() => void latencies.push(performance.now() - dueAt)));
       }
+      this.#flush();
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
     await Promise.all(pending);
@@ -121,58 +128,69 @@ class Caller {
   }
 
   #stream(messages: number, latencies: number[]): Promise<void> {
-    const session = this.#sessions[this.#next % this.#sessions.length];
-    if (session === undefined) throw new Error("nothing to send on");
+    const { bodies } = this.#job;
+    const client = this.#clientOf(this.#next);
     return new Promise((resolve, reject) => {
-      const stream = session.request(this.#headers, { endStream: false });
-      let status: unknown;
       let answered = 0;
-      let sentAt = 0;
-      const send = (): void => {
-        const { bodies } = this.#job;
-        sentAt = performance.now();
-        stream.write(bodies[this.#next++ % bodies.length]);
-      };
-      stream.on("trailers", (headers: IncomingHttpHeaders) => {
-        status = headers["grpc-status"];
-      });
-      // One answer is one frame here, for the next question goes out when it is in.
-      stream.on("data", () => {
-        latencies.push(performance.now() - sentAt);
-        answered++;
-        if (answered < messages) send();
-        else stream.end();
-      });
-      stream.on("error", reject);
-      stream.on("close", () =>
-        String(status) === "0" ? resolve() : reject(new Error(`stream ended with ${String(status)}`)),
+      let sentAt = performance.now();
+      const body = (): Uint8Array => bodies[this.#next++ % bodies.length] ?? NOTHING;
+      const id = client.call(
+        body(),
+        {
+          // One answer is one frame here, for the next question goes out when it is in.
+          onData: () => {
+            latencies.push(performance.now() - sentAt);
+            answered++;
+            sentAt = performance.now();
+            if (answered < messages) client.send(id, body(), false);
+            else client.send(id, NOTHING, true);
+          },
+          onEnd: (isOk) => (isOk ? resolve() : reject(new Error("a stream ended with another status than OK"))),
+        },
+        false,
       );
-      send();
+      client.flush();
     });
   }
 
-  #call(): Promise<void> {
+  #clientOf(turn: number): Http2Client {
+    const client = this.#clients[turn % this.#clients.length];
+    if (client === undefined) throw new Error("nothing to send on");
+    return client;
+  }
+
+  #flush(): void {
+    for (const client of this.#clients) client.flush();
+  }
+
+  /** Sends the next call; what is heard of one answer may send others, in one write. */
+  #call(done: (error?: Error) => void): void {
     const turn = this.#next++;
     const { bodies, expects } = this.#job;
-    const session = this.#sessions[turn % this.#sessions.length];
     const body = bodies[turn % bodies.length];
-    if (expects !== undefined && body !== undefined) return this.#post(body, expects);
-    if (session === undefined || body === undefined) throw new Error("nothing to send");
-    return new Promise((resolve, reject) => {
-      const stream = session.request(this.#headers, { endStream: false });
-      let status: unknown;
-      const hear = (headers: IncomingHttpHeaders): void => {
-        status ??= headers["grpc-status"];
-      };
-      stream.on("response", hear);
-      stream.on("trailers", hear);
-      stream.on("data", (chunk: Buffer) => (this.bytes += chunk.length));
-      stream.on("error", reject);
-      stream.on("close", () =>
-        String(status) === "0" ? resolve() : reject(new Error(`call ended with ${String(status)}`)),
-      );
-      stream.end(body);
-    });
+    if (body === undefined) throw new Error("nothing to send");
+    if (expects !== undefined) {
+      this.#post(body, expects).then(() => done(), done);
+      return;
+    }
+    let answered = 0;
+    this.#clientOf(turn).call(
+      body,
+      {
+        onData: (bytes) => {
+          answered += bytes.length;
+        },
+        onEnd: (isOk) => {
+          this.bytes += answered;
+          done(
+            isOk && answered > 0
+              ? undefined
+              : new Error("a call ended without an answer, or with another status than OK"),
+          );
+        },
+      },
+      true,
+    );
   }
 
   #post(body: Uint8Array, expects: string): Promise<void> {

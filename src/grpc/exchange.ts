@@ -12,6 +12,7 @@ import {
 } from "@grpc/grpc-js";
 import { AppError } from "../domain/errors.ts";
 import type { Call, CallControl } from "../rpc/call.ts";
+import { MAX_TIMEOUT_MS } from "../rpc/limits.ts";
 import type { Pipeline } from "../rpc/pipeline.ts";
 import { OK, STATUS, type Status } from "../rpc/status.ts";
 import { toGrpcStatus } from "./status.ts";
@@ -19,14 +20,24 @@ import { toGrpcStatus } from "./status.ts";
 /** What the exchanges of a server share. */
 export interface ExchangeDeps {
   readonly pipeline: Pipeline;
-  /** The calls that aren't finished, the oldest first. */
-  readonly open: Set<Exchange>;
+  /** The calls that aren't finished. */
+  readonly open: Set<OpenCall>;
+}
+
+/** A call that isn't finished. */
+export interface OpenCall {
+  /** Whether it has had its time; that of a stream ends only while its request is due. */
+  isLate(nowMs: number): boolean;
+  /** Ends a call that has had its time. */
+  expire(): void;
+  /** The stream is gone. */
+  onCancel(): void;
 }
 
 /** A client's deadline counts from when it sent the call, and so comes a little before ours. */
-const DEADLINE_SLACK_MS = 20;
+export const DEADLINE_SLACK_MS = 20;
 
-const REQUEST_ID_HEADER = "x-request-id";
+export const REQUEST_ID_HEADER = "x-request-id";
 
 export type GrpcStatus = Parameters<ServerInterceptingCallInterface["sendStatus"]>[0];
 
@@ -42,14 +53,14 @@ export const OK_STATUS: GrpcStatus = { code: grpcCode.OK, details: "" };
  * grpc-js lets an interceptor take a call over as soon as its headers are in, while its own handlers start
  * after the body. So this takes the place of both: it drives the transport and leaves the handler out.
  */
-export abstract class Exchange extends ServerInterceptingCall {
+export abstract class Exchange extends ServerInterceptingCall implements OpenCall {
   protected readonly pipeline: Pipeline;
   protected readonly method: DescMethod;
   protected readonly transport: ServerInterceptingCallInterface;
   /** Set once all of the request is in, or enough of it to serve the call. */
   protected hasRequest = false;
   protected isFinished = false;
-  readonly #open: Set<Exchange>;
+  readonly #open: Set<OpenCall>;
   #call: Call | undefined;
   /** Made when somebody asks for its signal. */
   #abort: AbortController | undefined;
@@ -108,18 +119,16 @@ export abstract class Exchange extends ServerInterceptingCall {
     this.#abort?.abort();
   }
 
-  /** When the call came in, on the clock of `performance.now()`. */
-  get startedAtMs(): number {
-    return this.#call?.startedAtMs ?? 0;
+  isLate(nowMs: number): boolean {
+    return (
+      nowMs - (this.#call?.startedAtMs ?? nowMs) >= MAX_TIMEOUT_MS &&
+      (!this.hasRequest || this.method.methodKind === "unary")
+    );
   }
 
-  /** Ends a call that has had its time: a client that never sends its request must not hold its place. */
+  /** A client that never sends its request must not hold its place. */
   expire(): void {
-    if (!this.hasRequest) {
-      this.fail(new AppError("deadline_exceeded", "The request took too long to arrive."));
-    } else if (this.method.methodKind === "unary") {
-      this.fail(new AppError("deadline_exceeded", "The call took longer than its deadline."));
-    }
+    this.fail(this.hasRequest ? answerTookTooLong() : requestTookTooLong());
   }
 
   /** Does a part of the call, now or later; what is thrown ends the call. */
@@ -175,6 +184,14 @@ export abstract class Exchange extends ServerInterceptingCall {
     if (this.#call) this.pipeline.finish(this.#call, outcome);
     this.onFinish();
   }
+}
+
+export function requestTookTooLong(): AppError {
+  return new AppError("deadline_exceeded", "The request took too long to arrive.");
+}
+
+export function answerTookTooLong(): AppError {
+  return new AppError("deadline_exceeded", "The call took longer than its deadline.");
 }
 
 export function oneMessageOnly(): AppError {

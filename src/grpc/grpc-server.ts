@@ -1,13 +1,15 @@
 /** The gRPC listener: binds, limits what a connection may cost, and stops without dropping answers. */
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server as Listener, type Socket } from "node:net";
-import { logVerbosity, Server, ServerCredentials, type ServerOptions, setLogVerbosity } from "@grpc/grpc-js";
+import { logVerbosity, ServerCredentials, type ServerOptions, setLogVerbosity } from "@grpc/grpc-js";
 import type { Logger } from "../domain/logger.ts";
 import { StartError } from "../domain/start-error.ts";
-import { MAX_REQUEST_BYTES, MAX_TIMEOUT_MS } from "../rpc/limits.ts";
+import { MAX_REQUEST_BYTES } from "../rpc/limits.ts";
 import type { Pipeline } from "../rpc/pipeline.ts";
 import { pipelineInterceptor, serviceDefinition } from "./adapter.ts";
-import type { Exchange } from "./exchange.ts";
+import { directCalls } from "./direct-call.ts";
+import type { OpenCall } from "./exchange.ts";
+import { serverWithStreams } from "./stream-server.ts";
 import { capTimeoutHeaders } from "./timeout-header.ts";
 
 export interface GrpcServerOptions {
@@ -68,8 +70,9 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   setLogVerbosity(logVerbosity.NONE);
   capTimeoutHeaders();
 
-  const calls = new Set<Exchange>();
-  const server = new Server({ ...LIMITS, interceptors: [pipelineInterceptor({ pipeline, open: calls })] });
+  const calls = new Set<OpenCall>();
+  const deps = { pipeline, open: calls };
+  const server = serverWithStreams({ ...LIMITS, interceptors: [pipelineInterceptor(deps)] }, directCalls(deps));
   // No implementations: the interceptor answers.
   for (const { service } of pipeline.services) server.addService(serviceDefinition(service), {});
 
@@ -93,11 +96,8 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
 
   // One look at all calls now and then is cheaper than a timer for each.
   const arrivals = setInterval(() => {
-    const expired = performance.now() - MAX_TIMEOUT_MS;
-    for (const call of calls) {
-      if (call.startedAtMs > expired) return;
-      call.expire();
-    }
+    const now = performance.now();
+    for (const call of calls) if (call.isLate(now)) call.expire();
   }, ARRIVAL_CHECK_MS).unref();
 
   const shutDown = async (): Promise<void> => {

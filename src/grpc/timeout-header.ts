@@ -8,7 +8,13 @@ import { BaseServerInterceptingCall } from "@grpc/grpc-js/build/src/server-inter
 /** Far longer than a connection lives, and far below the 2³¹ ms where the wrapping starts. */
 const LONGEST = { text: "24H", ms: 86_400_000 };
 
-const UNIT_MS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1_000 };
+const UNIT_MS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 0.001, n: 0.000_001 };
+
+/** Milliseconds that `grpc-timeout` gives a call; undefined when it isn't one. */
+export function readTimeout(header: string): number | undefined {
+  const [, count, unit = ""] = /^(\d{1,8})([HMSmun])$/.exec(header) ?? [];
+  return count === undefined ? undefined : Number(count) * (UNIT_MS[unit] ?? 0);
+}
 
 interface TimeoutReader {
   handleTimeoutHeader?: (this: unknown, header: string) => void;
