@@ -15,8 +15,11 @@ import { KeptRecord } from "./token-cache.ts";
  */
 const FLUSH_INTERVAL_MS = 4_000;
 
-/** Uses of so many secrets are written at a time: other writes wait for those, and all at once would fill memory. */
-const MAX_WRITTEN = 500;
+/**
+ * Uses of so many secrets are written at a time. With more of them other writes would wait longer, and memory would
+ * fill with what is on its way; with fewer more pages would be written twice, and read anew by every reader.
+ */
+const MAX_WRITTEN = 5_000;
 
 /** So many secrets wait at most; uses of further ones are let go until the next flush. */
 const MAX_WAITING_SECRETS = 50_000;
