@@ -19,7 +19,7 @@ const FLUSH_INTERVAL_MS = 4_000;
  * Uses of so many secrets are written at a time. With more of them other writes would wait longer, and memory would
  * fill with what is on its way; with fewer more pages would be written twice, and read anew by every reader.
  */
-const MAX_WRITTEN = 5_000;
+const MAX_WRITTEN = 2_000;
 
 /** So many secrets wait at most; uses of further ones are let go until the next flush. */
 const MAX_WAITING_SECRETS = 50_000;
@@ -87,7 +87,15 @@ export class UsageRecorder {
     } else if (sizeOf(this.#waiting) < MAX_WAITING_SECRETS) {
       const { token, secret } = used;
       const { mark: batch, [secret.kind]: uses } = this.#waiting;
-      uses.set(token.id, { batch, lastMs: now, address, day: dayOf(now), uses: 1, others: undefined, holder: undefined });
+      uses.set(token.id, {
+        batch,
+        lastMs: now,
+        address,
+        day: dayOf(now),
+        uses: 1,
+        others: undefined,
+        holder: undefined,
+      });
     }
   }
 
