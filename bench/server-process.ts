@@ -20,7 +20,7 @@ export interface ServiceUnderTest extends ServerProcess {
   readonly readyMs: number;
 }
 
-const MAIN = join(import.meta.dirname, "../src/main.ts");
+const PROGRAM = join(import.meta.dirname, "../bin/latchkey");
 
 export interface ServiceOptions {
   /** A deployment that is there; the default is a new one, which goes when the service ends. */
@@ -46,8 +46,9 @@ export async function startService(
     ...env,
   };
   const startedAt = performance.now();
-  const child = spawn(process.execPath, [...nodeArgs, MAIN, "serve", "--dev"], {
-    env: { PATH, HOME, ...settings },
+  const NODE_OPTIONS = nodeArgs.map((arg) => JSON.stringify(arg)).join(" ");
+  const child = spawn(PROGRAM, ["serve", "--dev"], {
+    env: { PATH, HOME, NODE_OPTIONS, ...settings },
     stdio: ["ignore", "pipe", "ignore"],
   });
   const exited = once(child, "exit");

@@ -1,5 +1,5 @@
 /** Who makes a call. */
-import type { Token } from "./entities.ts";
+import type { KnownToken } from "./entities.ts";
 import { type Id, SYSTEM_ORGANIZATION_ID, toPublicId } from "./ids.ts";
 import type { RateStatus } from "./rate-window.ts";
 import type { Role } from "./roles.ts";
@@ -20,12 +20,12 @@ export type Caller =
   /** A customer's API token. */
   | {
       readonly kind: "token";
-      readonly token: Token;
+      readonly token: KnownToken;
       /** Where the token stands after this call; undefined when it has no limit. */
       readonly rateStatus: RateStatus | undefined;
     }
   /** A backend, with a service key. */
-  | { readonly kind: "service"; readonly token: Token };
+  | { readonly kind: "service"; readonly token: KnownToken };
 
 /** The public id of the caller, for logs and for `created_by`. */
 export function callerId(caller: Caller): string {

@@ -1,6 +1,6 @@
 /** The judgement on a token: from what is known of it to what it may do. Fails closed. */
 import { addressMatches } from "./address.ts";
-import { type Organization, type Token, tokenState } from "./entities.ts";
+import { type KnownToken, type Organization, type Token, tokenState } from "./entities.ts";
 import { grants, type Profile, planOf } from "./profile.ts";
 import { type PresentedSecret, secretWorks } from "./rotation.ts";
 
@@ -21,12 +21,19 @@ export interface TokenRecord {
   readonly secret: PresentedSecret;
 }
 
+/** As much of such a record as a judgement takes. */
+export interface KnownRecord {
+  readonly token: KnownToken;
+  readonly organization: Pick<Organization, "id" | "plan">;
+  readonly secret: PresentedSecret;
+}
+
 export type Decision =
   /** The token doesn't work, and nothing else may be said of it. */
   | { readonly active: false; readonly reason: DenialReason }
   /** The token works, but may not make this call. */
-  | { readonly active: true; readonly allowed: false; readonly reason: DenialReason; readonly record: TokenRecord }
-  | { readonly active: true; readonly allowed: true; readonly record: TokenRecord };
+  | { readonly active: true; readonly allowed: false; readonly reason: DenialReason; readonly record: KnownRecord }
+  | { readonly active: true; readonly allowed: true; readonly record: KnownRecord };
 
 export interface DecisionRequest {
   readonly requiredScopes: readonly string[];
@@ -35,7 +42,7 @@ export interface DecisionRequest {
 }
 
 /** Judges a token that was found. The positive answer is built last. */
-export function decide(record: TokenRecord, profile: Profile, request: DecisionRequest, nowMs: number): Decision {
+export function decide(record: KnownRecord, profile: Profile, request: DecisionRequest, nowMs: number): Decision {
   const { token, organization } = record;
   if (!secretWorks(record.secret, nowMs)) return { active: false, reason: "revoked" };
   const state = tokenState(token, nowMs);

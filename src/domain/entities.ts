@@ -87,6 +87,24 @@ export interface Token {
   readonly revision: number;
 }
 
+/** As much of a token as it takes to judge it, and to tell of it what an introspection does. */
+export type KnownToken = Pick<
+  Token,
+  | "id"
+  | "organizationId"
+  | "userId"
+  | "profile"
+  | "type"
+  | "name"
+  | "permission"
+  | "scopes"
+  | "ipAllowlist"
+  | "enabled"
+  | "expiresAt"
+  | "revokedAt"
+  | "revision"
+>;
+
 /** The last time that a token got a new secret. */
 export interface Rotation {
   readonly startedAt: Date;
@@ -132,7 +150,7 @@ export interface SigningKey {
 export type TokenState = "active" | "disabled" | "expired" | "revoked";
 
 /** The token's state at a moment. A token expires at its `expiresAt`, to the millisecond. */
-export function tokenState(token: Token, nowMs: number): TokenState {
+export function tokenState(token: Pick<Token, "revokedAt" | "expiresAt" | "enabled">, nowMs: number): TokenState {
   if (token.revokedAt !== undefined) return "revoked";
   if (token.expiresAt !== undefined && token.expiresAt.getTime() <= nowMs) return "expired";
   return token.enabled ? "active" : "disabled";

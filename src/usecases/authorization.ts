@@ -127,7 +127,7 @@ export function requireIdempotencyKey(profile: Profile, attempt: Attempt | undef
 
 const NOBODY: Managers = { any: [], own: [] };
 
-function mayManage({ managingTokens }: Profile, { permission }: Token): boolean {
+function mayManage({ managingTokens }: Profile, { permission }: Pick<Token, "permission">): boolean {
   return typeof managingTokens === "string" ? managingTokens === "all" : managingTokens.includes(permission);
 }
 

@@ -4,14 +4,15 @@
  * the one that it has caught up with, and reads the events in between from the audit log.
  */
 import type { AuditEvent } from "../domain/audit.ts";
-import type { TokenRecord } from "../domain/decision.ts";
-import type { Organization, Token } from "../domain/entities.ts";
+import type { KnownRecord } from "../domain/decision.ts";
+import type { KnownToken, Organization } from "../domain/entities.ts";
 import { fromFingerprintKey } from "../domain/fingerprint.ts";
 import { Histogram, LATENCY_SECONDS } from "../domain/histogram.ts";
 import { fromPublicId, type Id } from "../domain/ids.ts";
 import type { Profile, RateLimit } from "../domain/profile.ts";
 import type { PresentedSecret } from "../domain/rotation.ts";
 import type { Storage } from "../domain/storage.ts";
+import { ByteShelf } from "./byte-shelf.ts";
 import type { WaitingUses } from "./usage-recorder.ts";
 
 export interface TokenCacheLimits {
@@ -24,31 +25,39 @@ export interface TokenCacheLimits {
 /** More events than these are not looked at one by one: it is cheaper to start with an empty cache. */
 const MAX_EVENTS = 1_000;
 
-/** What an entry takes without its texts: objects, times, and its places in two maps. */
-const ENTRY_BYTES = 700;
+/** What an entry takes without its own texts and its answer: objects, fingerprint, id, and places in two maps. */
+const ENTRY_BYTES = 500;
+
+/** Of texts that many tokens have in common, so many are known; there are few, unless somebody makes them up. */
+const MAX_COMMON = 10_000;
 
 /** These change nothing that is kept here. */
 const UNRELATED = /^(?:user|session|member|deployment)\./;
 
 /** An organization, shared by its tokens' entries. */
 interface OrganizationSlot {
-  readonly organization: Organization;
+  readonly organization: Pick<Organization, "id" | "plan">;
+  /** Where its tokens' answers are. */
+  readonly answers: ByteShelf;
   isStale: boolean;
   entries: number;
 }
 
+/** Nowhere on the shelf: an answer that isn't made yet, and one that isn't to be kept any more. */
+const [NO_ANSWER, NO_MORE_ANSWERS] = [-1, -2];
+
 /**
  * A record in memory, with room for what others work out of it once, which goes when it goes. It is one object,
- * for a check waits longer for memory than for anything else that it does here.
+ * for a check waits longer for memory than for anything else that it does here. There may be millions, so they
+ * are small: what no judgement takes isn't in them, what tokens have in common they share, and encoded answers
+ * lie outside of the heap.
  */
-export class KeptRecord implements TokenRecord {
-  readonly token: Token;
-  readonly organization: Organization;
+export class KeptRecord implements KnownRecord {
+  readonly token: KnownToken;
   readonly secret: PresentedSecret;
 
   readonly key: string;
   readonly slot: OrganizationSlot;
-  readonly bytes: number;
   /** Asked for since it was looked at last for eviction. */
   isUsed = false;
   /** Another secret of the same token. */
@@ -59,17 +68,55 @@ export class KeptRecord implements TokenRecord {
   limit: RateLimit | undefined = undefined;
   /** What waits of its uses; the usage recorder's. */
   waiting: WaitingUses | undefined = undefined;
-  /** What is always the same in the answer about it, encoded; the transport's. */
-  answer: Buffer | undefined = undefined;
+  #answer = NO_ANSWER;
 
-  constructor(key: string, { token, secret }: TokenRecord, slot: OrganizationSlot, next: KeptRecord | undefined) {
+  constructor(key: string, { token, secret }: KnownRecord, slot: OrganizationSlot, next: KeptRecord | undefined) {
     this.token = token;
-    this.organization = slot.organization;
     this.secret = secret;
     this.key = key;
     this.slot = slot;
-    this.bytes = ENTRY_BYTES + JSON.stringify(token).length;
     this.next = next;
+  }
+
+  get organization(): Pick<Organization, "id" | "plan"> {
+    return this.slot.organization;
+  }
+
+  /** What is always the same in the answer about it, encoded; the transport's. */
+  get answer(): Buffer | undefined {
+    return this.#answer < 0 ? undefined : this.slot.answers.get(this.#answer);
+  }
+
+  set answer(bytes: Buffer) {
+    if (this.#answer === NO_ANSWER) this.#answer = this.slot.answers.put(bytes) ?? NO_MORE_ANSWERS;
+  }
+
+  /** Gives the answer's place back: it will be made anew. */
+  dropAnswer(): void {
+    if (this.#answer < 0) return;
+    this.slot.answers.remove(this.#answer);
+    this.#answer = NO_ANSWER;
+  }
+
+  /** The same where the shelf has been cleared. */
+  forgetAnswer(): void {
+    if (this.#answer >= 0) this.#answer = NO_ANSWER;
+  }
+
+  /** Calls may still hold it, but it is no part of the cache any more. */
+  leave(): void {
+    this.dropAnswer();
+    this.#answer = NO_MORE_ANSWERS;
+    this.waiting = undefined;
+  }
+
+  /** About what it takes of memory without its answer. */
+  get bytes(): number {
+    const { name, userId = "", scopes, ipAllowlist, permission } = this.token;
+    let texts = name.length + userId.length + permission.length;
+    for (const text of scopes) texts += text.length;
+    for (const text of ipAllowlist) texts += text.length;
+    return ENTRY_BYTES + 2 * texts;
   }
 }
 
@@ -80,6 +127,8 @@ export class TokenCache {
   readonly #entries = new Map<string, KeptRecord>();
   readonly #byToken = new Map<Id, KeptRecord>();
   readonly #organizations = new Map<Id, OrganizationSlot>();
+  readonly #answers = new ByteShelf();
+  readonly #common = new Commons();
   #bytes = 0;
   /** The store's count of changes that the entries are true for. */
   #changes: number | undefined;
@@ -102,7 +151,7 @@ export class TokenCache {
   }
 
   get bytes(): number {
-    return this.#bytes;
+    return this.#bytes + this.#answers.bytes;
   }
 
   /** The last event that the entries are true for; undefined while there are none. */
@@ -117,7 +166,7 @@ export class TokenCache {
    * @param key see `fingerprintKey`
    * @throws AppError of kind `unavailable` when the store is needed and can't be read; it rejects then.
    */
-  find(key: string): TokenRecord | undefined | Promise<TokenRecord | undefined> {
+  find(key: string): KnownRecord | undefined | Promise<KnownRecord | undefined> {
     const changes = this.#storage.changeCount();
     if (changes === undefined || this.#limits.maxEntries === 0) return this.#read(key);
     if (changes !== this.#changes) return this.#findLater(key);
@@ -128,7 +177,7 @@ export class TokenCache {
     return entry;
   }
 
-  async #findLater(key: string): Promise<TokenRecord | undefined> {
+  async #findLater(key: string): Promise<KnownRecord | undefined> {
     await (this.#catchingUp ??= this.#catchUp());
     const changes = this.#storage.changeCount();
     // Writes may come faster than one can read of them; the store itself is always right.
@@ -136,7 +185,7 @@ export class TokenCache {
     return this.find(key);
   }
 
-  #read(key: string): TokenRecord | undefined | Promise<TokenRecord | undefined> {
+  #read(key: string): KnownRecord | undefined | Promise<KnownRecord | undefined> {
     this.misses++;
     const startedAtMs = performance.now();
     const observe = (): void => this.readSeconds.observe((performance.now() - startedAtMs) / 1000);
@@ -146,29 +195,32 @@ export class TokenCache {
     return found;
   }
 
-  #load(key: string, changes: number): TokenRecord | undefined | Promise<TokenRecord | undefined> {
+  #load(key: string, changes: number): KnownRecord | undefined | Promise<KnownRecord | undefined> {
     const read = this.#read(key);
     return read instanceof Promise
       ? read.then((record) => this.#keepIfTrue(key, changes, record))
       : this.#keepIfTrue(key, changes, read);
   }
 
-  #keepIfTrue(key: string, changes: number, record: TokenRecord | undefined): TokenRecord | undefined {
+  #keepIfTrue(key: string, changes: number, record: KnownRecord | undefined): KnownRecord | undefined {
     // What was read may be older than a change that came meanwhile. It answers this call, but isn't kept.
     if (record === undefined || changes !== this.#changes || changes !== this.#storage.changeCount()) return record;
     return this.#keep(key, record);
   }
 
-  #keep(key: string, read: TokenRecord): TokenRecord {
+  #keep(key: string, read: KnownRecord): KnownRecord {
     const { token, organization } = read;
     this.#drop(this.#entries.get(key));
     let slot = this.#organizations.get(organization.id);
     if (slot === undefined) {
-      slot = { organization, isStale: false, entries: 0 };
+      const { id, plan } = organization;
+      slot = { organization: { id, plan }, answers: this.#answers, isStale: false, entries: 0 };
       this.#organizations.set(organization.id, slot);
     }
     slot.entries++;
-    const record = new KeptRecord(key, read, slot, this.#byToken.get(token.id));
+    const { secret } = read;
+    const known = { token: this.#common.share(token, slot.organization.id), organization, secret };
+    const record = new KeptRecord(key, known, slot, this.#byToken.get(token.id));
     this.#entries.set(key, record);
     this.#byToken.set(token.id, record);
     this.#bytes += record.bytes;
@@ -179,10 +231,16 @@ export class TokenCache {
   /** Lets go of what nobody asked for since the last round, the oldest first. */
   #makeRoom(): void {
     const { maxEntries, maxBytes } = this.#limits;
+    if (this.#answers.isWasteful) {
+      this.#answers.clear();
+      for (const entry of this.#entries.values()) entry.forgetAnswer();
+    }
     for (const [key, entry] of this.#entries) {
-      if (this.#entries.size <= maxEntries && this.#bytes <= maxBytes) return;
+      if (this.#entries.size <= maxEntries && this.bytes <= maxBytes) return;
       if (entry.isUsed) {
         entry.isUsed = false;
+        // It is made anew next to those of its new neighbours, so that they all go at about one time.
+        entry.dropAnswer();
         this.#entries.delete(key);
         this.#entries.set(key, entry);
       } else {
@@ -194,6 +252,7 @@ export class TokenCache {
   #drop(entry: KeptRecord | undefined): void {
     if (entry === undefined || !this.#entries.delete(entry.key)) return;
     this.#bytes -= entry.bytes;
+    entry.leave();
     const { slot } = entry;
     slot.entries--;
     if (slot.entries === 0 && !slot.isStale) this.#organizations.delete(slot.organization.id);
@@ -247,9 +306,53 @@ export class TokenCache {
   }
 
   #clear(): void {
+    for (const entry of this.#entries.values()) entry.leave();
     this.#entries.clear();
     this.#byToken.clear();
     this.#organizations.clear();
+    this.#answers.clear();
     this.#bytes = 0;
   }
+}
+
+/** Has one of each value that many tokens have in common: the store makes a new one for every token. */
+class Commons {
+  readonly #texts = new Map<string, string>();
+  readonly #lists = new Map<string, readonly string[]>();
+
+  /** The token as it is kept. */
+  share(token: KnownToken, organizationId: Id): KnownToken {
+    return {
+      id: token.id,
+      organizationId,
+      userId: token.userId,
+      profile: this.#text(token.profile),
+      type: this.#text(token.type),
+      name: token.name,
+      permission: this.#text(token.permission),
+      scopes: this.#list(token.scopes),
+      ipAllowlist: this.#list(token.ipAllowlist),
+      enabled: token.enabled,
+      expiresAt: token.expiresAt,
+      revokedAt: token.revokedAt,
+      revision: token.revision,
+    };
+  }
+
+  #text(text: string): string {
+    return common(this.#texts, text, text);
+  }
+
+  #list(list: readonly string[]): readonly string[] {
+    return common(this.#lists, JSON.stringify(list), list);
+  }
+}
+
+function common<Value>(known: Map<string, Value>, key: string, value: Value): Value {
+  const found = known.get(key);
+  if (found !== undefined) return found;
+  // Tokens hold on to what they share, so nothing is lost.
+  if (known.size >= MAX_COMMON) known.clear();
+  known.set(key, value);
+  return value;
 }

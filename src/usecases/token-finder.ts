@@ -1,5 +1,5 @@
 /** Finds the token behind a text that somebody sent, also where another system made it. */
-import type { TokenRecord } from "../domain/decision.ts";
+import type { KnownRecord } from "../domain/decision.ts";
 import { type DigestScheme, digestOf, schemeFingerprint } from "../domain/digest-scheme.ts";
 import { fingerprintKey, toFingerprintKey } from "../domain/fingerprint.ts";
 import { mayBeImportedKey } from "../domain/imported-key.ts";
@@ -16,7 +16,7 @@ export interface TokenFinderDeps {
 }
 
 /** A token, and what the conventions that it follows make of it. */
-export interface FoundToken extends TokenRecord {
+export interface FoundToken extends KnownRecord {
   readonly profile: Profile;
   /** Undefined means none. */
   readonly limit: RateLimit | undefined;
@@ -55,23 +55,25 @@ export class TokenFinder {
   }
 
   /** Who imports a digest doesn't show what it is of: it mustn't turn into a service key or another product's. */
-  #judge(record: TokenRecord | undefined, format: Profile | undefined): FoundToken | undefined {
+  #judge(record: KnownRecord | undefined, format: Profile | undefined): FoundToken | undefined {
     if (record === undefined) return undefined;
     const found = this.#withProfile(record);
     if (found === undefined || (format ?? found.profile) !== found.profile) return undefined;
     return format === undefined && found.profile.id === SERVICE_PROFILE_ID ? undefined : found;
   }
 
-  #withProfile(record: TokenRecord): FoundToken | undefined {
+  #withProfile(record: KnownRecord): FoundToken | undefined {
     if (record instanceof KeptRecord && record.profile !== undefined) return record as KeptRecord & FoundToken;
-    const { token, organization } = record;
+    const { token, organization, secret } = record;
     const profile = this.#deps.profiles.get(token.profile);
     if (profile === undefined) return undefined;
     const conventions = { profile, limit: rateLimitOf(profile, token.type, organization.plan) };
-    return record instanceof KeptRecord ? Object.assign(record, conventions) : { ...record, ...conventions };
+    return record instanceof KeptRecord
+      ? Object.assign(record, conventions)
+      : { token, organization, secret, ...conventions };
   }
 
-  #findWellFormed(text: string, { id }: Profile): TokenRecord | undefined | Promise<TokenRecord | undefined> {
+  #findWellFormed(text: string, { id }: Profile): KnownRecord | undefined | Promise<KnownRecord | undefined> {
     const record = this.#deps.tokens.find(fingerprintKey(text));
     if (id === SERVICE_PROFILE_ID) return record;
     return record instanceof Promise
@@ -80,11 +82,11 @@ export class TokenFinder {
   }
 
   /** Finds a token that was imported by a digest which isn't a fingerprint already. */
-  #findDigested(text: string): undefined | Promise<TokenRecord | undefined> {
+  #findDigested(text: string): undefined | Promise<KnownRecord | undefined> {
     return this.#findByThose((schemes) => schemes.filter(({ algorithm }) => algorithm !== "sha256"), text);
   }
 
-  #findImported(text: string): undefined | Promise<TokenRecord | undefined> {
+  #findImported(text: string): undefined | Promise<KnownRecord | undefined> {
     return mayBeImportedKey(text) ? this.#findByThose((schemes) => schemes, text) : undefined;
   }
 
@@ -92,13 +94,13 @@ export class TokenFinder {
   #findByThose(
     choose: (schemes: readonly DigestScheme[]) => readonly DigestScheme[],
     text: string,
-  ): undefined | Promise<TokenRecord | undefined> {
+  ): undefined | Promise<KnownRecord | undefined> {
     const changes = this.#deps.storage.changeCount();
     if (changes !== undefined && changes === this.#changes && this.#schemes.length === 0) return undefined;
     return this.#readSchemes().then((schemes) => this.#findBy(choose(schemes), text));
   }
 
-  async #findBy(schemes: readonly DigestScheme[], text: string): Promise<TokenRecord | undefined> {
+  async #findBy(schemes: readonly DigestScheme[], text: string): Promise<KnownRecord | undefined> {
     for (const scheme of schemes) {
       const key = scheme.keyId === undefined ? NO_KEY : await this.#hmacKey(scheme.keyId);
       const digest = digestOf(scheme.algorithm, text, key);

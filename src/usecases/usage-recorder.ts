@@ -15,6 +15,12 @@ import { KeptRecord } from "./token-cache.ts";
  */
 const FLUSH_INTERVAL_MS = 4_000;
 
+/**
+ * Uses of so many secrets are written at a time. With more of them other writes would wait longer, and memory would
+ * fill with what is on its way; with fewer more pages would be written twice, and read anew by every reader.
+ */
+const MAX_WRITTEN = 2_000;
+
 /** So many secrets wait at most; uses of further ones are let go until the next flush. */
 const MAX_WAITING_SECRETS = 50_000;
 
@@ -30,6 +36,8 @@ export interface WaitingUses {
   uses: number;
   /** The counts of other days. */
   others: Count[] | undefined;
+  /** The record in memory that leads here, for as long as this waits. */
+  holder: KeptRecord | undefined;
 }
 
 type Count = { -readonly [Key in keyof DailyUse]: DailyUse[Key] };
@@ -79,7 +87,15 @@ export class UsageRecorder {
     } else if (sizeOf(this.#waiting) < MAX_WAITING_SECRETS) {
       const { token, secret } = used;
       const { mark: batch, [secret.kind]: uses } = this.#waiting;
-      uses.set(token.id, { batch, lastMs: now, address, day: dayOf(now), uses: 1, others: undefined });
+      uses.set(token.id, {
+        batch,
+        lastMs: now,
+        address,
+        day: dayOf(now),
+        uses: 1,
+        others: undefined,
+        holder: undefined,
+      });
     }
   }
 
@@ -88,7 +104,10 @@ export class UsageRecorder {
     if (known?.batch === this.#waiting.mark) return known;
     const { token, secret } = used;
     const use = this.#waiting[secret.kind].get(token.id);
-    if (used instanceof KeptRecord) used.waiting = use;
+    if (use !== undefined && used instanceof KeptRecord) {
+      used.waiting = use;
+      use.holder = used;
+    }
     return use;
   }
 
@@ -102,7 +121,8 @@ export class UsageRecorder {
       if (sizeOf(batch) === 0) return;
       this.#waiting = nothing();
       try {
-        await this.#storage.recordUses([...usesIn(batch, "current"), ...usesIn(batch, "former")]);
+        await this.#write(batch, "current");
+        await this.#write(batch, "former");
       } catch (error) {
         this.#logger.warn({ err: error, tokens: sizeOf(batch) }, "uses of tokens could not be written; trying again");
         const since = this.#waiting;
@@ -112,6 +132,19 @@ export class UsageRecorder {
       }
     });
     return this.#flushing;
+  }
+
+  /** Writes uses, some at a time, and takes what is written out of the batch. */
+  async #write(batch: Batch, secret: SecretKind): Promise<void> {
+    const uses = batch[secret];
+    while (uses.size > 0) {
+      const some = uses.entries().take(MAX_WRITTEN).toArray();
+      await this.#storage.recordUses(some.map(([tokenId, use]) => toTokenUse(tokenId, secret, use)));
+      for (const [tokenId, use] of some) {
+        uses.delete(tokenId);
+        if (use.holder?.waiting === use) use.holder.waiting = undefined;
+      }
+    }
   }
 
   /** Writes what is left and stops the timer. */
@@ -169,12 +202,12 @@ function countsOf({ day, uses, others = [] }: WaitingUses): readonly DailyUse[] 
   return [...others, { day, uses }];
 }
 
-function usesIn(batch: Batch, secret: SecretKind): readonly TokenUse[] {
-  return Array.from(batch[secret], ([tokenId, use]) => ({
+function toTokenUse(tokenId: Id, secret: SecretKind, use: WaitingUses): TokenUse {
+  return {
     tokenId,
     secret,
     usedAt: new Date(use.lastMs),
     address: plainAddress(use.address) ?? "",
     daily: countsOf(use),
-  }));
+  };
 }

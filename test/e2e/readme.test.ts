@@ -27,7 +27,7 @@ describe("the README", () => {
     const { scripts } = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8")) as {
       scripts: Record<string, string>;
     };
-    expect(scripts["start"]).toBe("node src/main.ts serve --dev");
+    expect(scripts["start"]).toBe("bin/latchkey serve --dev");
   });
 
   it("shows commands that work when pasted in order, and what they print", async () => {

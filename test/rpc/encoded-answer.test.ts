@@ -3,12 +3,13 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { BatchIntrospectResponseSchema, IntrospectResponseSchema } from "../../gen/latchkey/v1/introspection_pb.ts";
-import type { TokenRecord } from "../../src/domain/decision.ts";
+import type { KnownRecord } from "../../src/domain/decision.ts";
 import type { RateStatus } from "../../src/domain/rate-window.ts";
 import { loadProfiles } from "../../src/profiles/load-profiles.ts";
 import { AnswerEncoder } from "../../src/rpc/introspection/encoded.ts";
 import { asList, encodeAllowed, withRateLimit } from "../../src/rpc/introspection/encoded-answer.ts";
 import { type JudgementDeps, judgementMessage } from "../../src/rpc/introspection/judgement.ts";
+import { ByteShelf } from "../../src/usecases/byte-shelf.ts";
 import { KeptRecord } from "../../src/usecases/token-cache.ts";
 import { someOrganization, someToken } from "../contract/samples.ts";
 
@@ -29,7 +30,7 @@ const text = fc.oneof(
   fc.constantFrom("\ud800", "x\udc00y"),
 );
 
-const record: fc.Arbitrary<TokenRecord> = fc
+const record: fc.Arbitrary<KnownRecord> = fc
   .record({
     profile: text,
     type: text,
@@ -64,7 +65,7 @@ const rateStatus: fc.Arbitrary<RateStatus | undefined> = fc.option(
   { nil: undefined },
 );
 
-const asProtobuf = (found: TokenRecord, status: RateStatus | undefined): Buffer => {
+const asProtobuf = (found: KnownRecord, status: RateStatus | undefined): Buffer => {
   const judgement = {
     decision: { active: true, allowed: true, record: found },
     profile: defaultProfile,
@@ -74,8 +75,10 @@ const asProtobuf = (found: TokenRecord, status: RateStatus | undefined): Buffer 
   return Buffer.from(toBinary(IntrospectResponseSchema, message));
 };
 
-const keep = (found: TokenRecord): KeptRecord =>
-  new KeptRecord("key", found, { organization: found.organization, isStale: false, entries: 1 }, undefined);
+const answers = new ByteShelf();
+
+const keep = (found: KnownRecord): KeptRecord =>
+  new KeptRecord("key", found, { organization: found.organization, answers, isStale: false, entries: 1 }, undefined);
 
 describe("an answer that allows", () => {
   it("is protobuf's", () => {
@@ -135,7 +138,7 @@ describe("an answer that allows", () => {
   });
 });
 
-function asProtobufList(records: readonly TokenRecord[]): Uint8Array {
+function asProtobufList(records: readonly KnownRecord[]): Uint8Array {
   const responses = records.map((found) =>
     judgementMessage(deps, {
       decision: { active: true, allowed: true, record: found },

@@ -3,7 +3,7 @@
  * given most. They are made for each call where tokens aren't kept in memory, and protobuf takes several times
  * as long.
  */
-import type { TokenRecord } from "../../domain/decision.ts";
+import type { KnownRecord } from "../../domain/decision.ts";
 import { toPublicId } from "../../domain/ids.ts";
 import type { RateStatus } from "../../domain/rate-window.ts";
 
@@ -45,7 +45,7 @@ const TEXT_BYTES = 6;
 let paper = Buffer.alloc(4_096);
 
 /** The answer about a token that is allowed, but for its rate limit. */
-export function encodeAllowed({ token, organization }: TokenRecord): Buffer {
+export function encodeAllowed({ token, organization }: KnownRecord): Buffer {
   const { profile, type, name, permission, scopes } = token;
   let units = profile.length + type.length + name.length + permission.length + organization.plan.length;
   for (const scope of scopes) units += scope.length + TEXT_BYTES;

@@ -13,6 +13,12 @@ export const WAL_LIMIT_BYTES = 64 * 1024 * 1024;
 const SYNCHRONOUS_FULL = 2;
 const AUTO_CHECKPOINT_PAGES = 1000;
 
+/**
+ * Pages that a connection keeps, in KiB. Each commit of another connection empties a reader's, and the kernel has
+ * the file's pages too: half of the driver's 16 MB does.
+ */
+const CACHE_KIB = 8 * 1024;
+
 /** Opens a connection as SQLite makes it, to look at a file that may be another program's. */
 export function openBareConnection({ path, busyTimeoutMs }: ConnectionOptions): Database.Database {
   return new Database(path, { fileMustExist: true, timeout: busyTimeoutMs });
@@ -91,4 +97,6 @@ function configure(connection: Database.Database, { busyTimeoutMs }: ConnectionO
   setPragma(connection, "cell_size_check", 1);
   setPragma(connection, "wal_autocheckpoint", AUTO_CHECKPOINT_PAGES);
   setPragma(connection, "journal_size_limit", WAL_LIMIT_BYTES);
+  // A negative number is one of KiB, a positive one is one of pages.
+  setPragma(connection, "cache_size", -CACHE_KIB);
 }
