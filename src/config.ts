@@ -9,6 +9,7 @@ import type { RateLimit } from "./domain/profile.ts";
 import { parseRootKey } from "./domain/root-key.ts";
 import { isKeyName } from "./domain/signed-note.ts";
 import { StartError } from "./domain/start-error.ts";
+import { type IdentitySettings, NO_IDENTITY, readIdentityFile } from "./identity/identity-document.ts";
 import { type OtelSettings, readOtelSettings } from "./telemetry/otel-settings.ts";
 
 export type Mode = "production" | "development";
@@ -39,6 +40,8 @@ export interface Config {
   readonly rootKeyFile: string;
   readonly accessTokenAlgorithm: AccessTokenAlgorithm;
   readonly accessTokenIssuer: string;
+  /** Other services that say who people are. */
+  readonly identity: IdentitySettings;
   /** How long a key signs access tokens before another one does; undefined is forever. */
   readonly signingKeyLifetimeMs: number | undefined;
   /** Days that revoked and expired tokens are kept; 0 means forever. */
@@ -161,6 +164,11 @@ export const SETTINGS = {
     env: "LATCHKEY_SIGNING_KEY_DAYS",
     default: "90",
     description: "Days until access tokens are signed with a new key, with `EdDSA`; 0 keeps the first one",
+  },
+  identityFile: {
+    env: "LATCHKEY_IDENTITY_FILE",
+    default: "",
+    description: "File, YAML or JSON, of other issuers whose access tokens are accepted; see docs/identity.md",
   },
   tokenRetentionDays: {
     env: "LATCHKEY_TOKEN_RETENTION_DAYS",
@@ -384,6 +392,7 @@ export function loadConfig(env: Environment, flags: Environment): Config {
       faults,
     ),
     accessTokenIssuer: raw("accessTokenIssuer"),
+    identity: readIdentity(raw("identityFile"), raw("accessTokenIssuer"), faults),
     signingKeyLifetimeMs: wholeNumber("signingKeyDays", 0, 3_650) * 86_400_000 || undefined,
     tokenRetentionDays: wholeNumber("tokenRetentionDays", 0, 99_999),
     checkpointOrigin: set("checkpointOrigin"),
@@ -501,6 +510,19 @@ function readAlgorithm(name: "EdDSA" | "HS256", secret: string, faults: string[]
   }
   if (secret.length < 32) faults.push(`${setting} must have at least 32 characters for HS256`);
   return { name, secret };
+}
+
+function readIdentity(path: string, ownIssuer: string, faults: string[]): IdentitySettings {
+  if (path === "") return NO_IDENTITY;
+  const read = readIdentityFile(resolve(path));
+  if ("faults" in read) {
+    faults.push(...read.faults.map((fault) => `${SETTINGS.identityFile.env}: ${path}: ${fault}`));
+    return NO_IDENTITY;
+  }
+  if (read.settings.issuers.some(({ issuer }) => issuer === ownIssuer)) {
+    faults.push(`${SETTINGS.identityFile.env}: ${path}: ${ownIssuer} is ${SETTINGS.accessTokenIssuer.env}`);
+  }
+  return read.settings;
 }
 
 function readMail(smtpUrl: string, from: string, faults: string[]): MailSettings | undefined {

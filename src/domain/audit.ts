@@ -38,12 +38,15 @@ export const ACTIONS = [
 
 export type Action = (typeof ACTIONS)[number];
 
-/** `anonymous` is somebody who didn't say, or couldn't prove, who they are. */
-export type ActorKind = "user" | "token" | "service" | "system" | "anonymous";
+/**
+ * `anonymous` is somebody who didn't say, or couldn't prove, who they are; `external` a person whom another
+ * issuer's access token speaks for.
+ */
+export type ActorKind = "user" | "external" | "token" | "service" | "system" | "anonymous";
 
 export interface Actor {
   readonly kind: ActorKind;
-  /** Public id; the kind itself for those that have none. */
+  /** Public id, or `issuer:subject` of somebody external; the kind itself for those that have none. */
   readonly id: string;
 }
 

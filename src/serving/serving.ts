@@ -10,6 +10,7 @@ import type { Storage } from "../domain/storage.ts";
 import type { WriteMeter } from "../domain/write-meter.ts";
 import { createHealth, type HealthService } from "../grpc/health.ts";
 import { createReflection } from "../grpc/reflection.ts";
+import { createExternalTokens } from "../identity/external-tokens.ts";
 import { createSmtpMailer } from "../mail/smtp-mailer.ts";
 import type { ServiceEntry } from "../rpc/handlers.ts";
 import { Pipeline, type PipelineDeps } from "../rpc/pipeline.ts";
@@ -100,6 +101,7 @@ export async function createServing(parts: ServingParts): Promise<Serving> {
       { cause },
     );
   });
+  const externalTokens = createExternalTokens(config.identity.issuers, clock);
   const finderOf = (tokens: TokenCache): TokenFinder => new TokenFinder({ storage, tokens, profiles, sealer });
   const tokenCache = new TokenCache(storage, { maxEntries: config.cacheEntries, maxBytes: config.cacheBytes });
   // Apart, so that no crowd of customers' tokens puts the backends' few keys out.
@@ -132,7 +134,7 @@ export async function createServing(parts: ServingParts): Promise<Serving> {
   const pipelineDeps: PipelineDeps = {
     authenticate: (credential, call) =>
       authenticate(
-        { storage, tokenFinder: callerFinder, profiles, accessTokens, usage, rateLimiter, clock },
+        { storage, tokenFinder: callerFinder, profiles, accessTokens, externalTokens, usage, rateLimiter, clock },
         credential,
         call.peer,
       ),
@@ -168,6 +170,7 @@ export async function createServing(parts: ServingParts): Promise<Serving> {
     }),
     stop: async () => {
       runtime.stop();
+      externalTokens.stop();
       await post?.outbox.stop();
       await attemptLimiter.stop();
       await rateLimiter.stop();

@@ -3,7 +3,8 @@ import type { AccessClaims, AccessTokens } from "../domain/access-tokens.ts";
 import type { Caller } from "../domain/caller.ts";
 import type { Clock } from "../domain/clock.ts";
 import { decide } from "../domain/decision.ts";
-import { addressNotAllowed, invalidCredential, rateLimited } from "../domain/errors.ts";
+import { AppError, addressNotAllowed, invalidCredential, rateLimited } from "../domain/errors.ts";
+import type { ExternalClaims, ExternalTokens } from "../domain/external-tokens.ts";
 import type { Id } from "../domain/ids.ts";
 import {
   type CredentialHeader,
@@ -28,6 +29,7 @@ export interface AuthenticateDeps {
   readonly tokenFinder: TokenFinder;
   readonly profiles: Profiles;
   readonly accessTokens: AccessTokens;
+  readonly externalTokens: ExternalTokens;
   readonly usage: UsageRecorder;
   readonly rateLimiter: RateLimiter;
   readonly clock: Clock;
@@ -35,16 +37,19 @@ export interface AuthenticateDeps {
 
 /**
  * Says who the caller is: a service key, an API token in a header that its profile accepts, or a person
- * with an access token. Roles are read anew each time, so a change takes effect at once. A call by an API
- * token counts against its rate limit and marks it as used.
+ * with an access token. Roles are read anew each time, so a change takes effect at once; those of a person
+ * whom another issuer vouches for stand in that issuer's token. A call by an API token counts against its rate
+ * limit and marks it as used.
  *
- * A bearer credential that isn't a well-formed secret is an access token if we signed it, and else may be a
- * key that was imported: other systems' keys can look like anything, JSON Web Tokens included.
+ * A bearer credential that isn't a well-formed secret is an access token if we or a configured issuer signed
+ * it, and else may be a key that was imported: other systems' keys can look like anything, JSON Web Tokens
+ * included.
  *
  * @param clientIp address that the credential came from
  * @throws AppError of kind `unauthenticated`, always the same, for anything that isn't certain;
- *   `permission_denied` for a token that works, but not from this address; `rate_limited` for one over
- *   its limit.
+ *   `permission_denied` for a token that works, but not from this address, and for a person elsewhere
+ *   who has no role here; `rate_limited` for a token over its limit; `unavailable` when who it is can't be
+ *   found out.
  */
 export function authenticate(
   deps: AuthenticateDeps,
@@ -59,9 +64,11 @@ export function authenticate(
 
 async function authenticateBearer(deps: AuthenticateDeps, credential: Credential, clientIp: string): Promise<Caller> {
   const claims = await deps.accessTokens.verify(credential.value);
-  return claims === undefined
+  if (claims !== undefined) return authenticateUser(deps, claims);
+  const external = await deps.externalTokens.verify(credential.value);
+  return external === undefined
     ? authenticateToken(deps, credential, undefined, clientIp)
-    : authenticateUser(deps, claims);
+    : authenticateExternal(deps, external);
 }
 
 function authenticateToken(
@@ -117,4 +124,17 @@ async function authenticateUser({ storage, clock }: AuthenticateDeps, claims: Ac
   }
   if (membership === undefined || organization === undefined) throw invalidCredential();
   return { kind: "user", userId, organizationId, role: membership.role, sessionId, profile: organization.profile };
+}
+
+/** The issuer's word is all there is of such a person, so it is taken whole or not at all. */
+async function authenticateExternal({ storage }: AuthenticateDeps, claims: ExternalClaims): Promise<Caller> {
+  const { issuer, subject, organizationId, role } = claims;
+  const organization = organizationId === undefined ? undefined : await storage.getOrganization(organizationId);
+  if (organization === undefined || role === undefined) {
+    throw new AppError(
+      "permission_denied",
+      "Your access token is good, but gives you no role in an organization here.",
+    );
+  }
+  return { kind: "external", issuer, subject, organizationId: organization.id, role, profile: organization.profile };
 }

@@ -134,14 +134,15 @@ export const EventSchema: GenMessage<Event> = /*@__PURE__*/
  */
 export type Actor = Message<"latchkey.v1.Actor"> & {
   /**
-   * One of `user`, `token`, `service`, `system` and `anonymous`.
+   * One of `user`, `external`, `token`, `service`, `system` and `anonymous`.
    *
    * @generated from field: string kind = 1;
    */
   kind: string;
 
   /**
-   * Public id; the kind itself for those that have none.
+   * Public id, or `issuer:subject` of a person whom another issuer vouches for; the kind itself for those that
+   * have none.
    *
    * @generated from field: string id = 2;
    */
