@@ -284,6 +284,11 @@ export const CLIENT_SETTINGS = {
     default: "127.0.0.1:50051",
     description: "gRPC address that the client commands call",
   },
+  url: {
+    env: "LATCHKEY_URL",
+    default: "http://127.0.0.1:8080",
+    description: "Where `latchkey login` signs in: the public port, over https unless it is on this machine",
+  },
   token: {
     env: "LATCHKEY_TOKEN",
     default: "",

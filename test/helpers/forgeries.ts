@@ -33,7 +33,7 @@ function parse(token: string): { head: string; body: string; signature: string; 
 }
 
 /** A token by whatever signs. */
-export function jws(header: unknown, claims: unknown, signer: (input: string) => Uint8Array): string {
+function jws(header: unknown, claims: unknown, signer: (input: string) => Uint8Array): string {
   const input = `${encode(header)}.${encode(claims)}`;
   return `${input}.${Buffer.from(signer(input)).toString("base64url")}`;
 }
@@ -45,7 +45,7 @@ const hmac =
       .update(input)
       .digest();
 
-export const byKey =
+const byKey =
   (key: KeyObject) =>
   (input: string): Uint8Array =>
     sign(key.asymmetricKeyType === "ed25519" ? null : "sha256", Buffer.from(input), {

@@ -345,7 +345,7 @@ describe("API tokens", () => {
     expect((await home.wp(["whoami"], { WATCHPLANE_TOKEN: secret })).stdout).toMatch(/^name +by variable$/m);
     const nobody = await home.wp(["whoami"]);
     expect(nobody).toMatchObject({ code: 4, stdout: "" });
-    expect(nobody.stderr).toMatch(/^wp: .* Set WATCHPLANE_TOKEN or --token\.\n$/);
+    expect(nobody.stderr).toMatch(/^wp: .* Set WATCHPLANE_TOKEN or --token, or sign in with `wp login`\.\n$/);
   });
 
   it("[watchplane-tokens-28] with that variable set, wp lists tokens; monitors are the product's to add, and wp says it has none", async () => {
