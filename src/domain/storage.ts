@@ -603,7 +603,7 @@ export interface Storage {
   sweepRecordedCalls(now: Date, limit: number): Promise<number>;
 
   /**
-   * - R1. Stores a session with its first refresh token. A user who isn't a member of its organization is
+   * - R1. Stores a session with its first refresh token, or with the one secret of a browser's. A user who isn't a member of its organization is
    *   `failed_precondition`.
    * - R9. So is one whose password hash isn't `passwordHash` any more, where that is given.
    */
@@ -617,10 +617,11 @@ export interface Storage {
    *   change's time. It goes on with a session, and has no event.
    * - R4. Of several uses of one refresh token exactly one is `rotated`; any other is `reused` and ends
    *   the session, whose newest refresh token is `refused` from then on.
+   * - R10. The secret of a browser's session is `refused`, and the session goes on.
    */
   rotateRefreshToken(rotation: RefreshTokenRotation, change: Change): Promise<RefreshTokenOutcome>;
 
-  /** - R7. Reads the session that a refresh token belongs to, whether the token was used or not. */
+  /** - R7. Reads the session that a refresh token, used or not, or a browser's secret belongs to. */
   findSession(refreshFingerprint: Uint8Array): Promise<Session | undefined>;
 
   /**

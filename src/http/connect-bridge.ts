@@ -30,6 +30,7 @@ import { maxRequestBytes } from "../rpc/limits.ts";
 import type { Pipeline } from "../rpc/pipeline.ts";
 import { OK, STATUS } from "../rpc/status.ts";
 import { send, sendJson } from "./answer.ts";
+import { browserOf } from "./browser.ts";
 import { type Exchange, type HttpCall, openCall } from "./exchange.ts";
 import { compressed, readBody } from "./request-body.ts";
 import { messageFromJson } from "./request-json.ts";
@@ -80,10 +81,16 @@ const BRIDGED_CALL = createContextKey<BridgedCall | undefined>(undefined);
 export class ConnectBridge {
   readonly #pipeline: Pipeline;
   readonly #handlers: ReadonlyMap<string, UniversalHandler>;
+  readonly #publicUrl: string | undefined;
 
-  /** Serves the unary and the server-streaming methods; the others need HTTP/2, and the gRPC port has it. */
-  constructor(pipeline: Pipeline, services: readonly ServiceEntry[]) {
+  /**
+   * Serves the unary and the server-streaming methods; the others need HTTP/2, and the gRPC port has it.
+   *
+   * @param publicUrl where people find the dashboard, if that is set
+   */
+  constructor(pipeline: Pipeline, services: readonly ServiceEntry[], publicUrl: string | undefined) {
     this.#pipeline = pipeline;
+    this.#publicUrl = publicUrl;
     const router = createConnectRouter({
       grpc: false,
       jsonOptions: { ignoreUnknownFields: false },
@@ -108,7 +115,12 @@ export class ConnectBridge {
     const handler = this.#handlers.get(exchange.path);
     if (handler === undefined) throw new Error("not a path of the bridge");
     const format = formatOf(handler.method, exchange.header("content-type"));
-    const httpCall = openCall(this.#pipeline, exchange, handler.method, format?.protocol ?? "connect");
+    const httpCall = openCall(this.#pipeline, exchange, {
+      method: handler.method,
+      protocol: format?.protocol ?? "connect",
+      // The protocol of our own pages, and the only one that a cookie counts with.
+      browser: format?.protocol === "connect" ? browserOf(exchange, this.#publicUrl) : undefined,
+    });
     if (format === undefined) {
       await this.#refuseFormat(exchange, httpCall);
       return;

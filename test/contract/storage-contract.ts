@@ -226,7 +226,14 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       await using subject = await openSubject();
       const { storage } = subject;
       const { organizationId, userId } = await someMember(storage);
-      const sessionFields = fc.record({ createdAt: time, expiresAt: time, endedAt: optional(time) });
+      const client = fc.constantFrom("api" as const, "browser" as const);
+      const sessionFields = fc.record({
+        createdAt: time,
+        expiresAt: time,
+        endedAt: optional(time),
+        client,
+        method: text,
+      });
       await fc.assert(
         fc.asyncProperty(sessionFields, async (fields) => {
           const session = someSession({ organizationId, userId, ...fields });
@@ -2675,6 +2682,19 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       await storage.rotateRefreshToken({ presented: first, next }, someChange());
       for (const fingerprint of [first, next]) expect(await storage.findSession(fingerprint)).toEqual(session);
       expect(await storage.findSession(someFingerprint())).toBeUndefined();
+    });
+
+    it("R10: a browser's secret is no refresh token, and its session goes on", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const session = someSession({ ...(await someMember(storage)), client: "browser", method: "example" });
+      const secret = someFingerprint();
+      await storage.createSession(session, secret, someChange());
+      for (const at of [after(1), after(2)]) {
+        const rotation = { presented: secret, next: someFingerprint() };
+        expect(await storage.rotateRefreshToken(rotation, someChange({ at }))).toEqual({ kind: "refused" });
+      }
+      expect(await storage.findSession(secret)).toEqual(session);
     });
 
     it("R8: ends a session once, at its time, and no other", async () => {
