@@ -23,7 +23,9 @@ import {
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import { errorToJson } from "@connectrpc/connect/protocol-connect";
 import { BadRequestSchema } from "../../gen/google/rpc/error_details_pb.ts";
+import type { Clock } from "../domain/clock.ts";
 import { AppError, invalidArgument } from "../domain/errors.ts";
+import { retryAfterSeconds } from "../domain/rate-window.ts";
 import type { CallControl, Protocol } from "../rpc/call.ts";
 import type { ServiceEntry, StreamHandler, UnaryHandler } from "../rpc/handlers.ts";
 import { maxRequestBytes } from "../rpc/limits.ts";
@@ -78,18 +80,24 @@ interface BridgedCall extends HttpCall {
 
 const BRIDGED_CALL = createContextKey<BridgedCall | undefined>(undefined);
 
+export interface ConnectBridgeDeps {
+  readonly pipeline: Pipeline;
+  readonly services: readonly ServiceEntry[];
+  readonly clock: Clock;
+  /** Where people find the dashboard, if that is set. */
+  readonly publicUrl: string | undefined;
+}
+
 export class ConnectBridge {
   readonly #pipeline: Pipeline;
   readonly #handlers: ReadonlyMap<string, UniversalHandler>;
+  readonly #clock: Clock;
   readonly #publicUrl: string | undefined;
 
-  /**
-   * Serves the unary and the server-streaming methods; the others need HTTP/2, and the gRPC port has it.
-   *
-   * @param publicUrl where people find the dashboard, if that is set
-   */
-  constructor(pipeline: Pipeline, services: readonly ServiceEntry[], publicUrl: string | undefined) {
+  /** Serves the unary and the server-streaming methods; the others need HTTP/2, and the gRPC port has it. */
+  constructor({ pipeline, services, clock, publicUrl }: ConnectBridgeDeps) {
     this.#pipeline = pipeline;
+    this.#clock = clock;
     this.#publicUrl = publicUrl;
     const router = createConnectRouter({
       grpc: false,
@@ -238,6 +246,10 @@ export class ConnectBridge {
   #fail(bridged: BridgedCall, thrown: unknown): ConnectError {
     const error = this.#pipeline.toError(bridged.call, thrown);
     bridged.settle(error);
+    if (error.rateStatus !== undefined && !bridged.exchange.response.headersSent) {
+      const seconds = retryAfterSeconds(error.rateStatus, this.#clock());
+      bridged.exchange.response.setHeader("Retry-After", `${seconds}`);
+    }
     return connectError(error);
   }
 

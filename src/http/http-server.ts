@@ -94,7 +94,7 @@ export interface HttpServer {
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
   const { pipeline, services, products, clock, corsOrigins, trustedProxies, publicUrl, publicKeys, logger } = options;
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
-  const bridge = new ConnectBridge(pipeline, services, publicUrl);
+  const bridge = new ConnectBridge({ pipeline, services, clock, publicUrl });
   const routes = new RestRoutes(services);
   const documents = new OpenApiDocuments(routes.all, products);
   const exchanges = new WeakMap<Duplex, Set<Exchange>>();

@@ -469,7 +469,10 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       expect(await storage.listEvents(everyEvent())).toEqual(events);
     });
 
-    it("E5: reads what matches, by ascending revision, up to the limit", async () => {
+    it.each([
+      ["E5: reads what matches, by ascending revision, up to the limit", false],
+      ["E8: or by descending revision", true],
+    ])("%s", async (_clause, newestFirst) => {
       await using subject = await openSubject();
       const { storage } = subject;
       const members = [await someMember(storage), await someMember(storage)];
@@ -479,7 +482,9 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
         await storage.revokeToken(created.token.id, changeBy("usr_0", after(index % 4)));
         await storage.recordSignInFailure(userId, "wrong_password", someChange({ at: after(2) }));
       }
-      const all = await storage.listEvents(everyEvent());
+      const all = (await storage.listEvents(everyEvent())).toSorted((one, other) =>
+        newestFirst ? other.revision - one.revision : one.revision - other.revision,
+      );
       expect(all.map(({ organizationId }) => organizationId)).toContain(members[1]?.organizationId);
       const queries = fc.record({
         organizationId: optional(fc.constantFrom(...all.map(({ organizationId }) => organizationId), randomUUID())),
@@ -502,9 +507,12 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
             .filter(({ target }) => query.target === undefined || target === query.target)
             .filter(({ at }) => query.from === undefined || at >= query.from)
             .filter(({ at }) => query.until === undefined || at < query.until)
-            .filter(({ revision }) => query.after === undefined || revision > query.after)
+            .filter(
+              ({ revision }) =>
+                query.after === undefined || (newestFirst ? revision < query.after : revision > query.after),
+            )
             .slice(0, query.limit);
-          expect(await storage.listEvents(query)).toEqual(expected);
+          expect(await storage.listEvents({ ...query, newestFirst })).toEqual(expected);
         }),
         { numRuns: 300 },
       );
@@ -2041,6 +2049,27 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       ]);
       expect(await storage.readUses(other.id, 0, 30_000)).toEqual([{ day: 20_003, uses: 2 ** 40 }]);
       expect(await storage.readUses(unused.id, 0, 30_000)).toEqual([]);
+    });
+
+    it("T11: reads the days of many tokens, in their order", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const tokens = await Promise.all(
+        Array.from({ length: 4 }, () => storage.createToken(someToken({ organizationId }), someChange())),
+      );
+      const daily = (...days: readonly number[]) => days.map((day) => ({ day, uses: day + 1 }));
+      const [a, b, c, unused] = tokens.map(({ id }) => id) as [string, string, string, string];
+      await storage.recordUses([
+        someUse(a, NOW, { daily: daily(7, 3, 9) }),
+        someUse(b, NOW, { daily: daily(4) }),
+        someUse(c, NOW, { daily: daily(2, 10) }),
+      ]);
+      const ids = [b, unused, a, randomUUID(), c, a];
+      const uses = await storage.readUsesOfTokens(ids, 3, 9);
+      expect(uses).toEqual([daily(4), [], daily(3, 7, 9), [], [], daily(3, 7, 9)]);
+      expect(uses).toEqual(await Promise.all(ids.map((id) => storage.readUses(id, 3, 9))));
+      expect(await storage.readUsesOfTokens([], 3, 9)).toEqual([]);
     });
 
     it("T10: forgets the days before, the oldest first, up to the limit", async () => {

@@ -197,6 +197,7 @@ describe("a session of a browser", () => {
     });
     const limited = await page.call(dashboard.signIn, adminOf(test));
     expect(limited).toMatchObject({ status: 429, code: "resource_exhausted" });
+    expect(Number(limited.response.headers.get("Retry-After"))).toBeGreaterThan(0);
     const rest = openSurface(test.app, "rest");
     expect(await rest.login({}, wrong.email, wrong.password)).toMatchObject({ code: "RESOURCE_EXHAUSTED" });
     const { value } = await page.call(AuditService.method.listEvents, {});
