@@ -160,8 +160,10 @@ export interface EventQuery {
   readonly from: Date | undefined;
   /** Only events before this moment. */
   readonly until: Date | undefined;
-  /** Only events with a higher revision; undefined starts at the first. */
+  /** Only events that come after the one with this revision; undefined starts at the first of the order. */
   readonly after: number | undefined;
+  /** Whether the order is by descending revision. */
+  readonly newestFirst?: boolean;
   /** At least 1. */
   readonly limit: number;
 }
@@ -541,6 +543,9 @@ export interface Storage {
    */
   readUses(tokenId: Id, first: number, last: number): Promise<readonly DailyUse[]>;
 
+  /** - T11. Reads what `readUses` reads of each of these tokens, in their order, all at one moment. */
+  readUsesOfTokens(tokenIds: readonly Id[], first: number, last: number): Promise<readonly (readonly DailyUse[])[]>;
+
   /** - T10. Forgets the uses of days before this one, the oldest first, at most `limit`; answers how many. */
   sweepUses(before: number, limit: number): Promise<number>;
 
@@ -603,7 +608,7 @@ export interface Storage {
   sweepRecordedCalls(now: Date, limit: number): Promise<number>;
 
   /**
-   * - R1. Stores a session with its first refresh token. A user who isn't a member of its organization is
+   * - R1. Stores a session with its first refresh token, or with the one secret of a browser's. A user who isn't a member of its organization is
    *   `failed_precondition`.
    * - R9. So is one whose password hash isn't `passwordHash` any more, where that is given.
    */
@@ -617,10 +622,11 @@ export interface Storage {
    *   change's time. It goes on with a session, and has no event.
    * - R4. Of several uses of one refresh token exactly one is `rotated`; any other is `reused` and ends
    *   the session, whose newest refresh token is `refused` from then on.
+   * - R10. The secret of a browser's session is `refused`, and the session goes on.
    */
   rotateRefreshToken(rotation: RefreshTokenRotation, change: Change): Promise<RefreshTokenOutcome>;
 
-  /** - R7. Reads the session that a refresh token belongs to, whether the token was used or not. */
+  /** - R7. Reads the session that a refresh token, used or not, or a browser's secret belongs to. */
   findSession(refreshFingerprint: Uint8Array): Promise<Session | undefined>;
 
   /**
@@ -641,7 +647,10 @@ export interface Storage {
    */
   recordSignInFailure(userId: Id | undefined, reason: SignInFailure, change: Change): Promise<void>;
 
-  /** - E5. Reads the events that match, by ascending revision, at most `limit`. */
+  /**
+   * - E5. Reads the events that match, by ascending revision, at most `limit`.
+   * - E8. With `newestFirst`, by descending revision.
+   */
   listEvents(query: EventQuery): Promise<readonly AuditEvent[]>;
 
   /** - E6. Reads the revision of the newest event; 0 when there is none. */

@@ -70,6 +70,8 @@ export interface HttpServerOptions {
   readonly corsOrigins: readonly string[];
   /** Addresses and CIDR blocks whose `X-Forwarded-For` counts. */
   readonly trustedProxies: readonly string[];
+  /** Where people find the dashboard, without a slash at the end; undefined where only `Host` tells. */
+  readonly publicUrl?: string | undefined;
   /** The keys that verify access tokens, for others who are shown one. */
   readonly publicKeys: () => readonly object[];
   readonly logger: Logger;
@@ -90,9 +92,9 @@ export interface HttpServer {
 
 /** @throws StartError when the address can't be bound. */
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
-  const { pipeline, services, products, clock, corsOrigins, trustedProxies, publicKeys, logger } = options;
+  const { pipeline, services, products, clock, corsOrigins, trustedProxies, publicUrl, publicKeys, logger } = options;
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
-  const bridge = new ConnectBridge(pipeline, services);
+  const bridge = new ConnectBridge({ pipeline, services, clock, publicUrl });
   const routes = new RestRoutes(services);
   const documents = new OpenApiDocuments(routes.all, products);
   const exchanges = new WeakMap<Duplex, Set<Exchange>>();

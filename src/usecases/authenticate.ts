@@ -3,6 +3,7 @@ import type { AccessClaims, AccessTokens } from "../domain/access-tokens.ts";
 import type { Caller } from "../domain/caller.ts";
 import type { Clock } from "../domain/clock.ts";
 import { decide } from "../domain/decision.ts";
+import type { Session, SessionClient } from "../domain/entities.ts";
 import { AppError, addressNotAllowed, invalidCredential, rateLimited } from "../domain/errors.ts";
 import type { ExternalClaims, ExternalTokens } from "../domain/external-tokens.ts";
 import type { Id } from "../domain/ids.ts";
@@ -15,12 +16,13 @@ import {
 } from "../domain/profile.ts";
 import type { Storage } from "../domain/storage.ts";
 import type { RateLimiter, RateVerdict } from "./rate-limiter.ts";
+import { secretFingerprint } from "./sign-in.ts";
 import type { FoundToken, TokenFinder } from "./token-finder.ts";
 import type { UsageRecorder } from "./usage-recorder.ts";
 
-/** A credential as it was sent. */
+/** A credential as it was sent: in a header, or as the cookie of a page of ours. */
 export interface Credential {
-  readonly header: CredentialHeader;
+  readonly header: CredentialHeader | "cookie";
   readonly value: string;
 }
 
@@ -45,6 +47,8 @@ export interface AuthenticateDeps {
  * it, and else may be a key that was imported: other systems' keys can look like anything, JSON Web Tokens
  * included.
  *
+ * A cookie is the secret of a browser's session, and nothing else.
+ *
  * @param clientIp address that the credential came from
  * @throws AppError of kind `unauthenticated`, always the same, for anything that isn't certain;
  *   `permission_denied` for a token that works, but not from this address, and for a person elsewhere
@@ -57,23 +61,30 @@ export function authenticate(
   clientIp: string,
 ): Caller | Promise<Caller> {
   const { header, value } = credential;
+  if (header === "cookie") return authenticateBrowser(deps, value);
   const format = deps.profiles.ofSecret(value);
-  if (format === undefined && header === "authorization") return authenticateBearer(deps, credential, clientIp);
-  return authenticateToken(deps, credential, format, clientIp);
+  if (format === undefined && header === "authorization") return authenticateBearer(deps, value, clientIp);
+  return authenticateToken(deps, { header, value }, format, clientIp);
 }
 
-async function authenticateBearer(deps: AuthenticateDeps, credential: Credential, clientIp: string): Promise<Caller> {
-  const claims = await deps.accessTokens.verify(credential.value);
-  if (claims !== undefined) return authenticateUser(deps, claims);
-  const external = await deps.externalTokens.verify(credential.value);
+async function authenticateBearer(deps: AuthenticateDeps, value: string, clientIp: string): Promise<Caller> {
+  const claims = await deps.accessTokens.verify(value);
+  if (claims !== undefined) return authenticateUser(deps, claims, deps.storage.getSession(claims.sessionId), "api");
+  const external = await deps.externalTokens.verify(value);
   return external === undefined
-    ? authenticateToken(deps, credential, undefined, clientIp)
+    ? authenticateToken(deps, { header: "authorization", value }, undefined, clientIp)
     : authenticateExternal(deps, external);
+}
+
+async function authenticateBrowser(deps: AuthenticateDeps, secret: string): Promise<Caller> {
+  const session = await deps.storage.findSession(secretFingerprint(secret));
+  if (session === undefined) throw invalidCredential();
+  return authenticateUser(deps, session, session, "browser");
 }
 
 function authenticateToken(
   deps: AuthenticateDeps,
-  { header, value }: Credential,
+  { header, value }: { readonly header: CredentialHeader; readonly value: string },
   format: Profile | undefined,
   clientIp: string,
 ): Caller | Promise<Caller> {
@@ -112,18 +123,30 @@ async function refuseAddress(rateLimiter: RateLimiter, tokenId: Id, limit: RateL
   throw addressNotAllowed(limit && (await rateLimiter.peek(tokenId, limit, 1)).status);
 }
 
-async function authenticateUser({ storage, clock }: AuthenticateDeps, claims: AccessClaims): Promise<Caller> {
-  const { userId, organizationId, sessionId } = claims;
+/** @param client whose session it has to be: a refresh token is no cookie, and a cookie no refresh token */
+async function authenticateUser(
+  { storage, clock }: AuthenticateDeps,
+  { userId, organizationId }: Pick<AccessClaims, "userId" | "organizationId">,
+  found: Session | Promise<Session | undefined>,
+  client: SessionClient,
+): Promise<Caller> {
   const [session, membership, organization] = await Promise.all([
-    storage.getSession(sessionId),
+    found,
     storage.getMembership(organizationId, userId),
     storage.getOrganization(organizationId),
   ]);
-  if (session === undefined || session.endedAt !== undefined || session.expiresAt.getTime() <= clock()) {
+  if (session?.client !== client || session.endedAt !== undefined || session.expiresAt.getTime() <= clock()) {
     throw invalidCredential();
   }
   if (membership === undefined || organization === undefined) throw invalidCredential();
-  return { kind: "user", userId, organizationId, role: membership.role, sessionId, profile: organization.profile };
+  return {
+    kind: "user",
+    userId,
+    organizationId,
+    role: membership.role,
+    sessionId: session.id,
+    profile: organization.profile,
+  };
 }
 
 /** The issuer's word is all there is of such a person, so it is taken whole or not at all. */

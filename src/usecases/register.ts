@@ -7,11 +7,11 @@ import type { PasswordHasher } from "../domain/passwords.ts";
 import type { Profile } from "../domain/profile.ts";
 import type { Storage } from "../domain/storage.ts";
 import type { AttemptLimits } from "./attempt-limits.ts";
+import { normalizeEmail } from "./check-password.ts";
 import { knownAddressLetter, welcomeLetter } from "./letters.ts";
 import { changeOf, type Origin, originOfPerson } from "./origin.ts";
 import { requireGoodPassword } from "./password-rules.ts";
 import type { Post } from "./restore-password.ts";
-import { normalizeEmail } from "./sign-in.ts";
 
 export interface RegisterDeps {
   readonly storage: Storage;

@@ -106,7 +106,15 @@ export function someSettings(fields: Partial<TokenSettings> = {}): TokenSettings
 }
 
 export function someSession(fields: Pick<Session, "organizationId" | "userId"> & Partial<Session>): Session {
-  return { id: randomUUID(), createdAt: NOW, expiresAt: after(60_000), endedAt: undefined, ...fields };
+  return {
+    id: randomUUID(),
+    createdAt: NOW,
+    expiresAt: after(60_000),
+    endedAt: undefined,
+    client: "api",
+    method: "password",
+    ...fields,
+  };
 }
 
 /** An invitation that works for a minute. */

@@ -226,7 +226,14 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       await using subject = await openSubject();
       const { storage } = subject;
       const { organizationId, userId } = await someMember(storage);
-      const sessionFields = fc.record({ createdAt: time, expiresAt: time, endedAt: optional(time) });
+      const client = fc.constantFrom("api" as const, "browser" as const);
+      const sessionFields = fc.record({
+        createdAt: time,
+        expiresAt: time,
+        endedAt: optional(time),
+        client,
+        method: text,
+      });
       await fc.assert(
         fc.asyncProperty(sessionFields, async (fields) => {
           const session = someSession({ organizationId, userId, ...fields });
@@ -462,7 +469,10 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       expect(await storage.listEvents(everyEvent())).toEqual(events);
     });
 
-    it("E5: reads what matches, by ascending revision, up to the limit", async () => {
+    it.each([
+      ["E5: reads what matches, by ascending revision, up to the limit", false],
+      ["E8: or by descending revision", true],
+    ])("%s", async (_clause, newestFirst) => {
       await using subject = await openSubject();
       const { storage } = subject;
       const members = [await someMember(storage), await someMember(storage)];
@@ -472,7 +482,9 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
         await storage.revokeToken(created.token.id, changeBy("usr_0", after(index % 4)));
         await storage.recordSignInFailure(userId, "wrong_password", someChange({ at: after(2) }));
       }
-      const all = await storage.listEvents(everyEvent());
+      const all = (await storage.listEvents(everyEvent())).toSorted((one, other) =>
+        newestFirst ? other.revision - one.revision : one.revision - other.revision,
+      );
       expect(all.map(({ organizationId }) => organizationId)).toContain(members[1]?.organizationId);
       const queries = fc.record({
         organizationId: optional(fc.constantFrom(...all.map(({ organizationId }) => organizationId), randomUUID())),
@@ -495,9 +507,12 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
             .filter(({ target }) => query.target === undefined || target === query.target)
             .filter(({ at }) => query.from === undefined || at >= query.from)
             .filter(({ at }) => query.until === undefined || at < query.until)
-            .filter(({ revision }) => query.after === undefined || revision > query.after)
+            .filter(
+              ({ revision }) =>
+                query.after === undefined || (newestFirst ? revision < query.after : revision > query.after),
+            )
             .slice(0, query.limit);
-          expect(await storage.listEvents(query)).toEqual(expected);
+          expect(await storage.listEvents({ ...query, newestFirst })).toEqual(expected);
         }),
         { numRuns: 300 },
       );
@@ -2036,6 +2051,27 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       expect(await storage.readUses(unused.id, 0, 30_000)).toEqual([]);
     });
 
+    it("T11: reads the days of many tokens, in their order", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const tokens = await Promise.all(
+        Array.from({ length: 4 }, () => storage.createToken(someToken({ organizationId }), someChange())),
+      );
+      const daily = (...days: readonly number[]) => days.map((day) => ({ day, uses: day + 1 }));
+      const [a, b, c, unused] = tokens.map(({ id }) => id) as [string, string, string, string];
+      await storage.recordUses([
+        someUse(a, NOW, { daily: daily(7, 3, 9) }),
+        someUse(b, NOW, { daily: daily(4) }),
+        someUse(c, NOW, { daily: daily(2, 10) }),
+      ]);
+      const ids = [b, unused, a, randomUUID(), c, a];
+      const uses = await storage.readUsesOfTokens(ids, 3, 9);
+      expect(uses).toEqual([daily(4), [], daily(3, 7, 9), [], [], daily(3, 7, 9)]);
+      expect(uses).toEqual(await Promise.all(ids.map((id) => storage.readUses(id, 3, 9))));
+      expect(await storage.readUsesOfTokens([], 3, 9)).toEqual([]);
+    });
+
     it("T10: forgets the days before, the oldest first, up to the limit", async () => {
       await using subject = await openSubject();
       const { storage } = subject;
@@ -2675,6 +2711,19 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       await storage.rotateRefreshToken({ presented: first, next }, someChange());
       for (const fingerprint of [first, next]) expect(await storage.findSession(fingerprint)).toEqual(session);
       expect(await storage.findSession(someFingerprint())).toBeUndefined();
+    });
+
+    it("R10: a browser's secret is no refresh token, and its session goes on", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const session = someSession({ ...(await someMember(storage)), client: "browser", method: "example" });
+      const secret = someFingerprint();
+      await storage.createSession(session, secret, someChange());
+      for (const at of [after(1), after(2)]) {
+        const rotation = { presented: secret, next: someFingerprint() };
+        expect(await storage.rotateRefreshToken(rotation, someChange({ at }))).toEqual({ kind: "refused" });
+      }
+      expect(await storage.findSession(secret)).toEqual(session);
     });
 
     it("R8: ends a session once, at its time, and no other", async () => {

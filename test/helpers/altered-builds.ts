@@ -196,7 +196,7 @@ export const ALTERED_BUILDS = {
   ],
   "writes-down-failures-of-known-addresses-only": [
     {
-      file: "src/usecases/sign-in.ts",
+      file: "src/usecases/check-password.ts",
       from: "await storage.recordSignInFailure(user?.id, reason, changeOf(origin, clock()));",
       to: "if (user !== undefined) await storage.recordSignInFailure(user.id, reason, changeOf(origin, clock()));",
     },

@@ -55,7 +55,7 @@ interface ListEventsParameters {
   readonly target: string | null;
   readonly from: number | null;
   readonly until: number | null;
-  /** Lowest revision. */
+  /** Lowest revision; the highest where the newest come first. */
   readonly start: number | bigint;
   readonly limit: number;
 }
@@ -145,6 +145,15 @@ export function prepareReads(connection: Database.Database) {
       "SELECT day, uses FROM token_uses WHERE token_id = +? AND day BETWEEN ? AND ? ORDER BY day",
     ),
 
+    readUsesOfTokens: connection.prepare<
+      { tokenIds: string; first: number; last: number },
+      DailyUse & { position: number }
+    >(`
+      SELECT wanted.key AS position, day, uses
+      FROM json_each(@tokenIds) AS wanted JOIN token_uses ON token_id = wanted.value AND day BETWEEN @first AND @last
+      ORDER BY wanted.key, day
+    `),
+
     listDigestSchemes: connection.prepare<[], DigestSchemeRow>(
       "SELECT algorithm, key_id FROM digest_schemes ORDER BY algorithm = 'sha256' DESC, algorithm, key_id",
     ),
@@ -155,6 +164,12 @@ export function prepareReads(connection: Database.Database) {
 
     listEventsOfOrganization: connection.prepare<ListEventsParameters, EventRow>(
       listEvents("organization_id = +@organizationId"),
+    ),
+
+    listNewestEvents: connection.prepare<ListEventsParameters, EventRow>(listEvents("@organizationId IS NULL", true)),
+
+    listNewestEventsOfOrganization: connection.prepare<ListEventsParameters, EventRow>(
+      listEvents("organization_id = +@organizationId", true),
     ),
 
     latestRevision: connection
@@ -204,18 +219,18 @@ export function prepareReads(connection: Database.Database) {
 }
 
 // Two statements, for no index serves both an organization's events and everybody's.
-function listEvents(ofWhom: string): string {
+function listEvents(ofWhom: string, newestFirst = false): string {
   return `
     SELECT *
     FROM events
     WHERE ${ofWhom}
-      AND revision >= @start
+      AND revision ${newestFirst ? "<=" : ">="} @start
       AND (@actions IS NULL OR action IN (SELECT value FROM json_each(@actions)))
       AND (@actor IS NULL OR actor_id = @actor)
       AND (@target IS NULL OR target = @target)
       AND (@from IS NULL OR at >= @from)
       AND (@until IS NULL OR at < @until)
-    ORDER BY revision
+    ORDER BY revision ${newestFirst ? "DESC" : ""}
     LIMIT +@limit
   `;
 }
