@@ -33,6 +33,7 @@ export const ACTIONS = [
   "user.password_link_sent",
   "user.password_restored",
   "user.registration_refused",
+  "user.identity_linked",
   "session.ended",
 ] as const;
 

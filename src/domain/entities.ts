@@ -126,6 +126,13 @@ export interface Session {
   readonly method: string;
 }
 
+/** Who a person is to another service that vouches for them. */
+export interface Identity {
+  /** The issuer of its ID tokens, to the character. */
+  readonly issuer: string;
+  readonly subject: string;
+}
+
 /** A key that signs access tokens. */
 export interface SigningKey {
   /** The `kid` of the tokens that it signs. */

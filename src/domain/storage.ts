@@ -39,6 +39,7 @@ import type { DailyUse } from "./daily-uses.ts";
 import type { TokenRecord } from "./decision.ts";
 import type { DigestAlgorithm, DigestScheme, ImportKey } from "./digest-scheme.ts";
 import type {
+  Identity,
   Invitation,
   Member,
   Membership,
@@ -330,6 +331,20 @@ export interface Storage {
 
   /** - PL5. Forgets the links whose time is over at `now`, at most `limit`; answers how many. */
   sweepPasswordLinks(now: Date, limit: number): Promise<number>;
+
+  /** - ID1. Reads the user that an identity is linked to. Only the exact texts match. */
+  findUserByIdentity(identity: Identity): Promise<User | undefined>;
+
+  /**
+   * - ID2. Links an identity, whose issuer vouches for the email, to the user who has the email, and answers that
+   *   user; `undefined`, and nothing changes, where nobody has it. It has an event in each organization of the
+   *   user; where there is none, in the system organization. From then on it is certain that they have the mailbox.
+   * - ID3. One that is linked already stays as it is, and its user is answered.
+   * - ID4. A user to whom another identity of that issuer is linked is `failed_precondition`.
+   * - ID5. Where it wasn't certain that the user has the mailbox, the account gets this hash, and its sessions
+   *   and password links end as U4 and U8 have it: whoever made it may be somebody else.
+   */
+  linkIdentity(identity: Identity, email: string, passwordHash: string, change: Change): Promise<User | undefined>;
 
   /**
    * - U6. Stores an organization, a user and the user's membership as its owner, as one write, and answers true.

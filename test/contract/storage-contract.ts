@@ -78,6 +78,7 @@ import {
   someChange,
   someFingerprint,
   someHmacScheme,
+  someIdentity,
   someImportKey,
   someInvitation,
   someLeaseRequest,
@@ -1019,6 +1020,91 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       for (const { fingerprint, invitation } of others) {
         expect(await storage.findInvitation(fingerprint, NOW)).toEqual(invitation);
       }
+    });
+
+    it("ID1: reads the user of an identity, by exactly its texts", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const [identity, user] = [someIdentity(), someUser()];
+      await storage.createUser(user);
+      expect(await storage.findUserByIdentity(identity)).toBeUndefined();
+      await storage.linkIdentity(identity, user.email, "new hash", someChange());
+      expect((await storage.findUserByIdentity(identity))?.id).toBe(user.id);
+      for (const other of [
+        { ...identity, issuer: identity.issuer.toUpperCase() },
+        { ...identity, subject: identity.subject.toUpperCase() },
+        { ...identity, subject: `${identity.subject} ` },
+        { issuer: identity.subject, subject: identity.issuer },
+      ]) {
+        expect(await storage.findUserByIdentity(other)).toBeUndefined();
+      }
+    });
+
+    it("ID2: links an identity to the user with the email, whose mailbox is certain then, or changes nothing", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId, userId } = await someMember(storage);
+      const user = (await storage.getUser(userId)) ?? someUser();
+      const identity = someIdentity();
+      expect(await storage.linkIdentity(identity, someUser().email, "new hash", someChange())).toBeUndefined();
+      expect(await storage.findUserByIdentity(identity)).toBeUndefined();
+      expect(await storage.linkIdentity(identity, user.email, "new hash", someChange())).toMatchObject({ id: userId });
+      // Only a person whose mailbox is certain is added as they are.
+      const elsewhere = someOrganization();
+      await storage.createOrganization(elsewhere, someChange());
+      const membership = { organizationId: elsewhere.id, role: "member", createdAt: NOW } as const;
+      await storage.addMember(membership, { ...someUser(), email: user.email }, someChange(), undefined, true);
+      expect(await storage.getMembership(elsewhere.id, userId)).toBeDefined();
+      expect(await storage.getMembership(organizationId, userId)).toBeDefined();
+    });
+
+    it("ID3: leaves an identity with the user that it was linked to first", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const [identity, first, second] = [someIdentity(), someUser(), someUser()];
+      await Promise.all([storage.createUser(first), storage.createUser(second)]);
+      const linked = await Promise.all(
+        [first, second, first].map(({ email }) => storage.linkIdentity(identity, email, "new hash", someChange())),
+      );
+      const winner = await storage.findUserByIdentity(identity);
+      expect(linked.map((user) => user?.id)).toEqual([winner?.id, winner?.id, winner?.id]);
+      const other = [first, second].find(({ id }) => id !== winner?.id);
+      expect(await storage.getUser(other?.id ?? "")).toEqual(other);
+    });
+
+    it("ID4: refuses another identity of the same issuer, and none of another one", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const [identity, user] = [someIdentity(), someUser()];
+      await storage.createUser(user);
+      await storage.linkIdentity(identity, user.email, "new hash", someChange());
+      const [sameIssuer, other] = [{ ...identity, subject: "another" }, someIdentity()];
+      await expectKind(storage.linkIdentity(sameIssuer, user.email, "x", someChange()), "failed_precondition");
+      expect(await storage.findUserByIdentity(sameIssuer)).toBeUndefined();
+      expect((await storage.linkIdentity(other, user.email, "x", someChange()))?.id).toBe(user.id);
+    });
+
+    it("ID5: takes an account from whoever made it, unless its person had proved to have the mailbox", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const ids = await someMember(storage);
+      const { email = "" } = (await storage.getUser(ids.userId)) ?? {};
+      const open = async () => {
+        const [session, fingerprint] = [someSession(ids), someFingerprint()];
+        await storage.createSession(session, fingerprint, someChange());
+        const link = somePasswordLink(ids.userId);
+        await storage.createPasswordLink(link, someChange());
+        return { session, link };
+      };
+      const before = await open();
+      const change = someChange({ at: after(1) });
+      expect((await storage.linkIdentity(someIdentity(), email, "new hash", change))?.passwordHash).toBe("new hash");
+      expect((await storage.getSession(before.session.id))?.endedAt).toEqual(after(1));
+      expect(await storage.findPasswordLink(before.link.fingerprint, NOW)).toBeUndefined();
+      const since = await open();
+      expect((await storage.linkIdentity(someIdentity(), email, "newer hash", change))?.passwordHash).toBe("new hash");
+      expect((await storage.getSession(since.session.id))?.endedAt).toBeUndefined();
+      expect(await storage.findPasswordLink(since.link.fingerprint, NOW)).toBeDefined();
     });
 
     it("U6: stores an organization and a user who owns it, or nothing", async () => {
@@ -3062,6 +3148,7 @@ function writes(storage: Storage): Record<string, () => Promise<unknown>> {
     createPasswordLink: () => storage.createPasswordLink(somePasswordLink(randomUUID()), someChange()),
     resetPassword: () => storage.resetPassword(someFingerprint(), "new", someChange()),
     sweepPasswordLinks: () => storage.sweepPasswordLinks(NOW, 1),
+    linkIdentity: () => storage.linkIdentity(someIdentity(), "nobody@example.com", "hash", someChange()),
     register: () => storage.register(someOrganization(), someUser(), someChange()),
     changePassword: () =>
       storage.changePassword(randomUUID(), { before: "", after: "new", keptSessionId: randomUUID() }, someChange()),

@@ -13,6 +13,7 @@ import { ends } from "./migrations/0007-ends.ts";
 import { uses } from "./migrations/0008-uses.ts";
 import { accounts } from "./migrations/0009-accounts.ts";
 import { browserSessions } from "./migrations/0010-browser-sessions.ts";
+import { identities } from "./migrations/0011-identities.ts";
 import type { Migration } from "./migrations/migration.ts";
 
 /** Version 1 is the first. */
@@ -27,6 +28,7 @@ export const MIGRATIONS: readonly Migration[] = [
   uses,
   accounts,
   browserSessions,
+  identities,
 ];
 
 /** "LTCH": marks a SQLite file as Latchkey's. */

@@ -72,6 +72,11 @@ const TOKEN_RECORD_COLUMNS = `
 export type Reads = ReturnType<typeof prepareReads>;
 
 /** The reads' statements, prepared once. As in `prepareWrites`, a plus hides what is bound from the planner. */
+/** Also a write's, which must see what was written before it. */
+export const FIND_USER_BY_IDENTITY = `
+  SELECT users.* FROM identities JOIN users ON users.id = identities.user_id WHERE issuer = ? AND subject = ?
+`;
+
 export function prepareReads(connection: Database.Database) {
   return {
     isEmpty: connection.prepare<[], number>("SELECT NOT EXISTS (SELECT 1 FROM organizations)").pluck(),
@@ -89,6 +94,8 @@ export function prepareReads(connection: Database.Database) {
     getUser: connection.prepare<[id: string], UserRow>("SELECT * FROM users WHERE id = ?"),
 
     findUserByEmail: connection.prepare<[email: string], UserRow>("SELECT * FROM users WHERE email = ?"),
+
+    findUserByIdentity: connection.prepare<[issuer: string, subject: string], UserRow>(FIND_USER_BY_IDENTITY),
 
     getMembership: connection.prepare<[organizationId: string, userId: string], MembershipRow>(
       "SELECT * FROM memberships WHERE organization_id = ? AND user_id = ?",

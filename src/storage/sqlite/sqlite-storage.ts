@@ -6,6 +6,7 @@ import type { DailyUse } from "../../domain/daily-uses.ts";
 import type { TokenRecord } from "../../domain/decision.ts";
 import type { DigestScheme, ImportKey } from "../../domain/digest-scheme.ts";
 import type {
+  Identity,
   Invitation,
   Member,
   Membership,
@@ -255,6 +256,14 @@ class SqliteStorage implements Storage {
 
   sweepPasswordLinks(now: Date, limit: number): Promise<number> {
     return this.#write("sweepPasswordLinks", { now, limit });
+  }
+
+  async findUserByIdentity({ issuer, subject }: Identity): Promise<User | undefined> {
+    return this.#read(({ findUserByIdentity }) => map(findUserByIdentity.get(issuer, subject), toUser));
+  }
+
+  linkIdentity(identity: Identity, email: string, passwordHash: string, change: Change): Promise<User | undefined> {
+    return this.#write("linkIdentity", { identity, email, passwordHash, change });
   }
 
   register(organization: Organization, user: User, change: Change): Promise<boolean> {
