@@ -16,6 +16,7 @@ import { Exchange } from "./exchange.ts";
 import { listen } from "./listen.ts";
 import { OpenApiDocuments } from "./openapi-documents.ts";
 import { clientAddress } from "./peer.ts";
+import { ProviderSignIn } from "./provider-sign-in.ts";
 import { handleRest, nothingHere } from "./rest-handler.ts";
 import { RestRoutes } from "./rest-routes.ts";
 
@@ -95,6 +96,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   const { pipeline, services, products, clock, corsOrigins, trustedProxies, publicUrl, publicKeys, logger } = options;
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const bridge = new ConnectBridge({ pipeline, services, clock, publicUrl });
+  const providerSignIn = new ProviderSignIn({ pipeline, services, publicUrl });
   const routes = new RestRoutes(services);
   const documents = new OpenApiDocuments(routes.all, products);
   const exchanges = new WeakMap<Duplex, Set<Exchange>>();
@@ -133,6 +135,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     const notAllowed = (allow: readonly string[]): Promise<void> =>
       refuse(new AppError("unimplemented", `This path takes ${allow.join(", ")}.`), 405, { Allow: allow.join(", ") });
     if (bridge.serves(path)) return verb === "POST" ? bridge.handle(exchange) : notAllowed(["POST"]);
+    if (providerSignIn.serves(path)) return verb === "GET" ? providerSignIn.handle(exchange) : notAllowed(["GET"]);
     const guess = productOf(products, { kind: "anonymous" }, exchange, undefined);
     const document = documents.at(path, guess);
     if (document !== undefined) {

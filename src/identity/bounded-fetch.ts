@@ -3,10 +3,21 @@
 const TIMEOUT_MS = 5_000;
 const MAX_BYTES = 256 * 1024;
 
+/** Somebody answered, and not with 200. */
+export class FetchRefused extends Error {
+  override readonly name = "FetchRefused";
+  readonly status: number;
+
+  constructor(url: string, status: number) {
+    super(`${new URL(url).origin} answered with status ${status}`);
+    this.status = status;
+  }
+}
+
 /**
  * The answer's JSON. No redirect is followed: whoever answers decides nothing about where we send to.
  *
- * @throws Error for any other status than 200, no answer within 5 s, more than 256 KiB, and what isn't JSON
+ * @throws FetchRefused for any other status than 200; Error for no answer within 5 s, more than 256 KiB, and what isn't JSON
  */
 export async function fetchJson(
   url: string,
@@ -21,7 +32,7 @@ export async function fetchJson(
   });
   if (response.status !== 200) {
     await response.body?.cancel();
-    throw new Error(`${new URL(url).origin} answered with status ${response.status}`);
+    throw new FetchRefused(url, response.status);
   }
   const chunks: Uint8Array[] = [];
   let size = 0;

@@ -1,21 +1,29 @@
 /** What the identity file may say, every fault in one that says something else, and the settings that it stands for. */
+import { readFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import * as z from "zod/mini";
 import { readDocument } from "../documents/document-file.ts";
 import { ASYMMETRIC_ALGORITHMS, type IssuerSettings } from "../domain/external-tokens.ts";
 import { fromPublicId, type Id, SYSTEM_ORGANIZATION_ID } from "../domain/ids.ts";
 import { ROLES } from "../domain/roles.ts";
+import type { ProviderSettings } from "../domain/sign-in-providers.ts";
 
 /** Other services that say who people are. */
 export interface IdentitySettings {
+  /** Those whose access tokens are accepted. */
   readonly issuers: readonly IssuerSettings[];
+  /** Those that sign people in to the dashboard. */
+  readonly providers: readonly ProviderSettings[];
 }
 
-export const NO_IDENTITY: IdentitySettings = { issuers: [] };
+export const NO_IDENTITY: IdentitySettings = { issuers: [], providers: [] };
 
 /** What issuers sign with unless they say otherwise; RFC 9068 asks for RS256 at least. */
 const USUAL_ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA"] as const;
 
 const DAY_S = 86_400;
+
+const MAX_SECRET_LENGTH = 4096;
 
 const text = (pattern: RegExp, reason: string): z.ZodMiniString =>
   z.string({ error: reason }).check(z.regex(pattern, { error: reason }));
@@ -123,8 +131,17 @@ const issuer = z.pipe(
   ),
 );
 
+const provider = z.strictObject({
+  name,
+  label: z.optional(something),
+  issuer: url,
+  client_id: something,
+  client_secret_file: something,
+});
+
 const identityFile = z.strictObject({
   issuers: z._default(z.array(issuer, { error: "must be a list" }), []),
+  sign_in: z._default(z.array(provider, { error: "must be a list" }), []),
 });
 
 /**
@@ -139,11 +156,41 @@ export function readIdentityFile(
   if ("faults" in content) return content;
   const read = identityFile.safeParse(content.document ?? {});
   if (!read.success) return { faults: read.error.issues.flatMap(faultsOf) };
-  const repeated = [
-    ...repeats(read.data.issuers, "issuers", "name", (one) => one.name),
-    ...repeats(read.data.issuers, "issuers", "issuer", (one) => one.issuer),
+  const { issuers, sign_in } = read.data;
+  const faults = [
+    ...repeats(issuers, "issuers", "name", (one) => one.name),
+    ...repeats(issuers, "issuers", "issuer", (one) => one.issuer),
+    ...repeats(sign_in, "sign_in", "name", (one) => one.name),
+    ...repeats(sign_in, "sign_in", "issuer", (one) => one.issuer),
   ];
-  return repeated.length > 0 ? { faults: repeated } : { settings: read.data };
+  const providers = sign_in.map((one, index): ProviderSettings => {
+    const place = `sign_in[${index}]`;
+    // What a session says of somebody who has a password.
+    if (one.name === "password") faults.push(`${place}.name: must be another one than password`);
+    return {
+      name: one.name,
+      label: one.label ?? one.name,
+      issuer: one.issuer,
+      clientId: one.client_id,
+      clientSecret: readSecretFile(resolve(dirname(path), one.client_secret_file), (fault) =>
+        faults.push(`${place}.client_secret_file: ${fault}`),
+      ),
+    };
+  });
+  return faults.length > 0 ? { faults } : { settings: { issuers, providers } };
+}
+
+/** The secret stands alone in its file; the end of the line isn't part of it. */
+function readSecretFile(path: string, refuse: (fault: string) => void): string {
+  try {
+    const secret = readFileSync(path, "utf8").trim();
+    if (secret === "" || secret.length > MAX_SECRET_LENGTH || /\s/.test(secret))
+      refuse("must hold one word, the secret");
+    return secret;
+  } catch (error) {
+    refuse(`can't be read: ${(error as NodeJS.ErrnoException).code}`);
+    return "";
+  }
 }
 
 /** Whether what is fetched from there is what its owner sent: TLS, or the machine itself. */

@@ -26,6 +26,10 @@ export interface Browser {
   /** Hands it the secret of its session from now on. */
   keepSession(secret: string, lifetimeMs: number): void;
   forgetSession(): void;
+  /** What it keeps of a sign-in by another service that has begun. */
+  readonly signIn: string | undefined;
+  keepSignIn(kept: string, lifetimeMs: number): void;
+  forgetSignIn(): void;
 }
 
 /** What a transport knows of a call before anything is decided. */

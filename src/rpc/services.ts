@@ -16,6 +16,7 @@ import type { RefreshSessionDeps } from "../usecases/refresh-session.ts";
 import type { RegisterDeps } from "../usecases/register.ts";
 import type { RestorePasswordDeps } from "../usecases/restore-password.ts";
 import type { SignInDeps } from "../usecases/sign-in.ts";
+import type { SignInByProviderDeps } from "../usecases/sign-in-by-provider.ts";
 import { getCheckpoint } from "./audit/get-checkpoint.ts";
 import { listEvents } from "./audit/list-events.ts";
 import { verifyChain } from "./audit/verify-chain.ts";
@@ -28,6 +29,8 @@ import { refreshToken } from "./auth/refresh-token.ts";
 import { register } from "./auth/register.ts";
 import { resetPassword } from "./auth/reset-password.ts";
 import { restorePassword } from "./auth/restore-password.ts";
+import { beginProviderSignIn } from "./dashboard/begin-provider-sign-in.ts";
+import { finishProviderSignIn } from "./dashboard/finish-provider-sign-in.ts";
 import { getContext } from "./dashboard/get-context.ts";
 import { type GetEntranceDeps, getEntrance } from "./dashboard/get-entrance.ts";
 import { signIn } from "./dashboard/sign-in.ts";
@@ -76,6 +79,7 @@ export type ServiceDeps = IssueTokenDeps &
   RestorePasswordDeps &
   RegisterDeps &
   GetEntranceDeps &
+  SignInByProviderDeps &
   CreateOrganizationDeps &
   AddMemberDeps &
   InviteMemberDeps &
@@ -99,6 +103,8 @@ const OF_PEOPLE: ReadonlySet<DescMethod> = new Set([
 const OF_STRANGERS: ReadonlySet<DescMethod> = new Set([
   DashboardService.method.getEntrance,
   DashboardService.method.signIn,
+  DashboardService.method.beginProviderSignIn,
+  DashboardService.method.finishProviderSignIn,
   DashboardService.method.signOut,
 ]);
 
@@ -165,6 +171,8 @@ export function createServices(deps: ServiceDeps): readonly ServiceEntry[] {
     serviceEntry(DashboardService, (method) => (OF_STRANGERS.has(method) ? "public" : "nobody"), {
       getEntrance: getEntrance(deps),
       signIn: signIn(deps),
+      beginProviderSignIn: beginProviderSignIn(deps),
+      finishProviderSignIn: finishProviderSignIn(deps),
       signOut: signOut(deps),
       switchOrganization: switchOrganization(deps),
       getContext: getContext(deps),

@@ -14,7 +14,9 @@ import {
   type RateLimit,
   SERVICE_PROFILE_ID,
 } from "../domain/profile.ts";
+import type { SignInProviders } from "../domain/sign-in-providers.ts";
 import type { Storage } from "../domain/storage.ts";
+import { BROWSER_SECRET_PREFIX } from "./browser-session.ts";
 import type { RateLimiter, RateVerdict } from "./rate-limiter.ts";
 import { secretFingerprint } from "./sign-in.ts";
 import type { FoundToken, TokenFinder } from "./token-finder.ts";
@@ -32,6 +34,7 @@ export interface AuthenticateDeps {
   readonly profiles: Profiles;
   readonly accessTokens: AccessTokens;
   readonly externalTokens: ExternalTokens;
+  readonly signInProviders: Pick<SignInProviders, "issued">;
   readonly usage: UsageRecorder;
   readonly rateLimiter: RateLimiter;
   readonly clock: Clock;
@@ -62,6 +65,7 @@ export function authenticate(
 ): Caller | Promise<Caller> {
   const { header, value } = credential;
   if (header === "cookie") return authenticateBrowser(deps, value);
+  if (value.startsWith(BROWSER_SECRET_PREFIX)) throw dashboardOnly();
   const format = deps.profiles.ofSecret(value);
   if (format === undefined && header === "authorization") return authenticateBearer(deps, value, clientIp);
   return authenticateToken(deps, { header, value }, format, clientIp);
@@ -71,6 +75,7 @@ async function authenticateBearer(deps: AuthenticateDeps, value: string, clientI
   const claims = await deps.accessTokens.verify(value);
   if (claims !== undefined) return authenticateUser(deps, claims, deps.storage.getSession(claims.sessionId), "api");
   const external = await deps.externalTokens.verify(value);
+  if (external === undefined && deps.signInProviders.issued(value)) throw dashboardOnly();
   return external === undefined
     ? authenticateToken(deps, { header: "authorization", value }, undefined, clientIp)
     : authenticateExternal(deps, external);
@@ -80,6 +85,14 @@ async function authenticateBrowser(deps: AuthenticateDeps, secret: string): Prom
   const session = await deps.storage.findSession(secretFingerprint(secret));
   if (session === undefined) throw invalidCredential();
   return authenticateUser(deps, session, session, "browser");
+}
+
+/** Says the same of what works in the dashboard and what doesn't work anywhere. */
+function dashboardOnly(): AppError {
+  return new AppError(
+    "unauthenticated",
+    "A sign-in to the dashboard, by Google or another service too, is no way into the API or the command line: send an API key, or the access token of a sign-in with a password.",
+  );
 }
 
 function authenticateToken(

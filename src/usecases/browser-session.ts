@@ -9,7 +9,7 @@ import { secretFingerprint } from "./sign-in.ts";
 
 const LIFETIME_MS = 7 * 24 * 3600 * 1000;
 const SECRET_BYTES = 32;
-const SECRET_PREFIX = "lkb_";
+export const BROWSER_SECRET_PREFIX = "lkb_";
 
 export interface BrowserSessionDeps {
   readonly storage: Storage;
@@ -40,7 +40,7 @@ export async function startBrowserSession(
 ): Promise<BrowserSession> {
   const { storage, clock, entropy } = deps;
   const now = clock();
-  const secret = SECRET_PREFIX + Buffer.from(entropy(SECRET_BYTES)).toString("base64url");
+  const secret = BROWSER_SECRET_PREFIX + Buffer.from(entropy(SECRET_BYTES)).toString("base64url");
   const session: Session = {
     id: uuidV7(now, entropy(10)),
     userId: user.id,

@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file latchkey/v1/dashboard.proto.
  */
 export const file_latchkey_v1_dashboard: GenFile = /*@__PURE__*/
-  fileDesc("ChtsYXRjaGtleS92MS9kYXNoYm9hcmQucHJvdG8SC2xhdGNoa2V5LnYxIhQKEkdldEVudHJhbmNlUmVxdWVzdCJaChNHZXRFbnRyYW5jZVJlc3BvbnNlEhQKDHByb2R1Y3RfbmFtZRgBIAEoCRIZChFyZWdpc3RyYXRpb25fb3BlbhgCIAEoCBISCgpzZW5kc19tYWlsGAMgASgIIm0KDVNpZ25JblJlcXVlc3QSGgoFZW1haWwYASABKAlCC7pICMgBAXIDGP4BEh0KCHBhc3N3b3JkGAIgASgJQgu6SAjIAQFyAyiACBIhCg9vcmdhbml6YXRpb25faWQYAyABKAlCCLpIBXIDGOgHIkAKDlNpZ25JblJlc3BvbnNlEi4KCmV4cGlyZXNfYXQYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIhAKDlNpZ25PdXRSZXF1ZXN0IhEKD1NpZ25PdXRSZXNwb25zZSJBChlTd2l0Y2hPcmdhbml6YXRpb25SZXF1ZXN0EiQKD29yZ2FuaXphdGlvbl9pZBgBIAEoCUILukgIyAEBcgMY6AciTAoaU3dpdGNoT3JnYW5pemF0aW9uUmVzcG9uc2USLgoKZXhwaXJlc19hdBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiEwoRR2V0Q29udGV4dFJlcXVlc3QingIKEkdldENvbnRleHRSZXNwb25zZRIfCgR1c2VyGAEgASgLMhEubGF0Y2hrZXkudjEuVXNlchIvCgxvcmdhbml6YXRpb24YAiABKAsyGS5sYXRjaGtleS52MS5Pcmdhbml6YXRpb24SHwoEcm9sZRgDIAEoDjIRLmxhdGNoa2V5LnYxLlJvbGUSIgoGcGxhY2VzGAQgAygLMhIubGF0Y2hrZXkudjEuUGxhY2USIQoFb2ZmZXIYBSABKAsyEi5sYXRjaGtleS52MS5PZmZlchI2ChJzZXNzaW9uX2V4cGlyZXNfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDnNpZ25faW5fbWV0aG9kGAcgASgJIlkKBVBsYWNlEi8KDG9yZ2FuaXphdGlvbhgBIAEoCzIZLmxhdGNoa2V5LnYxLk9yZ2FuaXphdGlvbhIfCgRyb2xlGAIgASgOMhEubGF0Y2hrZXkudjEuUm9sZSLiAgoFT2ZmZXISDwoHcHJvZmlsZRgBIAEoCRIUCgxwcm9kdWN0X25hbWUYAiABKAkSFAoMdG9rZW5zX3RpdGxlGAMgASgJEhIKCnRva2VuX25vdW4YBCABKAkSFwoPbmV3X3Rva2VuX2xhYmVsGAUgASgJEikKBnNjb3BlcxgGIAMoCzIZLmxhdGNoa2V5LnYxLk9mZmVyZWRTY29wZRIzCgtwZXJtaXNzaW9ucxgHIAMoCzIeLmxhdGNoa2V5LnYxLk9mZmVyZWRQZXJtaXNzaW9uEicKBXR5cGVzGAggAygLMhgubGF0Y2hrZXkudjEuT2ZmZXJlZFR5cGUSJwoFcGxhbnMYCSADKAsyGC5sYXRjaGtleS52MS5PZmZlcmVkUGxhbhIOCgZleHBpcnkYCiABKAgSGgoSY3JlZGVudGlhbF9oZWFkZXJzGAsgAygJEhEKCWJhc2VfcGF0aBgMIAEoCSIxCgxPZmZlcmVkU2NvcGUSDAoEbmFtZRgBIAEoCRITCgtkZXNjcmlwdGlvbhgCIAEoCSJhChFPZmZlcmVkUGVybWlzc2lvbhIMCgRuYW1lGAEgASgJEhMKC2Rlc2NyaXB0aW9uGAIgASgJEikKBnNjb3BlcxgDIAMoCzIZLmxhdGNoa2V5LnYxLk9mZmVyZWRTY29wZSKxAQoLT2ZmZXJlZFR5cGUSDAoEbmFtZRgBIAEoCRITCgtkZXNjcmlwdGlvbhgCIAEoCRIjCghtYW5hZ2VycxgDIAMoDjIRLmxhdGNoa2V5LnYxLlJvbGUSJwoMb3duX21hbmFnZXJzGAQgAygOMhEubGF0Y2hrZXkudjEuUm9sZRIxCgpyYXRlX2xpbWl0GAUgASgLMh0ubGF0Y2hrZXkudjEuT2ZmZXJlZFJhdGVMaW1pdCJ0CgtPZmZlcmVkUGxhbhIMCgRuYW1lGAEgASgJEg4KBnRva2VucxgCIAEoCBIUCgxpcF9hbGxvd2xpc3QYAyABKAgSMQoKcmF0ZV9saW1pdBgEIAEoCzIdLmxhdGNoa2V5LnYxLk9mZmVyZWRSYXRlTGltaXQiTwoQT2ZmZXJlZFJhdGVMaW1pdBIQCghyZXF1ZXN0cxgBIAEoAxIpCgZ3aW5kb3cYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24ysgMKEERhc2hib2FyZFNlcnZpY2USVQoLR2V0RW50cmFuY2USHy5sYXRjaGtleS52MS5HZXRFbnRyYW5jZVJlcXVlc3QaIC5sYXRjaGtleS52MS5HZXRFbnRyYW5jZVJlc3BvbnNlIgOQAgESQQoGU2lnbkluEhoubGF0Y2hrZXkudjEuU2lnbkluUmVxdWVzdBobLmxhdGNoa2V5LnYxLlNpZ25JblJlc3BvbnNlEkkKB1NpZ25PdXQSGy5sYXRjaGtleS52MS5TaWduT3V0UmVxdWVzdBocLmxhdGNoa2V5LnYxLlNpZ25PdXRSZXNwb25zZSIDkAICEmUKElN3aXRjaE9yZ2FuaXphdGlvbhImLmxhdGNoa2V5LnYxLlN3aXRjaE9yZ2FuaXphdGlvblJlcXVlc3QaJy5sYXRjaGtleS52MS5Td2l0Y2hPcmdhbml6YXRpb25SZXNwb25zZRJSCgpHZXRDb250ZXh0Eh4ubGF0Y2hrZXkudjEuR2V0Q29udGV4dFJlcXVlc3QaHy5sYXRjaGtleS52MS5HZXRDb250ZXh0UmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_latchkey_v1_auth, file_latchkey_v1_organization]);
+  fileDesc("ChtsYXRjaGtleS92MS9kYXNoYm9hcmQucHJvdG8SC2xhdGNoa2V5LnYxIhQKEkdldEVudHJhbmNlUmVxdWVzdCKSAQoTR2V0RW50cmFuY2VSZXNwb25zZRIUCgxwcm9kdWN0X25hbWUYASABKAkSGQoRcmVnaXN0cmF0aW9uX29wZW4YAiABKAgSEgoKc2VuZHNfbWFpbBgDIAEoCBI2ChFzaWduX2luX3Byb3ZpZGVycxgEIAMoCzIbLmxhdGNoa2V5LnYxLlNpZ25JblByb3ZpZGVyIi0KDlNpZ25JblByb3ZpZGVyEgwKBG5hbWUYASABKAkSDQoFbGFiZWwYAiABKAkibQoNU2lnbkluUmVxdWVzdBIaCgVlbWFpbBgBIAEoCUILukgIyAEBcgMY/gESHQoIcGFzc3dvcmQYAiABKAlCC7pICMgBAXIDKIAIEiEKD29yZ2FuaXphdGlvbl9pZBgDIAEoCUIIukgFcgMY6AciQAoOU2lnbkluUmVzcG9uc2USLgoKZXhwaXJlc19hdBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiOgoaQmVnaW5Qcm92aWRlclNpZ25JblJlcXVlc3QSHAoIcHJvdmlkZXIYASABKAlCCrpIB8gBAXICGCAiKgobQmVnaW5Qcm92aWRlclNpZ25JblJlc3BvbnNlEgsKA3VybBgBIAEoCSKfAQobRmluaXNoUHJvdmlkZXJTaWduSW5SZXF1ZXN0EhwKCHByb3ZpZGVyGAEgASgJQgq6SAfIAQFyAhggEhYKBGNvZGUYAiABKAlCCLpIBXIDGIAgEhcKBXN0YXRlGAMgASgJQgi6SAVyAxjoBxIYCgZpc3N1ZXIYBCABKAlCCLpIBXIDGOgHEhcKBWVycm9yGAUgASgJQgi6SAVyAxjoByJOChxGaW5pc2hQcm92aWRlclNpZ25JblJlc3BvbnNlEi4KCmV4cGlyZXNfYXQYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIhAKDlNpZ25PdXRSZXF1ZXN0IhEKD1NpZ25PdXRSZXNwb25zZSJBChlTd2l0Y2hPcmdhbml6YXRpb25SZXF1ZXN0EiQKD29yZ2FuaXphdGlvbl9pZBgBIAEoCUILukgIyAEBcgMY6AciTAoaU3dpdGNoT3JnYW5pemF0aW9uUmVzcG9uc2USLgoKZXhwaXJlc19hdBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiEwoRR2V0Q29udGV4dFJlcXVlc3QingIKEkdldENvbnRleHRSZXNwb25zZRIfCgR1c2VyGAEgASgLMhEubGF0Y2hrZXkudjEuVXNlchIvCgxvcmdhbml6YXRpb24YAiABKAsyGS5sYXRjaGtleS52MS5Pcmdhbml6YXRpb24SHwoEcm9sZRgDIAEoDjIRLmxhdGNoa2V5LnYxLlJvbGUSIgoGcGxhY2VzGAQgAygLMhIubGF0Y2hrZXkudjEuUGxhY2USIQoFb2ZmZXIYBSABKAsyEi5sYXRjaGtleS52MS5PZmZlchI2ChJzZXNzaW9uX2V4cGlyZXNfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDnNpZ25faW5fbWV0aG9kGAcgASgJIlkKBVBsYWNlEi8KDG9yZ2FuaXphdGlvbhgBIAEoCzIZLmxhdGNoa2V5LnYxLk9yZ2FuaXphdGlvbhIfCgRyb2xlGAIgASgOMhEubGF0Y2hrZXkudjEuUm9sZSLiAgoFT2ZmZXISDwoHcHJvZmlsZRgBIAEoCRIUCgxwcm9kdWN0X25hbWUYAiABKAkSFAoMdG9rZW5zX3RpdGxlGAMgASgJEhIKCnRva2VuX25vdW4YBCABKAkSFwoPbmV3X3Rva2VuX2xhYmVsGAUgASgJEikKBnNjb3BlcxgGIAMoCzIZLmxhdGNoa2V5LnYxLk9mZmVyZWRTY29wZRIzCgtwZXJtaXNzaW9ucxgHIAMoCzIeLmxhdGNoa2V5LnYxLk9mZmVyZWRQZXJtaXNzaW9uEicKBXR5cGVzGAggAygLMhgubGF0Y2hrZXkudjEuT2ZmZXJlZFR5cGUSJwoFcGxhbnMYCSADKAsyGC5sYXRjaGtleS52MS5PZmZlcmVkUGxhbhIOCgZleHBpcnkYCiABKAgSGgoSY3JlZGVudGlhbF9oZWFkZXJzGAsgAygJEhEKCWJhc2VfcGF0aBgMIAEoCSIxCgxPZmZlcmVkU2NvcGUSDAoEbmFtZRgBIAEoCRITCgtkZXNjcmlwdGlvbhgCIAEoCSJhChFPZmZlcmVkUGVybWlzc2lvbhIMCgRuYW1lGAEgASgJEhMKC2Rlc2NyaXB0aW9uGAIgASgJEikKBnNjb3BlcxgDIAMoCzIZLmxhdGNoa2V5LnYxLk9mZmVyZWRTY29wZSKxAQoLT2ZmZXJlZFR5cGUSDAoEbmFtZRgBIAEoCRITCgtkZXNjcmlwdGlvbhgCIAEoCRIjCghtYW5hZ2VycxgDIAMoDjIRLmxhdGNoa2V5LnYxLlJvbGUSJwoMb3duX21hbmFnZXJzGAQgAygOMhEubGF0Y2hrZXkudjEuUm9sZRIxCgpyYXRlX2xpbWl0GAUgASgLMh0ubGF0Y2hrZXkudjEuT2ZmZXJlZFJhdGVMaW1pdCJ0CgtPZmZlcmVkUGxhbhIMCgRuYW1lGAEgASgJEg4KBnRva2VucxgCIAEoCBIUCgxpcF9hbGxvd2xpc3QYAyABKAgSMQoKcmF0ZV9saW1pdBgEIAEoCzIdLmxhdGNoa2V5LnYxLk9mZmVyZWRSYXRlTGltaXQiTwoQT2ZmZXJlZFJhdGVMaW1pdBIQCghyZXF1ZXN0cxgBIAEoAxIpCgZ3aW5kb3cYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24yiQUKEERhc2hib2FyZFNlcnZpY2USVQoLR2V0RW50cmFuY2USHy5sYXRjaGtleS52MS5HZXRFbnRyYW5jZVJlcXVlc3QaIC5sYXRjaGtleS52MS5HZXRFbnRyYW5jZVJlc3BvbnNlIgOQAgESQQoGU2lnbkluEhoubGF0Y2hrZXkudjEuU2lnbkluUmVxdWVzdBobLmxhdGNoa2V5LnYxLlNpZ25JblJlc3BvbnNlEmgKE0JlZ2luUHJvdmlkZXJTaWduSW4SJy5sYXRjaGtleS52MS5CZWdpblByb3ZpZGVyU2lnbkluUmVxdWVzdBooLmxhdGNoa2V5LnYxLkJlZ2luUHJvdmlkZXJTaWduSW5SZXNwb25zZRJrChRGaW5pc2hQcm92aWRlclNpZ25JbhIoLmxhdGNoa2V5LnYxLkZpbmlzaFByb3ZpZGVyU2lnbkluUmVxdWVzdBopLmxhdGNoa2V5LnYxLkZpbmlzaFByb3ZpZGVyU2lnbkluUmVzcG9uc2USSQoHU2lnbk91dBIbLmxhdGNoa2V5LnYxLlNpZ25PdXRSZXF1ZXN0GhwubGF0Y2hrZXkudjEuU2lnbk91dFJlc3BvbnNlIgOQAgISZQoSU3dpdGNoT3JnYW5pemF0aW9uEiYubGF0Y2hrZXkudjEuU3dpdGNoT3JnYW5pemF0aW9uUmVxdWVzdBonLmxhdGNoa2V5LnYxLlN3aXRjaE9yZ2FuaXphdGlvblJlc3BvbnNlElIKCkdldENvbnRleHQSHi5sYXRjaGtleS52MS5HZXRDb250ZXh0UmVxdWVzdBofLmxhdGNoa2V5LnYxLkdldENvbnRleHRSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_latchkey_v1_auth, file_latchkey_v1_organization]);
 
 /**
  * GetEntranceRequest has nothing to say: the host that it is sent to says whose dashboard is meant.
@@ -68,6 +68,13 @@ export type GetEntranceResponse = Message<"latchkey.v1.GetEntranceResponse"> & {
    * @generated from field: bool sends_mail = 3;
    */
   sendsMail: boolean;
+
+  /**
+   * Other services that sign people in, in the order in which they are to be shown.
+   *
+   * @generated from field: repeated latchkey.v1.SignInProvider sign_in_providers = 4;
+   */
+  signInProviders: SignInProvider[];
 };
 
 /**
@@ -96,6 +103,13 @@ export type GetEntranceResponseJson = {
    * @generated from field: bool sends_mail = 3;
    */
   sendsMail?: boolean;
+
+  /**
+   * Other services that sign people in, in the order in which they are to be shown.
+   *
+   * @generated from field: repeated latchkey.v1.SignInProvider sign_in_providers = 4;
+   */
+  signInProviders?: SignInProviderJson[];
 };
 
 /**
@@ -104,6 +118,55 @@ export type GetEntranceResponseJson = {
  */
 export const GetEntranceResponseSchema: GenMessage<GetEntranceResponse, {jsonType: GetEntranceResponseJson}> = /*@__PURE__*/
   messageDesc(file_latchkey_v1_dashboard, 1);
+
+/**
+ * SignInProvider is another service that signs people in.
+ *
+ * @generated from message latchkey.v1.SignInProvider
+ */
+export type SignInProvider = Message<"latchkey.v1.SignInProvider"> & {
+  /**
+   * Name; a link to `/sign-in/with/<name>` begins the sign-in.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * What its button says, for example `Google`.
+   *
+   * @generated from field: string label = 2;
+   */
+  label: string;
+};
+
+/**
+ * SignInProvider is another service that signs people in.
+ *
+ * @generated from message latchkey.v1.SignInProvider
+ */
+export type SignInProviderJson = {
+  /**
+   * Name; a link to `/sign-in/with/<name>` begins the sign-in.
+   *
+   * @generated from field: string name = 1;
+   */
+  name?: string;
+
+  /**
+   * What its button says, for example `Google`.
+   *
+   * @generated from field: string label = 2;
+   */
+  label?: string;
+};
+
+/**
+ * Describes the message latchkey.v1.SignInProvider.
+ * Use `create(SignInProviderSchema)` to create a new message.
+ */
+export const SignInProviderSchema: GenMessage<SignInProvider, {jsonType: SignInProviderJson}> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_dashboard, 2);
 
 /**
  * SignInRequest holds a person's credentials.
@@ -166,7 +229,7 @@ export type SignInRequestJson = {
  * Use `create(SignInRequestSchema)` to create a new message.
  */
 export const SignInRequestSchema: GenMessage<SignInRequest, {jsonType: SignInRequestJson}> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_dashboard, 2);
+  messageDesc(file_latchkey_v1_dashboard, 3);
 
 /**
  * SignInResponse comes with the cookie of the session.
@@ -201,7 +264,203 @@ export type SignInResponseJson = {
  * Use `create(SignInResponseSchema)` to create a new message.
  */
 export const SignInResponseSchema: GenMessage<SignInResponse, {jsonType: SignInResponseJson}> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_dashboard, 3);
+  messageDesc(file_latchkey_v1_dashboard, 4);
+
+/**
+ * BeginProviderSignInRequest says by which service.
+ *
+ * @generated from message latchkey.v1.BeginProviderSignInRequest
+ */
+export type BeginProviderSignInRequest = Message<"latchkey.v1.BeginProviderSignInRequest"> & {
+  /**
+   * Name of the service.
+   *
+   * @generated from field: string provider = 1;
+   */
+  provider: string;
+};
+
+/**
+ * BeginProviderSignInRequest says by which service.
+ *
+ * @generated from message latchkey.v1.BeginProviderSignInRequest
+ */
+export type BeginProviderSignInRequestJson = {
+  /**
+   * Name of the service.
+   *
+   * @generated from field: string provider = 1;
+   */
+  provider?: string;
+};
+
+/**
+ * Describes the message latchkey.v1.BeginProviderSignInRequest.
+ * Use `create(BeginProviderSignInRequestSchema)` to create a new message.
+ */
+export const BeginProviderSignInRequestSchema: GenMessage<BeginProviderSignInRequest, {jsonType: BeginProviderSignInRequestJson}> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_dashboard, 5);
+
+/**
+ * BeginProviderSignInResponse comes with a cookie that the sign-in is finished with, within 10 minutes.
+ *
+ * @generated from message latchkey.v1.BeginProviderSignInResponse
+ */
+export type BeginProviderSignInResponse = Message<"latchkey.v1.BeginProviderSignInResponse"> & {
+  /**
+   * Where the browser is to go.
+   *
+   * @generated from field: string url = 1;
+   */
+  url: string;
+};
+
+/**
+ * BeginProviderSignInResponse comes with a cookie that the sign-in is finished with, within 10 minutes.
+ *
+ * @generated from message latchkey.v1.BeginProviderSignInResponse
+ */
+export type BeginProviderSignInResponseJson = {
+  /**
+   * Where the browser is to go.
+   *
+   * @generated from field: string url = 1;
+   */
+  url?: string;
+};
+
+/**
+ * Describes the message latchkey.v1.BeginProviderSignInResponse.
+ * Use `create(BeginProviderSignInResponseSchema)` to create a new message.
+ */
+export const BeginProviderSignInResponseSchema: GenMessage<BeginProviderSignInResponse, {jsonType: BeginProviderSignInResponseJson}> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_dashboard, 6);
+
+/**
+ * FinishProviderSignInRequest holds what the service sent back with the browser.
+ *
+ * @generated from message latchkey.v1.FinishProviderSignInRequest
+ */
+export type FinishProviderSignInRequest = Message<"latchkey.v1.FinishProviderSignInRequest"> & {
+  /**
+   * Name of the service.
+   *
+   * @generated from field: string provider = 1;
+   */
+  provider: string;
+
+  /**
+   * What it is to be traded for.
+   *
+   * @generated from field: string code = 2;
+   */
+  code: string;
+
+  /**
+   * What the sign-in began with.
+   *
+   * @generated from field: string state = 3;
+   */
+  state: string;
+
+  /**
+   * Who the service says that it is (RFC 9207).
+   *
+   * @generated from field: string issuer = 4;
+   */
+  issuer: string;
+
+  /**
+   * Why there is no code.
+   *
+   * @generated from field: string error = 5;
+   */
+  error: string;
+};
+
+/**
+ * FinishProviderSignInRequest holds what the service sent back with the browser.
+ *
+ * @generated from message latchkey.v1.FinishProviderSignInRequest
+ */
+export type FinishProviderSignInRequestJson = {
+  /**
+   * Name of the service.
+   *
+   * @generated from field: string provider = 1;
+   */
+  provider?: string;
+
+  /**
+   * What it is to be traded for.
+   *
+   * @generated from field: string code = 2;
+   */
+  code?: string;
+
+  /**
+   * What the sign-in began with.
+   *
+   * @generated from field: string state = 3;
+   */
+  state?: string;
+
+  /**
+   * Who the service says that it is (RFC 9207).
+   *
+   * @generated from field: string issuer = 4;
+   */
+  issuer?: string;
+
+  /**
+   * Why there is no code.
+   *
+   * @generated from field: string error = 5;
+   */
+  error?: string;
+};
+
+/**
+ * Describes the message latchkey.v1.FinishProviderSignInRequest.
+ * Use `create(FinishProviderSignInRequestSchema)` to create a new message.
+ */
+export const FinishProviderSignInRequestSchema: GenMessage<FinishProviderSignInRequest, {jsonType: FinishProviderSignInRequestJson}> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_dashboard, 7);
+
+/**
+ * FinishProviderSignInResponse comes with the cookie of the session.
+ *
+ * @generated from message latchkey.v1.FinishProviderSignInResponse
+ */
+export type FinishProviderSignInResponse = Message<"latchkey.v1.FinishProviderSignInResponse"> & {
+  /**
+   * When the session ends.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 1;
+   */
+  expiresAt?: Timestamp | undefined;
+};
+
+/**
+ * FinishProviderSignInResponse comes with the cookie of the session.
+ *
+ * @generated from message latchkey.v1.FinishProviderSignInResponse
+ */
+export type FinishProviderSignInResponseJson = {
+  /**
+   * When the session ends.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 1;
+   */
+  expiresAt?: TimestampJson;
+};
+
+/**
+ * Describes the message latchkey.v1.FinishProviderSignInResponse.
+ * Use `create(FinishProviderSignInResponseSchema)` to create a new message.
+ */
+export const FinishProviderSignInResponseSchema: GenMessage<FinishProviderSignInResponse, {jsonType: FinishProviderSignInResponseJson}> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_dashboard, 8);
 
 /**
  * SignOutRequest is empty.
@@ -224,7 +483,7 @@ export type SignOutRequestJson = {
  * Use `create(SignOutRequestSchema)` to create a new message.
  */
 export const SignOutRequestSchema: GenMessage<SignOutRequest, {jsonType: SignOutRequestJson}> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_dashboard, 4);
+  messageDesc(file_latchkey_v1_dashboard, 9);
 
 /**
  * SignOutResponse takes the cookie away.
@@ -247,7 +506,7 @@ export type SignOutResponseJson = {
  * Use `create(SignOutResponseSchema)` to create a new message.
  */
 export const SignOutResponseSchema: GenMessage<SignOutResponse, {jsonType: SignOutResponseJson}> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_dashboard, 5);
+  messageDesc(file_latchkey_v1_dashboard, 10);
 
 /**
  * SwitchOrganizationRequest says where to.
@@ -282,7 +541,7 @@ export type SwitchOrganizationRequestJson = {
  * Use `create(SwitchOrganizationRequestSchema)` to create a new message.
  */
 export const SwitchOrganizationRequestSchema: GenMessage<SwitchOrganizationRequest, {jsonType: SwitchOrganizationRequestJson}> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_dashboard, 6);
+  messageDesc(file_latchkey_v1_dashboard, 11);
 
 /**
  * SwitchOrganizationResponse comes with the cookie of the session.
@@ -317,7 +576,7 @@ export type SwitchOrganizationResponseJson = {
  * Use `create(SwitchOrganizationResponseSchema)` to create a new message.
  */
 export const SwitchOrganizationResponseSchema: GenMessage<SwitchOrganizationResponse, {jsonType: SwitchOrganizationResponseJson}> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_dashboard, 7);
+  messageDesc(file_latchkey_v1_dashboard, 12);
 
 /**
  * GetContextRequest asks about the caller.
@@ -340,7 +599,7 @@ export type GetContextRequestJson = {
  * Use `create(GetContextRequestSchema)` to create a new message.
  */
 export const GetContextRequestSchema: GenMessage<GetContextRequest, {jsonType: GetContextRequestJson}> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_dashboard, 8);
+  messageDesc(file_latchkey_v1_dashboard, 13);
 
 /**
  * GetContextResponse says who is signed in, and what they can do.
@@ -459,7 +718,7 @@ export type GetContextResponseJson = {
  * Use `create(GetContextResponseSchema)` to create a new message.
  */
 export const GetContextResponseSchema: GenMessage<GetContextResponse, {jsonType: GetContextResponseJson}> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_dashboard, 9);
+  messageDesc(file_latchkey_v1_dashboard, 14);
 
 /**
  * Place is an organization that a person belongs to.
@@ -508,7 +767,7 @@ export type PlaceJson = {
  * Use `create(PlaceSchema)` to create a new message.
  */
 export const PlaceSchema: GenMessage<Place, {jsonType: PlaceJson}> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_dashboard, 10);
+  messageDesc(file_latchkey_v1_dashboard, 15);
 
 /**
  * Offer is what a product's tokens can be: the conventions of its profile, for people to choose from.
@@ -697,7 +956,7 @@ export type OfferJson = {
  * Use `create(OfferSchema)` to create a new message.
  */
 export const OfferSchema: GenMessage<Offer, {jsonType: OfferJson}> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_dashboard, 11);
+  messageDesc(file_latchkey_v1_dashboard, 16);
 
 /**
  * OfferedScope is something that a token can be allowed to do.
@@ -746,7 +1005,7 @@ export type OfferedScopeJson = {
  * Use `create(OfferedScopeSchema)` to create a new message.
  */
 export const OfferedScopeSchema: GenMessage<OfferedScope, {jsonType: OfferedScopeJson}> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_dashboard, 12);
+  messageDesc(file_latchkey_v1_dashboard, 17);
 
 /**
  * OfferedPermission stands for some scopes.
@@ -809,7 +1068,7 @@ export type OfferedPermissionJson = {
  * Use `create(OfferedPermissionSchema)` to create a new message.
  */
 export const OfferedPermissionSchema: GenMessage<OfferedPermission, {jsonType: OfferedPermissionJson}> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_dashboard, 13);
+  messageDesc(file_latchkey_v1_dashboard, 18);
 
 /**
  * OfferedType is a kind of token.
@@ -900,7 +1159,7 @@ export type OfferedTypeJson = {
  * Use `create(OfferedTypeSchema)` to create a new message.
  */
 export const OfferedTypeSchema: GenMessage<OfferedType, {jsonType: OfferedTypeJson}> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_dashboard, 14);
+  messageDesc(file_latchkey_v1_dashboard, 19);
 
 /**
  * OfferedPlan is a plan that an organization can be on.
@@ -977,7 +1236,7 @@ export type OfferedPlanJson = {
  * Use `create(OfferedPlanSchema)` to create a new message.
  */
 export const OfferedPlanSchema: GenMessage<OfferedPlan, {jsonType: OfferedPlanJson}> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_dashboard, 15);
+  messageDesc(file_latchkey_v1_dashboard, 20);
 
 /**
  * OfferedRateLimit is so many requests in each window.
@@ -1026,7 +1285,7 @@ export type OfferedRateLimitJson = {
  * Use `create(OfferedRateLimitSchema)` to create a new message.
  */
 export const OfferedRateLimitSchema: GenMessage<OfferedRateLimit, {jsonType: OfferedRateLimitJson}> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_dashboard, 16);
+  messageDesc(file_latchkey_v1_dashboard, 21);
 
 /**
  * DashboardService is what the dashboard's pages need besides the other services: a session that a browser keeps
@@ -1062,6 +1321,33 @@ export const DashboardService: GenService<{
     methodKind: "unary";
     input: typeof SignInRequestSchema;
     output: typeof SignInResponseSchema;
+  },
+  /**
+   * BeginProviderSignIn says where a browser has to go so that another service, such as Google, says who its person
+   * is. It comes back to an address of this service that makes the next call for it.
+   *
+   * Needs a page of the dashboard, or its link to `/sign-in/with/<provider>`.
+   *
+   * @generated from rpc latchkey.v1.DashboardService.BeginProviderSignIn
+   */
+  beginProviderSignIn: {
+    methodKind: "unary";
+    input: typeof BeginProviderSignInRequestSchema;
+    output: typeof BeginProviderSignInResponseSchema;
+  },
+  /**
+   * FinishProviderSignIn starts a session of the browser for the person that the service vouches for: the one whose
+   * identity there is known, or who has the address that it vouches for. Limits are those of SignIn, and they count
+   * together. A session that began so is for the dashboard only, as all of its sessions are.
+   *
+   * Needs the browser that began.
+   *
+   * @generated from rpc latchkey.v1.DashboardService.FinishProviderSignIn
+   */
+  finishProviderSignIn: {
+    methodKind: "unary";
+    input: typeof FinishProviderSignInRequestSchema;
+    output: typeof FinishProviderSignInResponseSchema;
   },
   /**
    * SignOut ends the session of the browser that calls, at once. Where there is none it changes nothing and succeeds.
