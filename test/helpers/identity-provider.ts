@@ -34,7 +34,7 @@ export async function startIdentityProvider(redirectUris: readonly string[] = []
   await listen(server, 0);
   const { port } = server.address() as AddressInfo;
   const issuer = `http://127.0.0.1:${port}`;
-  const client = { id: "latchkey-dashboard", secret: "a secret of the client, long enough to be one" };
+  const client = { id: "latchkey-dashboard", secret: "a-secret-of-the-client:long+enough%to~be=one" };
   const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
   const signingKey = { ...privateKey.export({ format: "jwk" }), kid: "first", alg: "RS256", use: "sig" };
   let people: ReadonlyMap<string, ProviderAccount> = new Map();
