@@ -33,9 +33,9 @@ const something = text(/^.{1,1000}$/su, "must be a text");
 
 const url = z
   .string({ error: "must be a URL" })
-  .check(
-    z.refine(isSafeUrl, { error: "must be an https URL (http on this machine only) without user, query and fragment" }),
-  );
+  .check(z.refine(isSafeUrl, { error: "must be an https URL (http on this machine only) without user and fragment" }));
+
+const issuerUrl = url.check(z.refine((value) => !value.includes("?"), { error: "must have no query" }));
 
 const organization = z.pipe(
   z
@@ -93,7 +93,7 @@ const roleRule = z.union(
 const issuer = z.pipe(
   z.strictObject({
     name,
-    issuer: url,
+    issuer: issuerUrl,
     audience: oneOrMore,
     algorithms: z._default(
       z
@@ -134,7 +134,7 @@ const issuer = z.pipe(
 const provider = z.strictObject({
   name,
   label: z.optional(something),
-  issuer: url,
+  issuer: issuerUrl,
   client_id: something,
   client_secret_file: something,
 });
@@ -196,7 +196,7 @@ function readSecretFile(path: string, refuse: (fault: string) => void): string {
 /** Whether what is fetched from there is what its owner sent: TLS, or the machine itself. */
 export function isSafeUrl(value: string): boolean {
   const parsed = URL.parse(value);
-  if (parsed === null || parsed.username !== "" || parsed.password !== "" || /[?#\s]/.test(value)) return false;
+  if (parsed === null || parsed.username !== "" || parsed.password !== "" || /[#\s]/.test(value)) return false;
   if (parsed.protocol === "https:") return true;
   return parsed.protocol === "http:" && /^(?:localhost|127(?:\.\d+){3}|\[::1\])$/.test(parsed.hostname);
 }

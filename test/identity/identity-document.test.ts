@@ -41,15 +41,16 @@ describe("the identity file", () => {
             role: { kind: "fixed", role: "member" },
           },
         ],
+        providers: [],
       },
     });
-    expect(await read({})).toEqual({ settings: { issuers: [] } });
+    expect(await read({})).toEqual({ settings: { issuers: [], providers: [] } });
   });
 
   it.each<[string, object, string]>([
     ["no issuer", { issuer: undefined }, "issuers[0].issuer: is required"],
     ["an issuer without TLS", { issuer: "http://id.example.com" }, "issuers[0].issuer: must be an https URL"],
-    ["an issuer with a query", { issuer: "https://id.example.com?x" }, "issuers[0].issuer: must be an https URL"],
+    ["an issuer with a query", { issuer: "https://id.example.com?x" }, "issuers[0].issuer: must have no query"],
     ["a key's place without TLS", { jwks_uri: "http://10.0.0.1/" }, "issuers[0].jwks_uri: must be an https URL"],
     ["a shared secret's algorithm", { algorithms: ["HS256"] }, "issuers[0].algorithms[0]: must be among EdDSA"],
     ["no signature", { algorithms: ["none"] }, "issuers[0].algorithms[0]: must be among EdDSA"],

@@ -41,7 +41,6 @@ export const PAGES: readonly Page[] = [
 ];
 
 const DASHBOARD = "the dashboard, with “People: sign-in, dashboard, command line”";
-const GOOGLE = "sign-in with Google, with “People: sign-in, dashboard, command line”";
 
 /** Sentences by id: what they say, and for those that are for later the part that brings them. */
 type Entries = Readonly<Record<string, string | readonly [says: string, later: string]>>;
@@ -109,7 +108,7 @@ export const SENTENCES: readonly Sentence[] = [
     "watchplane-auth-19": "The command line keeps its key in `~/.config/watchplane/config.json`.",
     "watchplane-auth-20": "`wp config set --token` puts the key into that file.",
     "watchplane-auth-21": "The command line takes its key from `WATCHPLANE_TOKEN` too.",
-    "watchplane-auth-22": ["Google signs people in to the dashboard.", GOOGLE],
+    "watchplane-auth-22": "Google signs people in to the dashboard.",
     "watchplane-auth-23": "Google is no way into the API or the command line.",
     "watchplane-auth-24": "The sign-in routes are limited for each client address.",
     "watchplane-auth-25": "Login: 10 requests in 15 minutes.",
