@@ -85,6 +85,6 @@ export function normalizeEmail(email: string): string {
   return email.trim().toLowerCase().normalize("NFC");
 }
 
-export function actorOf({ caller }: Origin, user: User): Actor | undefined {
+function actorOf({ caller }: Origin, user: User): Actor | undefined {
   return caller.kind === "anonymous" ? { kind: "user", id: toPublicId("usr", user.id) } : undefined;
 }
