@@ -42,10 +42,24 @@ export function followLinks(): void {
   });
 }
 
-/** Takes the token of a link in a letter, and leaves it in no history. */
-export function takeLinkToken(): string {
+/** The token of the link in a letter that led here; empty for none. It is left in no history. */
+export function useLinkToken(): readonly [token: string, forget: () => void] {
+  const [token, setToken] = useState(takeLinkToken);
+  useEffect(() => {
+    // Another link, opened in the same tab, is no new page.
+    const take = (): void => {
+      const next = takeLinkToken();
+      if (next !== "") setToken(next);
+    };
+    addEventListener("hashchange", take);
+    return () => removeEventListener("hashchange", take);
+  }, []);
+  return [token, () => setToken("")];
+}
+
+function takeLinkToken(): string {
   const token = new URLSearchParams(location.hash.slice(1)).get("token") ?? "";
-  if (location.hash !== "") history.replaceState(null, "", location.pathname);
+  if (token !== "") history.replaceState(null, "", location.pathname);
   return token;
 }
 

@@ -5,7 +5,7 @@ import { Entrance } from "../parts/entrance.tsx";
 import { Notice } from "../parts/feedback.tsx";
 import { Field, Form } from "../parts/form.tsx";
 import type { Problem } from "../problem.ts";
-import { navigate, settingsPath, takeLinkToken } from "../router.ts";
+import { navigate, settingsPath, useLinkToken } from "../router.ts";
 import type { Session } from "../session.ts";
 import { SignInForm } from "./sign-in.tsx";
 
@@ -16,7 +16,7 @@ export interface AcceptInvitationProps {
 }
 
 export function AcceptInvitationPage({ entrance, session, onSignedIn }: AcceptInvitationProps) {
-  const [token] = useState(takeLinkToken);
+  const [token] = useLinkToken();
   const [hasAccount, setHasAccount] = useState(false);
   const body = (): preact.JSX.Element => {
     if (token === "") {
@@ -31,7 +31,7 @@ export function AcceptInvitationPage({ entrance, session, onSignedIn }: AcceptIn
         <SignInForm onSignedIn={onSignedIn} />
       </>
     ) : (
-      <Newcomer token={token} onHasAccount={() => setHasAccount(true)} />
+      <Newcomer key={token} token={token} onHasAccount={() => setHasAccount(true)} />
     );
   };
   return (

@@ -6,7 +6,7 @@ import { Choice } from "../parts/form.tsx";
 import { Heading } from "../parts/heading.tsx";
 import { Moment } from "../parts/moment.tsx";
 import { useSession } from "../session.ts";
-import { number } from "../times.ts";
+import { exactTime, number } from "../times.ts";
 import { useLoad } from "../use-load.ts";
 
 const PAGE_SIZE = 50;
@@ -116,7 +116,9 @@ function EventRow({ event, people }: { readonly event: EventJson; readonly peopl
   const { time, actor: { kind = "", id = "" } = {}, action = "", targetName = "", target = "", address = "" } = event;
   const { scopes = [], details = {} } = event;
   const who = people.get(id) ?? WHO[kind] ?? id;
-  const facts = Object.entries(details).filter(([name]) => name !== "session");
+  const facts = Object.entries(details)
+    .filter(([name]) => !UNSAID.has(name))
+    .map(([name, value]) => `${name.replaceAll("_", " ")}: ${people.get(value) ?? inWords(value)}`);
   return (
     <tr>
       <td data-label="When">
@@ -131,14 +133,19 @@ function EventRow({ event, people }: { readonly event: EventJson; readonly peopl
           {WORDS[action] ?? action} <strong>{targetName || target}</strong>
         </span>
         {scopes.length === 0 ? null : <span class="sub">{scopes.join(" ")}</span>}
-        {facts.length === 0 ? null : (
-          <span class="sub">{facts.map(([name, value]) => `${name.replaceAll("_", " ")}: ${value}`).join(" · ")}</span>
-        )}
+        {facts.length === 0 ? null : <span class="sub">{facts.join(" · ")}</span>}
       </td>
       <td data-label="From">{address === "" ? <span class="faint">—</span> : <code>{address}</code>}</td>
     </tr>
   );
 }
+
+/** Details that say nothing to people of the organization. */
+const UNSAID: ReadonlySet<string> = new Set(["session", "profile"]);
+
+/** A moment as people read it; anything else as it is. */
+const inWords = (value: string): string =>
+  /^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(value) ? exactTime(value) : value.replaceAll("_", " ");
 
 const WHO: Readonly<Record<string, string>> = {
   system: "The service itself",

@@ -5,15 +5,15 @@ import { Entrance } from "../parts/entrance.tsx";
 import { Notice } from "../parts/feedback.tsx";
 import { Field, Form } from "../parts/form.tsx";
 import type { Problem } from "../problem.ts";
-import { takeLinkToken } from "../router.ts";
+import { useLinkToken } from "../router.ts";
 
 /** With the token of a letter: choose a password. Without: ask for the letter. */
 export function RestorePasswordPage({ entrance }: { readonly entrance: GetEntranceResponseJson }) {
-  const [token, setToken] = useState(takeLinkToken);
+  const [token, forgetToken] = useLinkToken();
   return token === "" ? (
     <AskForLink entrance={entrance} />
   ) : (
-    <ChoosePassword entrance={entrance} token={token} onAskAgain={() => setToken("")} />
+    <ChoosePassword entrance={entrance} key={token} token={token} onAskAgain={forgetToken} />
   );
 }
 
