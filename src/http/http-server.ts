@@ -1,4 +1,4 @@
-/** The public listener: REST, Connect and gRPC-Web on one HTTP/1.1 port. */
+/** The public listener: REST, Connect, gRPC-Web and the dashboard on one HTTP/1.1 port. */
 import { createServer, type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
@@ -12,6 +12,7 @@ import { locate, type Products, productOf } from "../rpc/product.ts";
 import { COMMON_HEADERS, send, sendJson } from "./answer.ts";
 import { ConnectBridge } from "./connect-bridge.ts";
 import { allowOrigin } from "./cors.ts";
+import { Dashboard } from "./dashboard.ts";
 import { Exchange } from "./exchange.ts";
 import { listen } from "./listen.ts";
 import { OpenApiDocuments } from "./openapi-documents.ts";
@@ -98,6 +99,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   const bridge = new ConnectBridge({ pipeline, services, clock, publicUrl });
   const providerSignIn = new ProviderSignIn({ pipeline, services, publicUrl });
   const routes = new RestRoutes(services);
+  const dashboard = new Dashboard();
   const documents = new OpenApiDocuments(routes.all, products);
   const exchanges = new WeakMap<Duplex, Set<Exchange>>();
   const open = new Set<Exchange>();
@@ -136,6 +138,9 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       refuse(new AppError("unimplemented", `This path takes ${allow.join(", ")}.`), 405, { Allow: allow.join(", ") });
     if (bridge.serves(path)) return verb === "POST" ? bridge.handle(exchange) : notAllowed(["POST"]);
     if (providerSignIn.serves(path)) return verb === "GET" ? providerSignIn.handle(exchange) : notAllowed(["GET"]);
+    if (dashboard.serves(path)) {
+      return verb === "GET" || verb === "HEAD" ? dashboard.handle(exchange) : notAllowed(["GET", "HEAD"]);
+    }
     const guess = productOf(products, { kind: "anonymous" }, exchange, undefined);
     const document = documents.at(path, guess);
     if (document !== undefined) {

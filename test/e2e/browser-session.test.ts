@@ -24,7 +24,11 @@ async function signedIn(test: TestApp, person = adminOf(test)): Promise<Page> {
 
 const DAY_MS = 24 * 3600 * 1000;
 const COOKIE = "latchkey-session";
-const MISSING = { status: 401, code: "unauthenticated", message: expect.stringMatching(/^A credential is missing/) };
+const MISSING = {
+  status: 401,
+  code: "unauthenticated",
+  message: expect.stringMatching(/^A credential is missing/) as string,
+};
 const DEAD = { status: 401, code: "unauthenticated", message: "The credential is not valid." };
 
 describe("a session of a browser", () => {
