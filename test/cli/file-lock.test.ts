@@ -9,7 +9,7 @@ import { temporaryFolder } from "../helpers/service-process.ts";
 it("is free again when the process that held it was killed", async () => {
   await using folder = await temporaryFolder();
   const path = join(folder.path, "config.json");
-  const child = fork(join(import.meta.dirname, "lock-child.ts"), [path]);
+  const child = fork(new URL("./lock-child.ts", import.meta.url), [path]);
   await once(child, "message");
   child.kill("SIGKILL");
   await once(child, "exit");

@@ -1,4 +1,6 @@
 /** The dashboard's pages in a real browser: for people of each role, and when things go wrong. */
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { DashboardService } from "../../gen/latchkey/v1/dashboard_pb.ts";
 import { TokenService } from "../../gen/latchkey/v1/token_pb.ts";
@@ -12,8 +14,10 @@ import {
   seriousFaults,
   takePictures,
 } from "../helpers/chromium.ts";
+import { startIdentityProvider } from "../helpers/identity-provider.ts";
 import { Mailbox } from "../helpers/mailbox.ts";
 import { Page as Caller } from "../helpers/page.ts";
+import { temporaryFolder } from "../helpers/service-process.ts";
 import { type Person, startTestApp, type TestApp } from "../helpers/test-app.ts";
 
 const DAY_MS = 86_400_000;
@@ -506,5 +510,25 @@ describe("what keeps watch in these tests", () => {
     expect(outcome).toBe("undefined");
     expect(faults.join()).toMatch(/Content Security Policy|TrustedScript|Trusted Types/);
     await context.close();
+  });
+});
+
+describe("sign-in by another service", () => {
+  it("is offered where there is one, and leads there", async () => {
+    await using folder = await temporaryFolder();
+    await using provider = await startIdentityProvider();
+    const [file, secretFile] = [join(folder.path, "identity.json"), join(folder.path, "secret")];
+    await writeFile(secretFile, provider.client.secret);
+    const { issuer, client } = provider;
+    const acme = { name: "acme", label: "Acme", issuer, client_id: client.id, client_secret_file: secretFile };
+    await writeFile(file, JSON.stringify({ sign_in: [acme] }));
+    const env = { LATCHKEY_IDENTITY_FILE: file, LATCHKEY_PUBLIC_URL: "http://127.0.0.1:1" };
+    await using offering = await startTestApp({ env });
+    const { page, faults } = await openVisitor(browser, offering.app.httpAddress);
+    await page.goto("/sign-in");
+    await page.getByRole("link", { name: "Sign in with Acme" }).click();
+    await page.waitForURL((url) => url.origin === issuer);
+    expect(provider.requests.some((path) => path.startsWith("/auth?"))).toBe(true);
+    expect(faults).toEqual([]);
   });
 });

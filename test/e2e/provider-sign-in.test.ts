@@ -181,7 +181,10 @@ describe("signing in by another service", () => {
   it("refuses somebody new where they can't, and somebody whose address isn't confirmed there", async () => {
     await using closed = await startService({ LATCHKEY_REGISTRATION: "off" });
     const stranger = await signIn("a-stranger", "stranger@example.com", { app: closed });
-    expect(stranger.visit).toMatchObject({ status: 403, text: expect.stringContaining("You have no account here") });
+    expect(stranger.visit).toMatchObject({
+      status: 403,
+      text: expect.stringContaining("You have no account here") as string,
+    });
     for (const [address, emailVerified] of [
       [closed.credentials.adminEmail, false],
       [undefined, true],
@@ -207,13 +210,16 @@ describe("signing in by another service", () => {
     const no = await new Visitor(test.app, PUBLIC_URL).open(BEGIN);
     expect(no).toMatchObject({
       status: 401,
-      text: expect.stringContaining("Acme didn&#39;t sign you in: start again."),
+      text: expect.stringContaining("Acme didn&#39;t sign you in: start again.") as string,
     });
     await using away = await startIdentityProvider([CALLBACK]);
     await using app = await startService({ LATCHKEY_IDENTITY_FILE: await identityFile(away, "Away") });
     await away.stop();
     const gone = await new Visitor(app.app, PUBLIC_URL).open(BEGIN);
-    expect(gone).toMatchObject({ status: 503, text: expect.stringContaining("Away can&#39;t be asked at the moment") });
+    expect(gone).toMatchObject({
+      status: 503,
+      text: expect.stringContaining("Away can&#39;t be asked at the moment") as string,
+    });
     await away.start();
   });
 

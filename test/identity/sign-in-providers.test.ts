@@ -80,9 +80,7 @@ async function signIn(header: object, claims: object, key: Parameters<SignJWT["s
     email_verified: true,
     ...claims,
   };
-  const token = await new SignJWT(said)
-    .setProtectedHeader({ alg: "ES256", kid: "one", ...header } as { alg: string })
-    .sign(key);
+  const token = await new SignJWT(said).setProtectedHeader({ alg: "ES256", kid: "one", ...header }).sign(key);
   tokenAnswer = () => Promise.resolve({ body: { id_token: token } });
   return finish(searchParams.get("state") ?? "", kept);
 }
