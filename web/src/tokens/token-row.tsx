@@ -67,7 +67,7 @@ export function TokenRow({ token, uses, hasActions, onAction }: TokenRowProps) {
       {hasActions ? (
         <td class="row-actions">
           {isOver(token) || !canManage(session, token) ? null : (
-            <>
+            <div>
               {overlapRuns(token) ? (
                 <>
                   {button("finish", "Finish rotation")}
@@ -78,7 +78,7 @@ export function TokenRow({ token, uses, hasActions, onAction }: TokenRowProps) {
               )}
               {token.state === "TOKEN_STATE_DISABLED" ? button("enable", "Enable") : button("disable", "Disable")}
               {button("revoke", "Revoke", "small danger-text")}
-            </>
+            </div>
           )}
         </td>
       ) : null}
