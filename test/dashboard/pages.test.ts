@@ -469,7 +469,7 @@ describe("a password", () => {
     await page.getByRole("button", { name: "Change the password" }).click();
     await page.getByText("Your password is changed. You are signed out everywhere else.").waitFor();
     await page.getByRole("link", { name: "Organization" }).click();
-    await page.getByRole("row", { name: /team/ }).getByText("Yours").waitFor();
+    await page.getByRole("row", { name: /Team/ }).getByText("Yours").waitFor();
     expect(await seriousFaults(page)).toEqual([]);
     await takePictures(page, "organization");
     await page.getByRole("button", { name: "Sign out" }).click();

@@ -40,7 +40,6 @@ export const PAGES: readonly Page[] = [
   { source: PLANE, prefix: "plane", title: "Plane: authentication" },
 ];
 
-const DASHBOARD = "the dashboard, with “People: sign-in, dashboard, command line”";
 const GOOGLE = "sign-in with Google, with “People: sign-in, dashboard, command line”";
 
 /** Sentences by id: what they say, and for those that are for later the part that brings them. */
@@ -168,7 +167,7 @@ export const SENTENCES: readonly Sentence[] = [
     "walwarden-02": "Tokens are bearer credentials for automation that calls the REST API, version 1.",
     "walwarden-03": "API tokens come with the Team plan.",
     "walwarden-04": "An admin or an owner manages them.",
-    "walwarden-05": ["They are in the dashboard, under Settings → API tokens.", DASHBOARD],
+    "walwarden-05": "They are in the dashboard, under Settings → API tokens.",
     "walwarden-06": "A token is `wal_` and hex digits.",
     "walwarden-07": "The prefix tells what the token is among other secrets.",
     "walwarden-08": "The plaintext is in the answer to the issue, and can never be had again.",
