@@ -1,9 +1,9 @@
 /** A real Chromium for tests. It comes with the packages and needs nothing of the machine. */
-import { mkdirSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import chromiumFiles from "@sparticuz/chromium";
-import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import axe from "axe-core";
+import { type Browser, chromium, type Locator, type Page } from "playwright-core";
 
 const VIEWPORTS = {
   desktop: { width: 1360, height: 860 },
@@ -12,8 +12,6 @@ const VIEWPORTS = {
 
 /** Where pictures of the pages go; empty for nowhere. */
 const PICTURES = process.env["DASHBOARD_PICTURES"] ?? "";
-
-const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 export async function launchChromium(): Promise<Browser> {
   // Not the arguments that the package proposes: some of them switch protections off that are tested here.
@@ -48,18 +46,17 @@ export async function openVisitor(
   return { context, page, faults, foreign };
 }
 
-export type Visitor = Awaited<ReturnType<typeof openVisitor>>;
-
 /** What axe finds that keeps people out: nothing serious, and nothing critical. In light and in dark. */
-export async function seriousFaults(page: Page): Promise<readonly string[]> {
+export async function seriousFaults(
+  page: Page,
+  schemes: readonly ("light" | "dark")[] = ["light", "dark"],
+): Promise<readonly string[]> {
   const found: string[] = [];
-  for (const colorScheme of ["light", "dark"] as const) {
+  for (const colorScheme of schemes) {
     await page.emulateMedia({ colorScheme });
     // As a debugger would, so that the page's own policy stays as it is.
-    await page.evaluate(axeSource);
-    const { violations } = await page.evaluate(() =>
-      (globalThis as unknown as { axe: { run: () => Promise<AxeResults> } }).axe.run(),
-    );
+    await page.evaluate(axe.source);
+    const { violations } = await page.evaluate(() => (globalThis as unknown as { axe: typeof axe }).axe.run());
     for (const { id, impact, nodes } of violations) {
       if (impact !== "serious" && impact !== "critical") continue;
       found.push(...nodes.map(({ html, failureSummary }) => `${colorScheme} ${id}: ${html} ${failureSummary}`));
@@ -67,14 +64,6 @@ export async function seriousFaults(page: Page): Promise<readonly string[]> {
   }
   await page.emulateMedia({ colorScheme: "light" });
   return found;
-}
-
-interface AxeResults {
-  readonly violations: readonly {
-    readonly id: string;
-    readonly impact: string;
-    readonly nodes: readonly { readonly html: string; readonly failureSummary: string }[];
-  }[];
 }
 
 /** Keeps pictures of a page as it is now, in light, in dark, and at a phone's width. */
@@ -91,4 +80,10 @@ export async function takePictures(page: Page, name: string): Promise<void> {
   await page.setViewportSize(VIEWPORTS.desktop);
 }
 
-export type { Browser, BrowserContext, Page };
+/** Whether an element has the keyboard. */
+export const isFocused = (element: Locator): Promise<boolean> =>
+  element.evaluate(
+    (one) => one === (globalThis as unknown as { document: { activeElement: unknown } }).document.activeElement,
+  );
+
+export type { Browser, Page };

@@ -31,7 +31,7 @@ const durationMs = (text: string | undefined): number => Number.parseFloat(text 
 
 /** `100 requests an hour` */
 export function limitInWords(limit: { requests?: string | number; window?: string } | undefined): string {
-  if (limit === undefined) return "no limit";
+  if (limit === undefined) return "No limit";
   const ms = durationMs(limit.window);
   const unit = { 1000: "second", 60_000: "minute", 3_600_000: "hour", 86_400_000: "day" }[ms] ?? `${ms / 1000} seconds`;
   return `${number(Number(limit.requests ?? 0))} requests per ${unit}`;

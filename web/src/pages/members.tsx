@@ -139,14 +139,16 @@ function MemberRow({ member, onChanged, onRemove }: MemberRowProps) {
       </td>
       <td class="row-actions">
         {mayChange || isSelf ? (
-          <button
-            type="button"
-            class="small danger-text"
-            onClick={onRemove}
-            aria-label={isSelf ? "Leave the organization" : `Remove ${email}`}
-          >
-            {isSelf ? "Leave" : "Remove"}
-          </button>
+          <div>
+            <button
+              type="button"
+              class="small danger-text"
+              onClick={onRemove}
+              aria-label={isSelf ? "Leave the organization" : `Remove ${email}`}
+            >
+              {isSelf ? "Leave" : "Remove"}
+            </button>
+          </div>
         ) : null}
       </td>
     </tr>
@@ -189,14 +191,16 @@ function Invitations({ invitations, onWithdraw }: InvitationsProps) {
                 <Moment at={invitation.expiresAt} />
               </td>
               <td class="row-actions">
-                <button
-                  type="button"
-                  class="small danger-text"
-                  onClick={() => onWithdraw(invitation)}
-                  aria-label={`Withdraw the invitation of ${invitation.email}`}
-                >
-                  Withdraw
-                </button>
+                <div>
+                  <button
+                    type="button"
+                    class="small danger-text"
+                    onClick={() => onWithdraw(invitation)}
+                    aria-label={`Withdraw the invitation of ${invitation.email}`}
+                  >
+                    Withdraw
+                  </button>
+                </div>
               </td>
             </tr>
           ))}

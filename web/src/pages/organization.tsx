@@ -2,6 +2,7 @@ import { Copyable } from "../parts/copy.tsx";
 import { Heading } from "../parts/heading.tsx";
 import { planOf, roleName, useSession } from "../session.ts";
 import { limitInWords, shortDate } from "../times.ts";
+import { titled } from "../tokens/new-token.tsx";
 
 export function OrganizationPage() {
   const session = useSession();
@@ -44,11 +45,11 @@ export function OrganizationPage() {
               <tr key={one.name}>
                 <th scope="row" data-label="Plan">
                   <span class="name">
-                    {one.name} {one.name === plan?.name ? <span class="badge good">Yours</span> : null}
+                    {titled(one.name ?? "")} {one.name === plan?.name ? <span class="badge good">Yours</span> : null}
                   </span>
                 </th>
                 <td data-label={`API ${noun}s`}>{one.tokens ? "Yes" : "No"}</td>
-                <td data-label="Limit of each">{limitInWords(one.rateLimit)}</td>
+                <td data-label="Limit of each">{one.tokens ? limitInWords(one.rateLimit) : "—"}</td>
                 <td data-label="Bound to addresses">{one.ipAllowlist ? "Yes" : "No"}</td>
               </tr>
             ))}

@@ -79,7 +79,7 @@ export function TokensPage() {
         {noun === "key" ? "Keys" : "Tokens"} let programs call the {offer.productName} API for{" "}
         {session.organization.name}.
       </p>
-      {plan?.tokens === false ? (
+      {plan !== undefined && !plan.tokens ? (
         <Notice kind="warn">
           The plan {session.organization.plan} comes without API {noun}s. They need{" "}
           {(offer.plans ?? [])

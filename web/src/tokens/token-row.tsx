@@ -1,8 +1,9 @@
 /** A token in the list: a row of the table, and a card on a phone. */
+import type { JSX } from "preact";
 import type { DailyUseJson, TokenJson } from "../../../gen/latchkey/v1/token_pb.ts";
 import { Moment } from "../parts/moment.tsx";
 import { Sparkline } from "../parts/sparkline.tsx";
-import { canManage, useSession } from "../session.ts";
+import { canManage, planOf, useSession } from "../session.ts";
 import { isOver, overlapRuns, remarksOn, stateOf } from "./condition.ts";
 import { titled } from "./new-token.tsx";
 
@@ -20,6 +21,8 @@ export function TokenRow({ token, uses, hasActions, onAction }: TokenRowProps) {
   const session = useSession();
   const { name = "", hint = "", createdAt, lastUsedAt, lastUsedAddress = "", expiresAt, rotation } = token;
   const state = stateOf(token);
+  // On a plan without tokens those that are left can still be ended.
+  const isOffered = planOf(session)?.tokens === true;
   const button = (action: TokenAction, text: string, kind = "small") => (
     <button type="button" class={kind} onClick={() => onAction(action, token)} aria-label={`${text} “${name}”`}>
       {text}
@@ -67,22 +70,36 @@ export function TokenRow({ token, uses, hasActions, onAction }: TokenRowProps) {
       {hasActions ? (
         <td class="row-actions">
           {isOver(token) || !canManage(session, token) ? null : (
-            <>
-              {overlapRuns(token) ? (
-                <>
-                  {button("finish", "Finish rotation")}
-                  {button("cancel", "Cancel rotation")}
-                </>
-              ) : (
-                button("rotate", "Rotate")
-              )}
-              {token.state === "TOKEN_STATE_DISABLED" ? button("enable", "Enable") : button("disable", "Disable")}
+            <div>
+              {isOffered ? <Changes token={token} button={button} /> : null}
               {button("revoke", "Revoke", "small danger-text")}
-            </>
+            </div>
           )}
         </td>
       ) : null}
     </tr>
+  );
+}
+
+interface ChangesProps {
+  readonly token: TokenJson;
+  readonly button: (action: TokenAction, text: string) => JSX.Element;
+}
+
+/** All that can be done to a token but to end it. */
+function Changes({ token, button }: ChangesProps) {
+  return (
+    <>
+      {overlapRuns(token) ? (
+        <>
+          {button("finish", "Finish rotation")}
+          {button("cancel", "Cancel rotation")}
+        </>
+      ) : (
+        button("rotate", "Rotate")
+      )}
+      {token.state === "TOKEN_STATE_DISABLED" ? button("enable", "Enable") : button("disable", "Disable")}
+    </>
   );
 }
 
