@@ -1,5 +1,5 @@
 /**
- * Fails when gen/, third_party/ or the README's table is not exactly what `npm run generate` makes of proto/ and the installed packages,
+ * Fails when gen/, third_party/ or the README's table is not exactly what `npm run generate` makes of proto/, web/ and the installed packages,
  * or holds a file that git doesn't have. Generates in a temporary folder, so the working tree stays as it is.
  */
 import { execFileSync, spawnSync } from "node:child_process";
@@ -11,8 +11,8 @@ import { join, resolve } from "node:path";
 const folders = ["gen", "third_party"];
 /** Files that are generated in part. */
 const files = ["README.md", "docs/conformance.md"];
-const inputs = ["package.json", "buf.yaml", "buf.gen.yaml", ...files];
-const inputFolders = ["proto", "scripts", "src", "test"];
+const inputs = ["package.json", "tsconfig.json", "buf.yaml", "buf.gen.yaml", ...files];
+const inputFolders = ["proto", "scripts", "src", "test", "web"];
 
 /** Every file below `folder` of `root`, as path → bytes in base64. */
 function read(root: string, folder: string): Map<string, string> {

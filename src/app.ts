@@ -253,6 +253,7 @@ export async function startApp(deployment: Deployment): Promise<App> {
     address: config.httpAddress,
     corsOrigins: config.corsOrigins,
     trustedProxies: config.trustedProxies,
+    publicUrl: config.publicUrl,
     publicKeys: () => accessTokens.publicKeys(),
     logger,
   });

@@ -9,6 +9,7 @@ import type { RateLimit } from "./domain/profile.ts";
 import { parseRootKey } from "./domain/root-key.ts";
 import { isKeyName } from "./domain/signed-note.ts";
 import { StartError } from "./domain/start-error.ts";
+import { type IdentitySettings, isSafeUrl, NO_IDENTITY, readIdentityFile } from "./identity/identity-document.ts";
 import { type OtelSettings, readOtelSettings } from "./telemetry/otel-settings.ts";
 
 export type Mode = "production" | "development";
@@ -39,6 +40,8 @@ export interface Config {
   readonly rootKeyFile: string;
   readonly accessTokenAlgorithm: AccessTokenAlgorithm;
   readonly accessTokenIssuer: string;
+  /** Other services that say who people are. */
+  readonly identity: IdentitySettings;
   /** How long a key signs access tokens before another one does; undefined is forever. */
   readonly signingKeyLifetimeMs: number | undefined;
   /** Days that revoked and expired tokens are kept; 0 means forever. */
@@ -162,6 +165,23 @@ export const SETTINGS = {
     default: "90",
     description: "Days until access tokens are signed with a new key, with `EdDSA`; 0 keeps the first one",
   },
+  identityFile: {
+    env: "LATCHKEY_IDENTITY_FILE",
+    default: "",
+    description:
+      "File, YAML or JSON, of other issuers whose access tokens are accepted, and that sign people in to the dashboard; see docs/identity.md",
+  },
+  googleClientId: {
+    env: "LATCHKEY_GOOGLE_CLIENT_ID",
+    default: "",
+    description: "Client id at Google, which then signs people in to the dashboard; see docs/identity.md",
+  },
+  googleClientSecret: {
+    env: "LATCHKEY_GOOGLE_CLIENT_SECRET",
+    default: "",
+    description: "Client secret at Google; needed with `LATCHKEY_GOOGLE_CLIENT_ID`",
+    secret: true,
+  },
   tokenRetentionDays: {
     env: "LATCHKEY_TOKEN_RETENTION_DAYS",
     default: "400",
@@ -228,7 +248,8 @@ export const SETTINGS = {
   publicUrl: {
     env: "LATCHKEY_PUBLIC_URL",
     default: "",
-    description: "Where people find the dashboard, which links in mail lead to; needed with `LATCHKEY_SMTP_URL`",
+    description:
+      "Where people find the dashboard, which links in mail and other services lead to; needed with `LATCHKEY_SMTP_URL` and for sign-in by others",
   },
   restorePasswordLimit: {
     env: "LATCHKEY_RESTORE_PASSWORD_LIMIT",
@@ -276,6 +297,11 @@ export const CLIENT_SETTINGS = {
     default: "127.0.0.1:50051",
     description: "gRPC address that the client commands call",
   },
+  url: {
+    env: "LATCHKEY_URL",
+    default: "http://127.0.0.1:8080",
+    description: "Where `latchkey login` signs in: the public port, over https unless it is on this machine",
+  },
   token: {
     env: "LATCHKEY_TOKEN",
     default: "",
@@ -291,6 +317,8 @@ export function flagOf(setting: Setting): string {
     .toLowerCase()
     .replaceAll("_", "-");
 }
+
+const GOOGLE = { name: "google", label: "Google", issuer: "https://accounts.google.com" };
 
 const MAX_THREADS = 64;
 
@@ -384,6 +412,12 @@ export function loadConfig(env: Environment, flags: Environment): Config {
       faults,
     ),
     accessTokenIssuer: raw("accessTokenIssuer"),
+    identity: withGoogle(
+      readIdentity(raw("identityFile"), raw("accessTokenIssuer"), faults),
+      raw("googleClientId"),
+      env[SETTINGS.googleClientSecret.env] ?? "",
+      faults,
+    ),
     signingKeyLifetimeMs: wholeNumber("signingKeyDays", 0, 3_650) * 86_400_000 || undefined,
     tokenRetentionDays: wholeNumber("tokenRetentionDays", 0, 99_999),
     checkpointOrigin: set("checkpointOrigin"),
@@ -447,6 +481,11 @@ export function loadConfig(env: Environment, flags: Environment): Config {
   check("publicUrl", mail === undefined || publicUrl !== undefined, `is needed with ${SETTINGS.smtpUrl.env}`);
   check(
     "publicUrl",
+    config.identity.providers.length === 0 || (publicUrl !== undefined && isSafeUrl(publicUrl)),
+    "must be an https URL (http on this machine only) where other services sign people in: they send the browser back there",
+  );
+  check(
+    "publicUrl",
     publicUrl === undefined || (isPlainUrl(publicUrl) && !/[?#\s]/.test(publicUrl)),
     `must be a URL such as https://keys.example.com, not ${publicUrl ?? ""}`,
   );
@@ -501,6 +540,36 @@ function readAlgorithm(name: "EdDSA" | "HS256", secret: string, faults: string[]
   }
   if (secret.length < 32) faults.push(`${setting} must have at least 32 characters for HS256`);
   return { name, secret };
+}
+
+function readIdentity(path: string, ownIssuer: string, faults: string[]): IdentitySettings {
+  if (path === "") return NO_IDENTITY;
+  const read = readIdentityFile(resolve(path));
+  if ("faults" in read) {
+    faults.push(...read.faults.map((fault) => `${SETTINGS.identityFile.env}: ${path}: ${fault}`));
+    return NO_IDENTITY;
+  }
+  if (read.settings.issuers.some(({ issuer }) => issuer === ownIssuer)) {
+    faults.push(`${SETTINGS.identityFile.env}: ${path}: ${ownIssuer} is ${SETTINGS.accessTokenIssuer.env}`);
+  }
+  return read.settings;
+}
+
+function withGoogle(
+  identity: IdentitySettings,
+  clientId: string,
+  clientSecret: string,
+  faults: string[],
+): IdentitySettings {
+  const { googleClientId, googleClientSecret } = SETTINGS;
+  if ((clientId === "") !== (clientSecret === "")) {
+    faults.push(`${googleClientId.env} and ${googleClientSecret.env} are needed together`);
+  }
+  if (clientId === "") return identity;
+  if (identity.providers.some(({ name, issuer }) => name === GOOGLE.name || issuer === GOOGLE.issuer)) {
+    faults.push(`${googleClientId.env}: ${SETTINGS.identityFile.env} has Google already`);
+  }
+  return { ...identity, providers: [{ ...GOOGLE, clientId, clientSecret }, ...identity.providers] };
 }
 
 function readMail(smtpUrl: string, from: string, faults: string[]): MailSettings | undefined {

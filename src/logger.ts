@@ -21,8 +21,8 @@ export interface LoggerOptions {
   readonly sink: ((line: string) => void) | undefined;
 }
 
-/** Our own refresh tokens, and the tokens of links in letters. */
-const OWN_PREFIXES = ["lkr_", "lkl_"];
+/** Our own refresh tokens, the secrets of browser sessions, and the tokens of links in letters. */
+const OWN_PREFIXES = ["lkr_", "lkb_", "lkl_"];
 
 /** Whatever goes wrong elsewhere, nothing that looks like a secret passes the last step to the output. */
 export function createLogger({ level, format, secretPrefixes, sink }: LoggerOptions): ClosableLogger {

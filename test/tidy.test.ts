@@ -10,12 +10,12 @@ const root = join(import.meta.dirname, "..");
 /** The files of this project that people write, by path. Only TypeScript is read; of others the name counts. */
 function projectTree(): Map<string, string> {
   const tree = new Map<string, string>();
-  for (const folder of ["src", "test", "torture", "bench", "scripts"]) {
+  for (const folder of ["src", "test", "torture", "bench", "scripts", "web"]) {
     if (!existsSync(join(root, folder))) continue;
     for (const entry of readdirSync(join(root, folder), { recursive: true, withFileTypes: true })) {
       if (!entry.isFile()) continue;
       const file = join(entry.parentPath, entry.name);
-      tree.set(file.slice(root.length + 1), file.endsWith(".ts") ? readFileSync(file, "utf8") : "");
+      tree.set(file.slice(root.length + 1), /\.tsx?$/.test(file) ? readFileSync(file, "utf8") : "");
     }
   }
   return tree;

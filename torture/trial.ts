@@ -7,7 +7,7 @@ export interface Trial {
   readonly name: string;
   /** What is done, in a few words. */
   readonly does: string;
-  /** How often: kills, rounds, keys or flips. `short` takes a few seconds, for CI. */
+  /** How often: kills, rounds, keys, flips or calls. `short` takes a few seconds, for CI. */
   readonly trials: { readonly full: number; readonly short: number };
   /** Broken builds of the service that it must find out. */
   readonly mustCatch: readonly BuildName[];

@@ -8,6 +8,7 @@ import { fsync } from "./fsync.ts";
 import { fullDisk } from "./full-disk.ts";
 import { retries } from "./retries.ts";
 import { revocations } from "./revocations.ts";
+import { signInTiming } from "./sign-in-timing.ts";
 import { slowSync } from "./slow-sync.ts";
 import type { Trial } from "./trial.ts";
 
@@ -22,4 +23,5 @@ export const TRIALS: readonly Trial[] = [
   auditFail,
   revocations,
   slowSync,
+  signInTiming,
 ];

@@ -1,11 +1,12 @@
 /** Where the client commands call, and with what: flags go before variables, and those before the file. */
 import { CLIENT_SETTINGS } from "../config.ts";
-import { configFileOf, readConfigFile, SETTING_NAMES, type SettingName } from "./config-file.ts";
+import { configFileOf, readConfigFile, type Session, type SettingName } from "./config-file.ts";
 import type { Program } from "./program.ts";
 
 export interface ClientFlags {
   readonly addr?: string | undefined;
   readonly token?: string | undefined;
+  readonly url?: string | undefined;
 }
 
 interface Found {
@@ -15,7 +16,10 @@ interface Found {
   readonly from: string;
 }
 
-export type ClientSettings = Readonly<Record<SettingName, Found>>;
+export interface ClientSettings extends Readonly<Record<SettingName, Found>> {
+  /** Of the person who signed in; for commands that have no token. */
+  readonly session: Session | undefined;
+}
 
 /** An empty variable is as good as none. */
 function valueOf(variable: string): string | undefined {
@@ -27,7 +31,12 @@ function valueOf(variable: string): string | undefined {
 export async function clientSettings(flags: ClientFlags, program: Program): Promise<ClientSettings> {
   const file = configFileOf(program);
   const kept = await readConfigFile(file);
-  const variables = { token: program.tokenVariable, addr: CLIENT_SETTINGS.address.env };
+  const variables = {
+    token: program.tokenVariable,
+    addr: CLIENT_SETTINGS.address.env,
+    url: CLIENT_SETTINGS.url.env,
+  };
+  const defaults = { token: undefined, addr: CLIENT_SETTINGS.address.default, url: CLIENT_SETTINGS.url.default };
   const find = (name: SettingName): Found => {
     const variable = variables[name];
     const candidates: readonly Found[] = [
@@ -35,12 +44,7 @@ export async function clientSettings(flags: ClientFlags, program: Program): Prom
       { value: valueOf(variable), from: variable },
       { value: kept[name], from: file },
     ];
-    return (
-      candidates.find(({ value }) => value !== undefined) ?? {
-        value: name === "addr" ? CLIENT_SETTINGS.address.default : undefined,
-        from: "default",
-      }
-    );
+    return candidates.find(({ value }) => value !== undefined) ?? { value: defaults[name], from: "default" };
   };
-  return Object.fromEntries(SETTING_NAMES.map((name) => [name, find(name)])) as ClientSettings;
+  return { token: find("token"), addr: find("addr"), url: find("url"), session: kept.session };
 }

@@ -50,6 +50,14 @@ export const COMMANDS: CommandTable = {
     summary: "say who belongs to an organization, and what they may do",
     load: async () => (await import("./members.ts")).members,
   },
+  login: {
+    summary: "sign in with your address and your password",
+    load: async () => (await import("./login.ts")).login,
+  },
+  logout: {
+    summary: "end the session that you signed in to",
+    load: async () => (await import("./logout.ts")).logout,
+  },
   whoami: {
     summary: "say whose credential this is, and what it can do",
     load: async () => (await import("./whoami.ts")).whoami,

@@ -2,16 +2,10 @@
 import { CLIENT_SETTINGS } from "../config.ts";
 import { type ClientFlags, type ClientSettings, clientSettings } from "./client-settings.ts";
 import { type CommandGroup, subcommand, UsageError } from "./command.ts";
-import {
-  configFileOf,
-  isSettingName,
-  readConfigFile,
-  SETTING_NAMES,
-  type SettingName,
-  writeConfigFile,
-} from "./config-file.ts";
+import { changeConfigFile, configFileOf, FILE_NAMES, type FileName, isOneOf } from "./config-file.ts";
 import { EXIT } from "./exit-codes.ts";
-import { readSecret } from "./secret-input.ts";
+import type { Program } from "./program.ts";
+import { readToken } from "./secret-input.ts";
 import { JSON_OPTION } from "./service-call.ts";
 import { printTable } from "./table.ts";
 
@@ -28,21 +22,22 @@ export const config: CommandGroup = {
           help: "the credential; without a value it is asked for, or read from the standard input",
         },
         addr: { type: "string", value: "HOST:PORT", help: "the service's gRPC address" },
+        url: { type: "string", value: "URL", help: "the service's public URL, where `login` signs in" },
       },
       notes:
         "A credential that is written on the command line is seen by the machine's other users, and kept by the shell.",
       async run(values, _, { program }) {
-        if (values.addr === undefined && values.token === undefined) throw new UsageError("needs --token or --addr");
-        if (values.addr === "") throw new UsageError("--addr must not be empty; `config unset addr` removes it");
-        const token = values.token === "" ? await readSecret("Token") : values.token;
+        const { addr, url } = values;
+        if (values.token === undefined && addr === undefined && url === undefined) {
+          throw new UsageError("needs --token, --addr or --url");
+        }
+        if (addr === "") throw new UsageError("--addr must not be empty; `config unset addr` removes it");
+        if (url !== undefined && !URL.canParse(url)) throw new UsageError("--url must be a URL");
+        const token = values.token === "" ? await readToken() : values.token;
         if (token !== undefined && !/^[\x21-\x7e]+$/.test(token)) throw new UsageError("a token is one word of ASCII");
         const path = configFileOf(program);
-        const kept = await readConfigFile(path);
-        await writeConfigFile(path, {
-          ...kept,
-          ...(token === undefined ? {} : { token }),
-          ...(values.addr === undefined ? {} : { addr: values.addr }),
-        });
+        const settings = Object.entries({ token, addr, url }).filter(([, value]) => value !== undefined);
+        await changeConfigFile(path, (kept) => ({ ...kept, ...Object.fromEntries(settings) }));
         console.error(`wrote ${path}`);
         return EXIT.done;
       },
@@ -50,10 +45,10 @@ export const config: CommandGroup = {
     get: subcommand("print one setting, of a credential a hint", {
       args: ["NAME"],
       options: {},
-      notes: `NAME is one of ${SETTING_NAMES.join(", ")}. Exits with ${EXIT.notFound} when it isn't set.`,
+      notes: `NAME is one of ${FILE_NAMES.join(", ")}. Exits with ${EXIT.notFound} when it isn't set.`,
       async run(_, positionals, { program }) {
-        const name = settingName(positionals[0]);
-        const value = shown(name, await clientSettings(NO_FLAGS, program));
+        const name = nameIn(positionals[0]);
+        const { value } = shown(name, await clientSettings(NO_FLAGS, program), program);
         if (value === "") return EXIT.notFound;
         console.log(value);
         return EXIT.done;
@@ -64,7 +59,7 @@ export const config: CommandGroup = {
       notes: "Of a credential it prints a hint, never the whole.",
       async run({ json }, _, { program }) {
         const settings = await clientSettings(NO_FLAGS, program);
-        const rows = SETTING_NAMES.map((name) => ({ name, value: shown(name, settings), from: settings[name].from }));
+        const rows = FILE_NAMES.map((name) => ({ name, ...shown(name, settings, program) }));
         const set = rows.filter(({ value }) => value !== "");
         if (json) for (const row of set) console.log(JSON.stringify(row));
         else
@@ -78,15 +73,17 @@ export const config: CommandGroup = {
     unset: subcommand("remove settings from the file", {
       args: ["NAME", "[NAME …]"],
       options: {},
-      notes: `NAME is one of ${SETTING_NAMES.join(", ")}.`,
+      notes: `NAME is one of ${FILE_NAMES.join(", ")}.`,
       async run(_, positionals, { program }) {
-        const names = positionals.map(settingName);
+        const names: readonly string[] = positionals.map(nameIn);
         const path = configFileOf(program);
-        const kept = Object.entries(await readConfigFile(path));
-        const left = kept.filter(([name]) => !names.some((unwanted) => unwanted === name));
-        if (left.length === kept.length) return EXIT.done;
-        await writeConfigFile(path, Object.fromEntries(left));
-        console.error(`wrote ${path}`);
+        let isChanged = false;
+        await changeConfigFile(path, (kept) => {
+          const left = Object.entries(kept).filter(([name]) => !names.includes(name));
+          isChanged = left.length < Object.keys(kept).length;
+          return isChanged ? Object.fromEntries(left) : kept;
+        });
+        if (isChanged) console.error(`wrote ${path}`);
         return EXIT.done;
       },
     }),
@@ -96,15 +93,24 @@ export const config: CommandGroup = {
     `Options of a command go before ${CLIENT_SETTINGS.token.env} and ${CLIENT_SETTINGS.address.env}, and those before the file.`,
 };
 
-function settingName(name = ""): SettingName {
-  if (!isSettingName(name)) throw new UsageError(`NAME must be one of ${SETTING_NAMES.join(", ")}, not ${name}`);
+function nameIn(name = ""): FileName {
+  if (!isOneOf(FILE_NAMES, name)) throw new UsageError(`NAME must be one of ${FILE_NAMES.join(", ")}, not ${name}`);
   return name;
 }
 
-/** The setting's value, of a credential its prefix and its last four characters; empty when it isn't set. */
-function shown(name: SettingName, settings: ClientSettings): string {
-  const { value = "" } = settings[name];
-  if (name !== "token" || value === "") return value;
+/** A setting as it can be seen: of a session whose it is, of a credential a hint; empty when it isn't set. */
+function shown(
+  name: FileName,
+  settings: ClientSettings,
+  program: Program,
+): { readonly value: string; readonly from: string } {
+  if (name === "session") return { value: settings.session?.email ?? "", from: configFileOf(program) };
+  const { value = "", from } = settings[name];
+  return { value: name === "token" && value !== "" ? hintOf(value) : value, from };
+}
+
+/** A credential's prefix and its last four characters. */
+function hintOf(value: string): string {
   // Of a short one, four characters would be too much.
   const [, prefix = "", rest = ""] = /^((?:[a-z0-9]+_)*)(.*)$/.exec(value) ?? [];
   return `${prefix}…${rest.length < 20 ? "" : rest.slice(-4)}`;

@@ -7,6 +7,17 @@ export function isInteractive(): boolean {
   return process.stdin.isTTY && process.stderr.isTTY;
 }
 
+/** What the person types; empty at the end of the input. */
+export async function readLine(question: string): Promise<string> {
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    const closed = new Promise<string>((resolve) => terminal.once("close", () => resolve("")));
+    return (await Promise.race([terminal.question(question), closed])).trim();
+  } finally {
+    terminal.close();
+  }
+}
+
 /** True when the person says yes; anything else, and an end of the input, is no. */
 export async function confirm(
   question: string,

@@ -2,12 +2,14 @@
 import { toJson } from "@bufbuild/protobuf";
 import {
   AddMemberResponseSchema,
+  InvitationSchema,
+  InviteMemberResponseSchema,
   type Member,
   MemberSchema,
   OrganizationService,
   Role,
 } from "../../gen/latchkey/v1/organization_pb.ts";
-import { type CommandGroup, subcommand, UsageError } from "./command.ts";
+import { type CommandGroup, type Options, subcommand, UsageError } from "./command.ts";
 import { CLIENT_OPTIONS, JSON_OPTION, KEY_OPTION } from "./service-call.ts";
 import { formatTime, printTable, tokenCount } from "./table.ts";
 
@@ -16,11 +18,25 @@ const PAGE_SIZE = 500;
 const OPTIONS = { ...CLIENT_OPTIONS, ...JSON_OPTION };
 const CHANGE_OPTIONS = { ...OPTIONS, ...KEY_OPTION };
 
+const EMAIL_OPTION = {
+  email: { type: "string", value: "EMAIL", required: true, help: "the address that they sign in with" },
+} as const satisfies Options;
+
 const ROLE_BY_NAME: ReadonlyMap<string, Role> = new Map([
   ["owner", Role.OWNER],
   ["admin", Role.ADMIN],
   ["member", Role.MEMBER],
 ]);
+
+const ROLE_OPTION = {
+  role: {
+    type: "string",
+    value: "ROLE",
+    choices: [...ROLE_BY_NAME.keys()],
+    required: true,
+    help: "what they may do: owner, admin or member",
+  },
+} as const satisfies Options;
 
 export const members: CommandGroup = {
   members: {
@@ -59,14 +75,8 @@ export const members: CommandGroup = {
       args: ["ORG"],
       options: {
         ...CHANGE_OPTIONS,
-        email: { type: "string", value: "EMAIL", required: true, help: "the address that they sign in with" },
-        role: {
-          type: "string",
-          value: "ROLE",
-          choices: [...ROLE_BY_NAME.keys()],
-          required: true,
-          help: "what they may do: owner, admin or member",
-        },
+        ...EMAIL_OPTION,
+        ...ROLE_OPTION,
         "first-name": { type: "string", value: "NAME", default: "", help: "given name" },
         "last-name": { type: "string", value: "NAME", default: "", help: "family name" },
         "display-name": { type: "string", value: "NAME", default: "", help: "name to show" },
@@ -97,6 +107,68 @@ export const members: CommandGroup = {
         } else {
           console.error(`${added}; the password of their new account can't be shown again:`);
           console.log(initialPassword);
+        }
+        return 0;
+      },
+    }),
+    invite: subcommand("invite a person, by mail or with a link to hand over", {
+      args: ["ORG"],
+      options: { ...CHANGE_OPTIONS, ...EMAIL_OPTION, ...ROLE_OPTION },
+      async run(values, positionals, { call }) {
+        const [organizationId = ""] = positionals;
+        const { email, role, "idempotency-key": idempotencyKey } = values;
+        const request = { organizationId, email, role: parseRole(role), idempotencyKey };
+        const response = await call(OrganizationService, (client) => client.inviteMember(request));
+        if (values.json) {
+          console.log(JSON.stringify(toJson(InviteMemberResponseSchema, response)));
+          return 0;
+        }
+        const { invitation, token, link } = response;
+        const invited = `invited ${invitation?.email} as ${nameOf(invitation?.role)}, until ${formatTime(invitation?.expiresAt)}`;
+        if (token === "") {
+          console.error(`${invited}; the link is on its way by mail`);
+        } else {
+          const what = link === "" ? "token of the link" : "link";
+          console.error(`${invited}; hand over this ${what}, which can't be shown again:`);
+          console.log(link || token);
+        }
+        return 0;
+      },
+    }),
+    invitations: subcommand("show the invitations that work, the oldest first", {
+      args: ["ORG"],
+      options: OPTIONS,
+      async run(values, positionals, { call }) {
+        const [organizationId = ""] = positionals;
+        const { invitations } = await call(OrganizationService, (client) => client.listInvitations({ organizationId }));
+        if (values.json) {
+          for (const invitation of invitations) console.log(JSON.stringify(toJson(InvitationSchema, invitation)));
+        } else {
+          printTable(
+            ["ID", "EMAIL", "ROLE", "BY", "EXPIRES"],
+            invitations.map(({ id, email, role, createdBy, expiresAt }) => [
+              id,
+              email,
+              nameOf(role),
+              createdBy,
+              formatTime(expiresAt),
+            ]),
+          );
+        }
+        return 0;
+      },
+    }),
+    uninvite: subcommand("end an invitation, at once", {
+      args: ["ORG", "INVITATION"],
+      options: CHANGE_OPTIONS,
+      async run(values, positionals, { call }) {
+        const [organizationId = "", id = ""] = positionals;
+        const request = { organizationId, id, idempotencyKey: values["idempotency-key"] };
+        const { invitation } = await call(OrganizationService, (client) => client.revokeInvitation(request));
+        if (invitation !== undefined && values.json) {
+          console.log(JSON.stringify(toJson(InvitationSchema, invitation)));
+        } else {
+          console.error(`the invitation of ${invitation?.email} doesn't work any more`);
         }
         return 0;
       },
@@ -136,9 +208,9 @@ export const members: CommandGroup = {
     }),
   },
   notes:
-    "ORG and USER are public ids (org_…, usr_…) or UUIDs; ROLE is owner, admin or member. add prints the\n" +
-    "password of a new account alone on the standard output, the rest on the standard error; --json prints one\n" +
-    "JSON object a line.",
+    "ORG and USER are public ids (org_…, usr_…) or UUIDs, INVITATION is an id that invitations shows; ROLE is\n" +
+    "owner, admin or member. add prints the password of a new account alone on the standard output, and invite\n" +
+    "the link where none is mailed, the rest on the standard error; --json prints one JSON object a line.",
 };
 
 function parseRole(name: string): Role {

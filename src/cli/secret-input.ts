@@ -6,13 +6,19 @@ import { UsageError } from "./command.ts";
 import { CommandError } from "./command-error.ts";
 import { isInteractive } from "./confirm.ts";
 
-/**
- * @param name what is asked for
- * @throws UsageError when nothing comes
- */
-export async function readSecret(name: string): Promise<string> {
-  const secret = (isInteractive() ? await ask(`${name}: `) : await text(process.stdin)).trim();
-  if (secret === "") throw new UsageError(`no ${name.toLowerCase()} was given`);
+/** @throws UsageError when nothing comes */
+export async function readToken(): Promise<string> {
+  return (await read("token", "Token: ")).trim();
+}
+
+/** A password may begin and end with spaces; the end of the line isn't part of it. @throws as `readToken` */
+export function readPassword(): Promise<string> {
+  return read("password", "Password: ");
+}
+
+async function read(name: string, question: string): Promise<string> {
+  const secret = isInteractive() ? await ask(question) : (await text(process.stdin)).replace(/\r?\n$/, "");
+  if (secret.trim() === "") throw new UsageError(`no ${name} was given`);
   return secret;
 }
 

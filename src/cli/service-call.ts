@@ -8,6 +8,7 @@ import type { Options } from "./command.ts";
 import { CommandError } from "./command-error.ts";
 import { exitCodeOf } from "./exit-codes.ts";
 import { loadedProfiles, type Program } from "./program.ts";
+import { accessTokenOf } from "./session.ts";
 
 export const CLIENT_OPTIONS = {
   addr: {
@@ -16,6 +17,15 @@ export const CLIENT_OPTIONS = {
     help: `the service's gRPC address (${CLIENT_SETTINGS.address.env}, ${CLIENT_SETTINGS.address.default})`,
   },
   token: { type: "string", value: "TOKEN", help: `the credential (better in ${CLIENT_SETTINGS.token.env})` },
+} as const satisfies Options;
+
+/** Of commands that sign in. */
+export const URL_OPTION = {
+  url: {
+    type: "string",
+    value: "URL",
+    help: `the service's public URL (${CLIENT_SETTINGS.url.env}, ${CLIENT_SETTINGS.url.default})`,
+  },
 } as const satisfies Options;
 
 /** Of commands that print something for scripts. */
@@ -42,9 +52,11 @@ export async function callService<S extends DescService, T>(
   program: Program,
   use: (client: ServiceClient<S>) => Promise<T>,
 ): Promise<T> {
-  const { addr, token } = await clientSettings(flags, program);
+  const { addr, token, session } = await clientSettings(flags, program);
   const address = addr.value ?? "";
-  const client = createClient(service, { address, ...(await credentialOf(token.value)) });
+  const isSession = token.value === undefined && session !== undefined;
+  const credential = isSession ? await accessTokenOf(session, program) : token.value;
+  const client = createClient(service, { address, ...(await credentialOf(credential)) });
   try {
     return await use(client);
   } catch (error) {
@@ -56,8 +68,11 @@ export async function callService<S extends DescService, T>(
         exitCodeOf(status.UNAVAILABLE),
       );
     }
-    const hint = code === status.UNAUTHENTICATED ? ` Set ${program.tokenVariable} or --token.` : "";
-    throw new CommandError(`${details}${hint}`, exitCodeOf(code));
+    const login = `\`${program.name} login\``;
+    const hint = isSession
+      ? ` Sign in again with ${login}.`
+      : ` Set ${program.tokenVariable} or --token, or sign in with ${login}.`;
+    throw new CommandError(`${details}${code === status.UNAUTHENTICATED ? hint : ""}`, exitCodeOf(code));
   } finally {
     client.close();
   }

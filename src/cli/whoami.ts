@@ -10,11 +10,13 @@ import { formatState, formatTime, printFacts } from "./table.ts";
 
 export const whoami = command({
   options: { ...CLIENT_OPTIONS, ...JSON_OPTION },
-  notes: "Of an API token or a service key it shows the token, of an access token the person who is signed in.",
+  notes:
+    "Of an API token or a service key it shows the token, of an access token or a session of\n`login` the person who is signed in.",
   async run(values, _, { program, call }) {
-    const { token: credential } = await clientSettings(values, program);
+    const { token: credential, session } = await clientSettings(values, program);
+    const isSession = credential.value === undefined && session !== undefined;
     // A JSON Web Token has three parts, and is a person's.
-    if (credential.value?.split(".").length === 3) {
+    if (isSession || credential.value?.split(".").length === 3) {
       const response = await call(UserService, (client) => client.getMe({}));
       const { user } = response;
       if (values.json) console.log(JSON.stringify(toJson(GetMeResponseSchema, response), null, 2));
@@ -23,6 +25,7 @@ export const whoami = command({
           ["user", user?.id ?? ""],
           ["email", user?.email ?? ""],
           ["name", user?.displayName ?? ""],
+          ["signed in at", isSession ? session.url : ""],
         ]);
       return EXIT.done;
     }

@@ -33,17 +33,21 @@ export const ACTIONS = [
   "user.password_link_sent",
   "user.password_restored",
   "user.registration_refused",
+  "user.identity_linked",
   "session.ended",
 ] as const;
 
 export type Action = (typeof ACTIONS)[number];
 
-/** `anonymous` is somebody who didn't say, or couldn't prove, who they are. */
-export type ActorKind = "user" | "token" | "service" | "system" | "anonymous";
+/**
+ * `anonymous` is somebody who didn't say, or couldn't prove, who they are; `external` a person whom another
+ * issuer's access token speaks for.
+ */
+export type ActorKind = "user" | "external" | "token" | "service" | "system" | "anonymous";
 
 export interface Actor {
   readonly kind: ActorKind;
-  /** Public id; the kind itself for those that have none. */
+  /** Public id, or `issuer:subject` of somebody external; the kind itself for those that have none. */
   readonly id: string;
 }
 

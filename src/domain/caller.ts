@@ -17,6 +17,18 @@ export type Caller =
       /** Id of the organization's profile. */
       readonly profile: string;
     }
+  /** A person whom another issuer's access token speaks for. Nothing of them is stored here. */
+  | {
+      readonly kind: "external";
+      /** The issuer's name in the settings. */
+      readonly issuer: string;
+      /** Whom its token is about, in the issuer's own terms. */
+      readonly subject: string;
+      readonly organizationId: Id;
+      readonly role: Role;
+      /** Id of the organization's profile. */
+      readonly profile: string;
+    }
   /** A customer's API token. */
   | {
       readonly kind: "token";
@@ -27,13 +39,15 @@ export type Caller =
   /** A backend, with a service key. */
   | { readonly kind: "service"; readonly token: KnownToken };
 
-/** The public id of the caller, for logs and for `created_by`. */
+/** The public id of the caller, for logs and for `created_by`. Of a person elsewhere it is `issuer:subject`. */
 export function callerId(caller: Caller): string {
   switch (caller.kind) {
     case "anonymous":
       return "anonymous";
     case "user":
       return toPublicId("usr", caller.userId);
+    case "external":
+      return `${caller.issuer}:${caller.subject}`;
     case "token":
     case "service":
       return toPublicId("tok", caller.token.id);
@@ -42,7 +56,7 @@ export function callerId(caller: Caller): string {
 
 /** The one organization that the caller is bound to, or undefined when it serves all of them. */
 export function callerOrganization(caller: Exclude<Caller, { kind: "anonymous" }>): Id | undefined {
-  if (caller.kind === "user") return caller.organizationId;
+  if (caller.kind === "user" || caller.kind === "external") return caller.organizationId;
   const { organizationId } = caller.token;
   return organizationId === SYSTEM_ORGANIZATION_ID ? undefined : organizationId;
 }

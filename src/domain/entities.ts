@@ -127,7 +127,10 @@ export function settingsOf(token: TokenSettings): TokenSettings {
   return { name, enabled, permission, scopes, ipAllowlist, expiresAt, metadata };
 }
 
-/** A sign-in and every refresh token that descends from it. */
+/** Who holds a session: a program with access and refresh tokens, or a browser with a cookie. */
+export type SessionClient = "api" | "browser";
+
+/** A sign-in, and every refresh token that descends from it where its client has those. */
 export interface Session {
   readonly id: Id;
   readonly userId: Id;
@@ -136,6 +139,16 @@ export interface Session {
   readonly expiresAt: Date;
   /** Set when it was ended before its time. */
   readonly endedAt: Date | undefined;
+  readonly client: SessionClient;
+  /** How the person proved who they are: `password`, or the name of who vouched for them. */
+  readonly method: string;
+}
+
+/** Who a person is to another service that vouches for them. */
+export interface Identity {
+  /** The issuer of its ID tokens, to the character. */
+  readonly issuer: string;
+  readonly subject: string;
 }
 
 /** A key that signs access tokens. */

@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Action, Occurrence } from "./audit.ts";
 import {
+  type Identity,
   type Invitation,
   type Membership,
   type Organization,
@@ -166,8 +167,9 @@ export function rotationCancelled(token: Token): Occurrence {
   return ofToken(token, "token.rotation_cancelled", {});
 }
 
-export function signedIn({ id, organizationId }: Session, user: PersonKnown): Occurrence {
-  return occurrence(organizationId, "user.signed_in", { ...person(user), details: { session: id } });
+export function signedIn({ id, organizationId, method }: Session, user: PersonKnown): Occurrence {
+  const details = { session: id, method: method === "password" ? "" : method };
+  return occurrence(organizationId, "user.signed_in", { ...person(user), details });
 }
 
 /** @param user undefined for an address that nobody has: whatever was typed there may be a password. */
@@ -196,6 +198,11 @@ export function passwordRestored(organizationId: Id, user: PersonKnown): Occurre
 /** Somebody wanted to register with the address of a person who has an account. */
 export function registrationRefused(organizationId: Id, user: PersonKnown): Occurrence {
   return occurrence(organizationId, "user.registration_refused", person(user));
+}
+
+/** Another service vouches for a person, and signs them in from now on. */
+export function identityLinked(organizationId: Id, user: PersonKnown, { issuer, subject }: Identity): Occurrence {
+  return occurrence(organizationId, "user.identity_linked", { ...person(user), details: { issuer, subject } });
 }
 
 /** Its person signed out. */

@@ -22,7 +22,7 @@ export type Access =
   /** A token holds any subset of a closed catalog; there is no wildcard. */
   | { readonly kind: "scopes"; readonly catalog: readonly Scope[] }
   /** A token holds one named permission. */
-  | { readonly kind: "permissions"; readonly permissions: readonly Permission[] };
+  | { readonly kind: "permissions"; readonly catalog: readonly Scope[]; readonly permissions: readonly Permission[] };
 
 export type CredentialHeader = "authorization" | "x-api-key";
 
@@ -116,8 +116,21 @@ export interface Profile {
     readonly reset: string | undefined;
   };
   readonly presentation: Presentation;
+  readonly dashboard: DashboardWords;
   /** How the product's own command line is called and set up; undefined when it has none. */
   readonly commandLine: CommandLine | undefined;
+}
+
+/** What the product calls things in its dashboard. */
+export interface DashboardWords {
+  /** Name of the product. */
+  readonly productName: string;
+  /** Title of the page of tokens. */
+  readonly tokensTitle: string;
+  /** One of them in a sentence. */
+  readonly tokenNoun: "token" | "key";
+  /** What makes one. */
+  readonly newTokenLabel: string;
 }
 
 export interface CommandLine {

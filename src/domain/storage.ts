@@ -39,6 +39,7 @@ import type { DailyUse } from "./daily-uses.ts";
 import type { TokenRecord } from "./decision.ts";
 import type { DigestAlgorithm, DigestScheme, ImportKey } from "./digest-scheme.ts";
 import type {
+  Identity,
   Invitation,
   Member,
   Membership,
@@ -160,8 +161,10 @@ export interface EventQuery {
   readonly from: Date | undefined;
   /** Only events before this moment. */
   readonly until: Date | undefined;
-  /** Only events with a higher revision; undefined starts at the first. */
+  /** Only events that come after the one with this revision; undefined starts at the first of the order. */
   readonly after: number | undefined;
+  /** Whether the order is by descending revision. */
+  readonly newestFirst?: boolean;
   /** At least 1. */
   readonly limit: number;
 }
@@ -328,6 +331,20 @@ export interface Storage {
 
   /** - PL5. Forgets the links whose time is over at `now`, at most `limit`; answers how many. */
   sweepPasswordLinks(now: Date, limit: number): Promise<number>;
+
+  /** - ID1. Reads the user that an identity is linked to. Only the exact texts match. */
+  findUserByIdentity(identity: Identity): Promise<User | undefined>;
+
+  /**
+   * - ID2. Links an identity, whose issuer vouches for the email, to the user who has the email, and answers that
+   *   user; `undefined`, and nothing changes, where nobody has it. It has an event in each organization of the
+   *   user; where there is none, in the system organization. From then on it is certain that they have the mailbox.
+   * - ID3. One that is linked already stays as it is, and its user is answered.
+   * - ID4. A user to whom another identity of that issuer is linked is `failed_precondition`.
+   * - ID5. Where it wasn't certain that the user has the mailbox, the account gets this hash, and its sessions
+   *   and password links end as U4 and U8 have it: whoever made it may be somebody else.
+   */
+  linkIdentity(identity: Identity, email: string, passwordHash: string, change: Change): Promise<User | undefined>;
 
   /**
    * - U6. Stores an organization, a user and the user's membership as its owner, as one write, and answers true.
@@ -541,6 +558,9 @@ export interface Storage {
    */
   readUses(tokenId: Id, first: number, last: number): Promise<readonly DailyUse[]>;
 
+  /** - T11. Reads what `readUses` reads of each of these tokens, in their order, all at one moment. */
+  readUsesOfTokens(tokenIds: readonly Id[], first: number, last: number): Promise<readonly (readonly DailyUse[])[]>;
+
   /** - T10. Forgets the uses of days before this one, the oldest first, at most `limit`; answers how many. */
   sweepUses(before: number, limit: number): Promise<number>;
 
@@ -603,7 +623,7 @@ export interface Storage {
   sweepRecordedCalls(now: Date, limit: number): Promise<number>;
 
   /**
-   * - R1. Stores a session with its first refresh token. A user who isn't a member of its organization is
+   * - R1. Stores a session with its first refresh token, or with the one secret of a browser's. A user who isn't a member of its organization is
    *   `failed_precondition`.
    * - R9. So is one whose password hash isn't `passwordHash` any more, where that is given.
    */
@@ -617,10 +637,11 @@ export interface Storage {
    *   change's time. It goes on with a session, and has no event.
    * - R4. Of several uses of one refresh token exactly one is `rotated`; any other is `reused` and ends
    *   the session, whose newest refresh token is `refused` from then on.
+   * - R10. The secret of a browser's session is `refused`, and the session goes on.
    */
   rotateRefreshToken(rotation: RefreshTokenRotation, change: Change): Promise<RefreshTokenOutcome>;
 
-  /** - R7. Reads the session that a refresh token belongs to, whether the token was used or not. */
+  /** - R7. Reads the session that a refresh token, used or not, or a browser's secret belongs to. */
   findSession(refreshFingerprint: Uint8Array): Promise<Session | undefined>;
 
   /**
@@ -641,7 +662,10 @@ export interface Storage {
    */
   recordSignInFailure(userId: Id | undefined, reason: SignInFailure, change: Change): Promise<void>;
 
-  /** - E5. Reads the events that match, by ascending revision, at most `limit`. */
+  /**
+   * - E5. Reads the events that match, by ascending revision, at most `limit`.
+   * - E8. With `newestFirst`, by descending revision.
+   */
   listEvents(query: EventQuery): Promise<readonly AuditEvent[]>;
 
   /** - E6. Reads the revision of the newest event; 0 when there is none. */

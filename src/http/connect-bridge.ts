@@ -23,13 +23,16 @@ import {
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import { errorToJson } from "@connectrpc/connect/protocol-connect";
 import { BadRequestSchema } from "../../gen/google/rpc/error_details_pb.ts";
+import type { Clock } from "../domain/clock.ts";
 import { AppError, invalidArgument } from "../domain/errors.ts";
+import { retryAfterSeconds } from "../domain/rate-window.ts";
 import type { CallControl, Protocol } from "../rpc/call.ts";
 import type { ServiceEntry, StreamHandler, UnaryHandler } from "../rpc/handlers.ts";
 import { maxRequestBytes } from "../rpc/limits.ts";
 import type { Pipeline } from "../rpc/pipeline.ts";
 import { OK, STATUS } from "../rpc/status.ts";
 import { send, sendJson } from "./answer.ts";
+import { browserOf } from "./browser.ts";
 import { type Exchange, type HttpCall, openCall } from "./exchange.ts";
 import { compressed, readBody } from "./request-body.ts";
 import { messageFromJson } from "./request-json.ts";
@@ -77,13 +80,25 @@ interface BridgedCall extends HttpCall {
 
 const BRIDGED_CALL = createContextKey<BridgedCall | undefined>(undefined);
 
+export interface ConnectBridgeDeps {
+  readonly pipeline: Pipeline;
+  readonly services: readonly ServiceEntry[];
+  readonly clock: Clock;
+  /** Where people find the dashboard, if that is set. */
+  readonly publicUrl: string | undefined;
+}
+
 export class ConnectBridge {
   readonly #pipeline: Pipeline;
   readonly #handlers: ReadonlyMap<string, UniversalHandler>;
+  readonly #clock: Clock;
+  readonly #publicUrl: string | undefined;
 
   /** Serves the unary and the server-streaming methods; the others need HTTP/2, and the gRPC port has it. */
-  constructor(pipeline: Pipeline, services: readonly ServiceEntry[]) {
+  constructor({ pipeline, services, clock, publicUrl }: ConnectBridgeDeps) {
     this.#pipeline = pipeline;
+    this.#clock = clock;
+    this.#publicUrl = publicUrl;
     const router = createConnectRouter({
       grpc: false,
       jsonOptions: { ignoreUnknownFields: false },
@@ -108,7 +123,12 @@ export class ConnectBridge {
     const handler = this.#handlers.get(exchange.path);
     if (handler === undefined) throw new Error("not a path of the bridge");
     const format = formatOf(handler.method, exchange.header("content-type"));
-    const httpCall = openCall(this.#pipeline, exchange, handler.method, format?.protocol ?? "connect");
+    const httpCall = openCall(this.#pipeline, exchange, {
+      method: handler.method,
+      protocol: format?.protocol ?? "connect",
+      // The protocol of our own pages, and the only one that a cookie counts with.
+      browser: format?.protocol === "connect" ? browserOf(exchange, this.#publicUrl) : undefined,
+    });
     if (format === undefined) {
       await this.#refuseFormat(exchange, httpCall);
       return;
@@ -226,6 +246,10 @@ export class ConnectBridge {
   #fail(bridged: BridgedCall, thrown: unknown): ConnectError {
     const error = this.#pipeline.toError(bridged.call, thrown);
     bridged.settle(error);
+    if (error.rateStatus !== undefined && !bridged.exchange.response.headersSent) {
+      const seconds = retryAfterSeconds(error.rateStatus, this.#clock());
+      bridged.exchange.response.setHeader("Retry-After", `${seconds}`);
+    }
     return connectError(error);
   }
 

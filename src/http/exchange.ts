@@ -1,8 +1,7 @@
 /** One HTTP request and the answer that it is to get. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { DescMethod } from "@bufbuild/protobuf";
 import { AppError } from "../domain/errors.ts";
-import type { Call, HttpRoute, Protocol } from "../rpc/call.ts";
+import type { Call, HttpRoute, IncomingCall } from "../rpc/call.ts";
 import { type Pipeline, requestIdOf } from "../rpc/pipeline.ts";
 import { STATUS, type Status } from "../rpc/status.ts";
 
@@ -107,19 +106,23 @@ export interface HttpCall {
   readonly settle: (outcome: AppError | Status) => void;
 }
 
-/** @param template of the REST route that the call came by */
+/** What of a call its protocol knows. */
+export type HttpCallKind = Pick<IncomingCall, "method" | "protocol" | "browser"> & {
+  /** Of the REST route that the call came by. */
+  readonly template?: string;
+};
+
 export function openCall(
   pipeline: Pipeline,
   exchange: Exchange,
-  method: DescMethod,
-  protocol: Protocol,
-  template?: string,
+  { method, protocol, browser, template }: HttpCallKind,
 ): HttpCall {
   const call = pipeline.open({
     method,
     protocol,
     surface: "public",
     peer: exchange.peer,
+    browser,
     route: template === undefined ? undefined : routeOf(exchange, template),
     header: (name) => (name === "x-request-id" ? exchange.requestId : exchange.header(name)),
   });

@@ -1,4 +1,4 @@
-/** The public listener: REST, Connect and gRPC-Web on one HTTP/1.1 port. */
+/** The public listener: REST, Connect, gRPC-Web and the dashboard on one HTTP/1.1 port. */
 import { createServer, type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
@@ -12,10 +12,12 @@ import { locate, type Products, productOf } from "../rpc/product.ts";
 import { COMMON_HEADERS, send, sendJson } from "./answer.ts";
 import { ConnectBridge } from "./connect-bridge.ts";
 import { allowOrigin } from "./cors.ts";
+import { Dashboard } from "./dashboard.ts";
 import { Exchange } from "./exchange.ts";
 import { listen } from "./listen.ts";
 import { OpenApiDocuments } from "./openapi-documents.ts";
 import { clientAddress } from "./peer.ts";
+import { ProviderSignIn } from "./provider-sign-in.ts";
 import { handleRest, nothingHere } from "./rest-handler.ts";
 import { RestRoutes } from "./rest-routes.ts";
 
@@ -70,6 +72,8 @@ export interface HttpServerOptions {
   readonly corsOrigins: readonly string[];
   /** Addresses and CIDR blocks whose `X-Forwarded-For` counts. */
   readonly trustedProxies: readonly string[];
+  /** Where people find the dashboard, without a slash at the end; undefined where only `Host` tells. */
+  readonly publicUrl?: string | undefined;
   /** The keys that verify access tokens, for others who are shown one. */
   readonly publicKeys: () => readonly object[];
   readonly logger: Logger;
@@ -90,10 +94,12 @@ export interface HttpServer {
 
 /** @throws StartError when the address can't be bound. */
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
-  const { pipeline, services, products, clock, corsOrigins, trustedProxies, publicKeys, logger } = options;
+  const { pipeline, services, products, clock, corsOrigins, trustedProxies, publicUrl, publicKeys, logger } = options;
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
-  const bridge = new ConnectBridge(pipeline, services);
+  const bridge = new ConnectBridge({ pipeline, services, clock, publicUrl });
+  const providerSignIn = new ProviderSignIn({ pipeline, services, publicUrl });
   const routes = new RestRoutes(services);
+  const dashboard = new Dashboard();
   const documents = new OpenApiDocuments(routes.all, products);
   const exchanges = new WeakMap<Duplex, Set<Exchange>>();
   const open = new Set<Exchange>();
@@ -131,6 +137,10 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     const notAllowed = (allow: readonly string[]): Promise<void> =>
       refuse(new AppError("unimplemented", `This path takes ${allow.join(", ")}.`), 405, { Allow: allow.join(", ") });
     if (bridge.serves(path)) return verb === "POST" ? bridge.handle(exchange) : notAllowed(["POST"]);
+    if (providerSignIn.serves(path)) return verb === "GET" ? providerSignIn.handle(exchange) : notAllowed(["GET"]);
+    if (dashboard.serves(path)) {
+      return verb === "GET" || verb === "HEAD" ? dashboard.handle(exchange) : notAllowed(["GET", "HEAD"]);
+    }
     const guess = productOf(products, { kind: "anonymous" }, exchange, undefined);
     const document = documents.at(path, guess);
     if (document !== undefined) {

@@ -298,6 +298,9 @@ function isOffered(profile: Profile, field: DescField): boolean {
     case "user_id":
       // Only a service key may issue or import for somebody else.
       return field.parent === TokenService.method.revokeMany.input;
+    case "include_uses":
+      // No product's answer has a place for them.
+      return false;
     case "permission":
       return profile.access.kind === "permissions";
     case "scopes":

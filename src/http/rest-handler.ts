@@ -32,7 +32,7 @@ export async function handleRest(
   { route, pathValues }: Extract<RestMatch, { route: RestRoute }>,
 ): Promise<void> {
   const template = basePath + route.template.slice(ANNOTATED_BASE_PATH.length);
-  const { call, settle } = openCall(pipeline, exchange, route.method, "rest", template);
+  const { call, settle } = openCall(pipeline, exchange, { method: route.method, protocol: "rest", template });
   let answer: JsonAnswer;
   try {
     await pipeline.authenticate(call);

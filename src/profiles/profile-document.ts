@@ -4,6 +4,7 @@ import { ERROR_KINDS, ERROR_REASONS } from "../domain/errors.ts";
 import { PLACEHOLDERS } from "../domain/presentation-placeholders.ts";
 import {
   type Access,
+  type DashboardWords,
   type Profile,
   type RateLimit,
   SERVICE_KEY_TYPE,
@@ -182,6 +183,13 @@ const commandLine = fields({
     "must be a folder and a file in ~/.config, such as acme/config.json",
   ),
 });
+const label = form(/^(?=.*[^\p{Z}])[^\p{Cc}]{1,40}$/u, "must be up to 40 characters on one line, such as Acme");
+const dashboardWords = fields({
+  name: z.optional(label),
+  title: z._default(label, "API tokens"),
+  noun: z._default(z.enum(["token", "key"]), "token"),
+  new: z._default(label, "New token"),
+});
 const managers = fields({
   any: z._default(list(z.enum(ROLES)), []),
   own: z._default(list(z.enum(ROLES)), []),
@@ -274,6 +282,7 @@ const profileDocument = fields({
     codes: z._default(textsBy(ERROR_KINDS), {}),
     messages: z._default(textsBy([...ERROR_KINDS, ...ERROR_REASONS]), {}),
   }),
+  dashboard: z.optional(dashboardWords),
   cli: z.optional(commandLine),
 }).check(alsoCheck(faultsBetweenFields));
 
@@ -513,6 +522,12 @@ function listIn(value: unknown): readonly unknown[] | undefined {
   return Array.isArray(value) ? value : undefined;
 }
 
+function dashboardOf({ id: profileId, dashboard }: ProfileDocument): DashboardWords {
+  const words = dashboard ?? { title: "API tokens", noun: "token" as const, new: "New token" };
+  const productName = dashboard?.name ?? profileId.charAt(0).toUpperCase() + profileId.slice(1);
+  return { productName, tokensTitle: words.title, tokenNoun: words.noun, newTokenLabel: words.new };
+}
+
 function toProfile(document: ProfileDocument): Profile {
   const { secret, rate_limit_headers: headers, responses, errors } = document;
   return {
@@ -543,6 +558,7 @@ function toProfile(document: ProfileDocument): Profile {
         messages: new Map(Object.entries(errors.messages)),
       },
     },
+    dashboard: dashboardOf(document),
     commandLine: document.cli && {
       program: document.cli.program,
       tokenVariable: document.cli.token_variable,
@@ -552,17 +568,16 @@ function toProfile(document: ProfileDocument): Profile {
 }
 
 function accessOf({ access, scopes = {}, permissions = {} }: ProfileDocument): Access {
+  const catalog = Object.entries(scopes).map(([name, description]) => ({ name, description }));
   switch (access) {
     case "full":
       return { kind: "full" };
     case "scopes":
-      return {
-        kind: "scopes",
-        catalog: Object.entries(scopes).map(([name, description]) => ({ name, description })),
-      };
+      return { kind: "scopes", catalog };
     case "permissions":
       return {
         kind: "permissions",
+        catalog,
         permissions: Object.entries(permissions).map(([name, permission]) => ({ name, ...permission })),
       };
   }

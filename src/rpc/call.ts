@@ -19,6 +19,19 @@ export interface HttpRoute {
   readonly answeredStatus: () => number | undefined;
 }
 
+/** The browser behind a call, where it is certain that a page of ours makes the call in it. */
+export interface Browser {
+  /** The secret of its session, where it has one. */
+  readonly session: string | undefined;
+  /** Hands it the secret of its session from now on. */
+  keepSession(secret: string, lifetimeMs: number): void;
+  forgetSession(): void;
+  /** What it keeps of a sign-in by another service that has begun. */
+  readonly signIn: string | undefined;
+  keepSignIn(kept: string, lifetimeMs: number): void;
+  forgetSignIn(): void;
+}
+
 /** What a transport knows of a call before anything is decided. */
 export interface IncomingCall {
   readonly method: DescMethod;
@@ -27,6 +40,8 @@ export interface IncomingCall {
   /** Address of the peer, without its port. */
   readonly peer: string;
   readonly route?: HttpRoute | undefined;
+  /** Undefined for all calls but those of the dashboard's pages. */
+  readonly browser?: Browser | undefined;
   /** The value of a request header (gRPC metadata), by its lower-case name. Of several, the first. */
   header(name: string): string | undefined;
 }

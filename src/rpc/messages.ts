@@ -106,10 +106,12 @@ export function userMessage(user: User): MessageInitShape<typeof UserSchema> {
   };
 }
 
+export const roleMessage = (role: Role): ProtoRole => PROTO_ROLE[role];
+
 export function memberMessage({ membership, user }: Member): MessageInitShape<typeof MemberSchema> {
   return {
     user: userMessage(user),
-    role: PROTO_ROLE[membership.role],
+    role: roleMessage(membership.role),
     joinedAt: timestampFromDate(membership.createdAt),
   };
 }
@@ -117,7 +119,7 @@ export function memberMessage({ membership, user }: Member): MessageInitShape<ty
 export function invitationMessage(invitation: Invitation): MessageInitShape<typeof InvitationSchema> {
   const { id, email, role, createdBy, createdAt, expiresAt } = invitation;
   const times = { createdAt: timestampFromDate(createdAt), expiresAt: timestampFromDate(expiresAt) };
-  return { id, email, role: PROTO_ROLE[role], createdBy, ...times };
+  return { id, email, role: roleMessage(role), createdBy, ...times };
 }
 
 export function eventMessage(event: AuditEvent): MessageInitShape<typeof EventSchema> {

@@ -9,7 +9,7 @@ import { AppError, missingCredential } from "../domain/errors.ts";
 import type { Logger } from "../domain/logger.ts";
 import type { Profile } from "../domain/profile.ts";
 import type { Credential } from "../usecases/authenticate.ts";
-import type { Call, CallControl, CallSpan, IncomingCall, Protocol, Surface } from "./call.ts";
+import type { Browser, Call, CallControl, CallSpan, IncomingCall, Protocol, Surface } from "./call.ts";
 import { CallCounts } from "./call-counts.ts";
 import { readCredential } from "./credentials.ts";
 import type { EncodedHandler, OpenTo, ServiceEntry, StreamHandler, UnaryHandler } from "./handlers.ts";
@@ -210,6 +210,7 @@ class OpenCall implements Call {
   readonly surface: Surface;
   readonly protocol: Protocol;
   readonly peer: string;
+  readonly browser: Browser | undefined;
   readonly startedAtMs = performance.now();
   caller: Caller = ANONYMOUS;
   product: Profile | undefined = undefined;
@@ -223,6 +224,7 @@ class OpenCall implements Call {
     this.surface = incoming.surface;
     this.protocol = incoming.protocol;
     this.peer = incoming.peer;
+    this.browser = incoming.browser;
     this.#incoming = incoming;
   }
 

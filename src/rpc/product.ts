@@ -35,7 +35,7 @@ export function productOf(
   request: Pick<IncomingCall, "header">,
   basePath: string | undefined,
 ): Profile {
-  if (caller.kind === "user") return profiles.get(caller.profile) ?? fallback;
+  if (caller.kind === "user" || caller.kind === "external") return profiles.get(caller.profile) ?? fallback;
   if (caller.kind === "token") return profiles.get(caller.token.profile) ?? fallback;
   const credential = request.header("x-api-key") ?? request.header("authorization")?.replace(/^bearer +/i, "") ?? "";
   const meant = profiles.ofPrefix(credential);

@@ -2,6 +2,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { AuditService } from "../../gen/latchkey/v1/audit_pb.ts";
 import { AuthService, UserService } from "../../gen/latchkey/v1/auth_pb.ts";
+import { DashboardService } from "../../gen/latchkey/v1/dashboard_pb.ts";
 import { IntrospectionService } from "../../gen/latchkey/v1/introspection_pb.ts";
 import { OrganizationService } from "../../gen/latchkey/v1/organization_pb.ts";
 import { TokenService } from "../../gen/latchkey/v1/token_pb.ts";
@@ -15,6 +16,7 @@ import type { RefreshSessionDeps } from "../usecases/refresh-session.ts";
 import type { RegisterDeps } from "../usecases/register.ts";
 import type { RestorePasswordDeps } from "../usecases/restore-password.ts";
 import type { SignInDeps } from "../usecases/sign-in.ts";
+import type { SignInByProviderDeps } from "../usecases/sign-in-by-provider.ts";
 import { getCheckpoint } from "./audit/get-checkpoint.ts";
 import { listEvents } from "./audit/list-events.ts";
 import { verifyChain } from "./audit/verify-chain.ts";
@@ -27,6 +29,13 @@ import { refreshToken } from "./auth/refresh-token.ts";
 import { register } from "./auth/register.ts";
 import { resetPassword } from "./auth/reset-password.ts";
 import { restorePassword } from "./auth/restore-password.ts";
+import { beginProviderSignIn } from "./dashboard/begin-provider-sign-in.ts";
+import { finishProviderSignIn } from "./dashboard/finish-provider-sign-in.ts";
+import { getContext } from "./dashboard/get-context.ts";
+import { type GetEntranceDeps, getEntrance } from "./dashboard/get-entrance.ts";
+import { signIn } from "./dashboard/sign-in.ts";
+import { signOut } from "./dashboard/sign-out.ts";
+import { switchOrganization } from "./dashboard/switch-organization.ts";
 import { type ServiceEntry, serviceEntry } from "./handlers.ts";
 import { batchIntrospect } from "./introspection/batch-introspect.ts";
 import {
@@ -49,7 +58,6 @@ import { revokeInvitation } from "./organization/revoke-invitation.ts";
 import { setMemberRole } from "./organization/set-member-role.ts";
 import { setPlan } from "./organization/set-plan.ts";
 import { setProfile } from "./organization/set-profile.ts";
-import type { Products } from "./product.ts";
 import { cancelRotation } from "./token/cancel-rotation.ts";
 import { finishRotation } from "./token/finish-rotation.ts";
 import { get as getToken } from "./token/get.ts";
@@ -69,20 +77,35 @@ export type ServiceDeps = IssueTokenDeps &
   SignInDeps &
   RefreshSessionDeps &
   RestorePasswordDeps &
-  RegisterDeps & { readonly products: Products } & CreateOrganizationDeps &
+  RegisterDeps &
+  GetEntranceDeps &
+  SignInByProviderDeps &
+  CreateOrganizationDeps &
   AddMemberDeps &
   InviteMemberDeps &
   GetCheckpointDeps;
 
 /** Services that mostly change something; the others go on while the database can only be read. */
-export const WRITING_SERVICES: readonly string[] = [TokenService, OrganizationService, AuthService].map(
-  ({ typeName }) => typeName,
-);
+export const WRITING_SERVICES: readonly string[] = [
+  TokenService,
+  OrganizationService,
+  AuthService,
+  DashboardService,
+].map(({ typeName }) => typeName);
 
 /** Calls of AuthService that a person makes who is signed in already. */
 const OF_PEOPLE: ReadonlySet<DescMethod> = new Set([
   AuthService.method.changePassword,
   AuthService.method.joinOrganization,
+]);
+
+/** Calls of DashboardService that a page makes before anybody has signed in there, or after. */
+const OF_STRANGERS: ReadonlySet<DescMethod> = new Set([
+  DashboardService.method.getEntrance,
+  DashboardService.method.signIn,
+  DashboardService.method.beginProviderSignIn,
+  DashboardService.method.finishProviderSignIn,
+  DashboardService.method.signOut,
 ]);
 
 export function createServices(deps: ServiceDeps): readonly ServiceEntry[] {
@@ -144,6 +167,15 @@ export function createServices(deps: ServiceDeps): readonly ServiceEntry[] {
       joinOrganization: joinOrganization(deps),
       logout: logout(deps),
       changePassword: changePassword(deps),
+    }),
+    serviceEntry(DashboardService, (method) => (OF_STRANGERS.has(method) ? "public" : "nobody"), {
+      getEntrance: getEntrance(deps),
+      signIn: signIn(deps),
+      beginProviderSignIn: beginProviderSignIn(deps),
+      finishProviderSignIn: finishProviderSignIn(deps),
+      signOut: signOut(deps),
+      switchOrganization: switchOrganization(deps),
+      getContext: getContext(deps),
     }),
   ];
 }

@@ -25,6 +25,9 @@ const KEYS_KEPT_MS = 5 * 60_000;
 /** Clocks of those who verify may be wrong by as much. */
 const KEY_SLACK_MS = 3_600_000;
 
+/** So far ahead of ours may the clock of the process be that issued a token. */
+const ISSUER_SLACK_S = 60;
+
 const SEALING_PURPOSE = "access token signing key";
 
 export interface AccessTokenDeps {
@@ -103,6 +106,7 @@ export async function createAccessTokens(deps: AccessTokenDeps): Promise<AccessT
             requiredClaims: ["exp", "iat", "sub", "org", "sid"],
           },
         );
+        if ((payload.iat ?? 0) > clock() / 1000 + ISSUER_SLACK_S) return undefined;
         const userId = fromPublicId("usr", payload.sub ?? "");
         const organizationId = fromPublicId("org", String(payload["org"]));
         if (userId === undefined || organizationId === undefined) return undefined;

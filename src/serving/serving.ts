@@ -10,6 +10,8 @@ import type { Storage } from "../domain/storage.ts";
 import type { WriteMeter } from "../domain/write-meter.ts";
 import { createHealth, type HealthService } from "../grpc/health.ts";
 import { createReflection } from "../grpc/reflection.ts";
+import { createExternalTokens } from "../identity/external-tokens.ts";
+import { createSignInProviders } from "../identity/sign-in-providers.ts";
 import { createSmtpMailer } from "../mail/smtp-mailer.ts";
 import type { ServiceEntry } from "../rpc/handlers.ts";
 import { Pipeline, type PipelineDeps } from "../rpc/pipeline.ts";
@@ -100,6 +102,13 @@ export async function createServing(parts: ServingParts): Promise<Serving> {
       { cause },
     );
   });
+  const externalTokens = createExternalTokens(config.identity.issuers, clock);
+  const signInProviders = createSignInProviders(config.identity.providers, {
+    clock,
+    entropy,
+    sealer,
+    callbackOf: (name) => `${config.publicUrl}/sign-in/with/${name}/callback`,
+  });
   const finderOf = (tokens: TokenCache): TokenFinder => new TokenFinder({ storage, tokens, profiles, sealer });
   const tokenCache = new TokenCache(storage, { maxEntries: config.cacheEntries, maxBytes: config.cacheBytes });
   // Apart, so that no crowd of customers' tokens puts the backends' few keys out.
@@ -122,6 +131,7 @@ export async function createServing(parts: ServingParts): Promise<Serving> {
     rateLimiter,
     attemptLimits: new AttemptLimits({ rateLimiter: attemptLimiter, sealer, allowances }),
     post,
+    signInProviders,
     publicUrl: config.publicUrl,
     allowsRegistration: config.allowsRegistration,
     decisions,
@@ -132,7 +142,17 @@ export async function createServing(parts: ServingParts): Promise<Serving> {
   const pipelineDeps: PipelineDeps = {
     authenticate: (credential, call) =>
       authenticate(
-        { storage, tokenFinder: callerFinder, profiles, accessTokens, usage, rateLimiter, clock },
+        {
+          storage,
+          tokenFinder: callerFinder,
+          profiles,
+          accessTokens,
+          externalTokens,
+          signInProviders,
+          usage,
+          rateLimiter,
+          clock,
+        },
         credential,
         call.peer,
       ),
@@ -168,6 +188,8 @@ export async function createServing(parts: ServingParts): Promise<Serving> {
     }),
     stop: async () => {
       runtime.stop();
+      externalTokens.stop();
+      signInProviders.stop();
       await post?.outbox.stop();
       await attemptLimiter.stop();
       await rateLimiter.stop();

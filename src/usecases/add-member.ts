@@ -5,10 +5,10 @@ import { type FieldViolation, invalidArgument } from "../domain/errors.ts";
 import { uuidV7 } from "../domain/ids.ts";
 import type { PasswordHasher } from "../domain/passwords.ts";
 import type { Role } from "../domain/roles.ts";
+import { normalizeEmail } from "./check-password.ts";
 import { type Attempt, type IdempotencyDeps, once } from "./idempotency.ts";
 import { explainRefusal, findOrganization, requireMemberManager } from "./organization-access.ts";
 import { changeOf, type Origin } from "./origin.ts";
-import { normalizeEmail } from "./sign-in.ts";
 
 /** As base64url these are 24 characters. */
 const INITIAL_PASSWORD_BYTES = 18;

@@ -17,6 +17,7 @@ export function requireAuditReader(caller: Caller): void {
     case "token":
       throw new AppError("permission_denied", "An API token can't read the audit log: sign in instead.");
     case "user":
+    case "external":
       if (caller.role !== "member") return;
       throw new AppError("permission_denied", "Only an owner or an admin of the organization can read its audit log.");
   }

@@ -79,11 +79,13 @@ export function requireManager(
     case "token":
       if (mayManage(profile, caller.token)) return;
       throw new AppError("permission_denied", managingTokensNeeded(profile));
-    case "user": {
+    case "user":
+    case "external": {
       // A type that doesn't exist is refused later, as the field that is wrong.
       const { any, own } = (typeOf(profile, type) ?? profile.types[0])?.managers ?? NOBODY;
       if (any.includes(caller.role)) return;
-      const isOwn = token === undefined || token.userId === caller.userId;
+      // Nothing is the own of somebody who isn't a member here.
+      const isOwn = caller.kind === "user" && (token === undefined || token.userId === caller.userId);
       if (own.includes(caller.role) && isOwn) return;
       const which = profile.types.length > 1 ? ` of the type ${type}` : "";
       const whose = own.includes(caller.role) ? " of others" : "";

@@ -12,7 +12,7 @@ export interface GetMeDeps {
 /**
  * The person who is signed in, or whom the API token is for.
  *
- * @throws AppError: `permission_denied` for a service key, which is nobody's; `not_found` for an API token
+ * @throws AppError: `permission_denied` for a service key, which is nobody's, and for a person elsewhere; `not_found` for an API token
  *   without a person.
  */
 export async function getMe({ storage }: GetMeDeps, caller: Caller): Promise<User> {
@@ -30,6 +30,8 @@ function userIdOf(caller: Caller): Id | undefined {
       return caller.token.userId;
     case "service":
       throw new AppError("permission_denied", "This call needs a person or an API token.");
+    case "external":
+      throw new AppError("permission_denied", "Your account is with another issuer; nothing of it is kept here.");
     case "anonymous":
       throw missingCredential();
   }

@@ -11,7 +11,7 @@ export interface GetSelfDeps {
 /** @throws AppError: `permission_denied` for a person. */
 export async function getSelf({ storage }: GetSelfDeps, caller: Caller): Promise<Token> {
   if (caller.kind === "anonymous") throw missingCredential();
-  if (caller.kind === "user") {
+  if (caller.kind === "user" || caller.kind === "external") {
     throw new AppError("permission_denied", "This call needs an API token or a service key.");
   }
   const token = await storage.getToken(caller.token.id);

@@ -162,6 +162,7 @@ function requireImporter(caller: Caller): void {
     case "token":
       throw new AppError("permission_denied", "An API token can't import API tokens; sign in instead.");
     case "user":
+    case "external":
       if (caller.role === "owner" || caller.role === "admin") return;
       throw new AppError("permission_denied", "Only an owner or an admin of the organization can import API tokens.");
   }

@@ -5,12 +5,12 @@ import { notFound } from "../domain/errors.ts";
 import { uuidV7 } from "../domain/ids.ts";
 import type { Role } from "../domain/roles.ts";
 import type { AttemptLimits } from "./attempt-limits.ts";
+import { normalizeEmail } from "./check-password.ts";
 import { type Attempt, type IdempotencyDeps, once } from "./idempotency.ts";
 import { invitationLetter } from "./letters.ts";
 import { explainRefusal, findOrganization, requireMemberManager } from "./organization-access.ts";
 import { changeOf, type Origin } from "./origin.ts";
 import { linkFingerprint, newLinkToken, type Post } from "./restore-password.ts";
-import { normalizeEmail } from "./sign-in.ts";
 
 const LIFETIME_MS = 7 * 24 * 3_600_000;
 

@@ -20,10 +20,11 @@ export interface ListEventsInput extends PageRequest {
   readonly target: string;
   readonly from: Date | undefined;
   readonly until: Date | undefined;
+  readonly newestFirst: boolean;
 }
 
 /**
- * Lists events by ascending revision.
+ * Lists events by ascending revision, or by descending one.
  *
  * @throws AppError: `permission_denied`, `not_found`, `invalid_argument` for an action that there isn't, or a
  *   page token that isn't one of this list.
@@ -34,7 +35,7 @@ export async function listEvents(
   input: ListEventsInput,
 ): Promise<Page<AuditEvent>> {
   requireAuditReader(caller);
-  const { actor, target, from, until } = input;
+  const { actor, target, from, until, newestFirst } = input;
   const organizationId = isAboutAll(caller, input.organizationId)
     ? undefined
     : (await resolveOrganization({ storage }, caller, input.organizationId)).id;
@@ -49,6 +50,7 @@ export async function listEvents(
     target: target === "" ? undefined : target,
     from,
     until,
+    newestFirst,
   };
   return readPageByRevision(
     {

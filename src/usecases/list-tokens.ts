@@ -1,6 +1,7 @@
 /** Reads an organization's tokens, a page at a time. */
 import type { Caller } from "../domain/caller.ts";
 import type { Clock } from "../domain/clock.ts";
+import { type DailyUse, dayOf, SHOWN_DAYS } from "../domain/daily-uses.ts";
 import type { Token, TokenState } from "../domain/entities.ts";
 import type { Profiles } from "../domain/profile.ts";
 import type { Storage, TokenFilter } from "../domain/storage.ts";
@@ -26,6 +27,12 @@ export interface ListTokensInput extends PageRequest {
   /** Public id. */
   readonly createdBy: string;
   readonly unusedSince: Date | undefined;
+  readonly includeUses: boolean;
+}
+
+export interface PageOfTokens extends Page<Token> {
+  /** Those of each token, in their order, as `getToken` has them; empty where they weren't asked for. */
+  readonly uses: readonly (readonly DailyUse[])[];
 }
 
 /**
@@ -38,7 +45,7 @@ export async function listTokens(
   { storage, profiles, clock }: ListTokensDeps,
   caller: Caller,
   input: ListTokensInput,
-): Promise<Page<Token>> {
+): Promise<PageOfTokens> {
   const organization = await resolveOrganization({ storage }, caller, input.organizationId);
   const profile = profileOf(profiles, organization);
   requireReader(caller, profile);
@@ -50,7 +57,7 @@ export async function listTokens(
     userId: undefined,
     unusedSince: input.unusedSince,
   };
-  return readPage(
+  const page = await readPage(
     {
       identity: ["tokens", JSON.stringify([organization.id, input.states.toSorted(), filter])],
       read: (after, limit) =>
@@ -67,4 +74,7 @@ export async function listTokens(
     },
     input,
   );
+  const today = dayOf(clock());
+  const ids = input.includeUses ? page.items.map(({ id }) => id) : [];
+  return { ...page, uses: ids.length === 0 ? [] : await storage.readUsesOfTokens(ids, today - SHOWN_DAYS + 1, today) };
 }

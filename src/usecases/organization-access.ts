@@ -53,6 +53,7 @@ export function requireMemberManager(caller: Caller, roles: readonly Role[]): vo
     case "service":
       return requireServiceScope(caller, "organizations:write");
     case "user":
+    case "external":
       if (caller.role === "owner") return;
       if (caller.role !== "admin") {
         throw new AppError(

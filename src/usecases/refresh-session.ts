@@ -2,7 +2,7 @@
 import { AppError } from "../domain/errors.ts";
 import type { Logger } from "../domain/logger.ts";
 import { changeOf, type Origin, originOfPerson } from "./origin.ts";
-import { issueAccessToken, newRefreshToken, refreshFingerprint, type SignInDeps, type TokenPair } from "./sign-in.ts";
+import { issueAccessToken, newRefreshToken, type SignInDeps, secretFingerprint, type TokenPair } from "./sign-in.ts";
 
 export interface RefreshSessionDeps extends Omit<SignInDeps, "passwords" | "attemptLimits"> {
   readonly logger: Logger;
@@ -22,7 +22,7 @@ export async function refreshSession(
   const { storage, clock, entropy, logger } = deps;
   const next = newRefreshToken(entropy);
   const outcome = await storage.rotateRefreshToken(
-    { presented: refreshFingerprint(input.refreshToken), next: refreshFingerprint(next) },
+    { presented: secretFingerprint(input.refreshToken), next: secretFingerprint(next) },
     changeOf(originOfPerson(origin), clock()),
   );
   if (outcome.kind === "reused") {

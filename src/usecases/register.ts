@@ -7,11 +7,11 @@ import type { PasswordHasher } from "../domain/passwords.ts";
 import type { Profile } from "../domain/profile.ts";
 import type { Storage } from "../domain/storage.ts";
 import type { AttemptLimits } from "./attempt-limits.ts";
+import { normalizeEmail } from "./check-password.ts";
 import { knownAddressLetter, welcomeLetter } from "./letters.ts";
 import { changeOf, type Origin, originOfPerson } from "./origin.ts";
 import { requireGoodPassword } from "./password-rules.ts";
 import type { Post } from "./restore-password.ts";
-import { normalizeEmail } from "./sign-in.ts";
 
 export interface RegisterDeps {
   readonly storage: Storage;
@@ -42,7 +42,7 @@ export interface RegisterInput {
  *   `failed_precondition` before the deployment is set up.
  */
 export async function register(deps: RegisterDeps, call: Origin, input: RegisterInput): Promise<void> {
-  const { storage, passwords, clock, entropy, attemptLimits, allowsRegistration, post } = deps;
+  const { passwords, attemptLimits, allowsRegistration, post } = deps;
   const origin = originOfPerson(call, input.clientIp);
   if (!allowsRegistration) {
     throw new AppError("permission_denied", "People can't register here: ask an admin of your organization.");
@@ -50,11 +50,28 @@ export async function register(deps: RegisterDeps, call: Origin, input: Register
   await attemptLimits.ofAddress("register", origin.peer);
   const email = normalizeEmail(input.email);
   requireGoodPassword("password", input.password, email);
+  const passwordHash = await passwords.hash(input.password);
+  const account = { ...input, email, passwordHash };
+  const letter = (await openAccount(deps, origin, account)) ? welcomeLetter : knownAddressLetter;
+  // Whoever has the mailbox hears of it in both cases, and only there the cases differ.
+  post?.outbox.post(() => letter(email, post.publicUrl));
+}
+
+/**
+ * Stores the account and its organization; false, and nothing changes, where somebody has the address.
+ *
+ * @throws AppError of kind `failed_precondition` before the deployment is set up
+ */
+export async function openAccount(
+  { storage, clock, entropy }: Pick<RegisterDeps, "storage" | "clock" | "entropy">,
+  origin: Origin,
+  input: Pick<RegisterInput, "email" | "organizationName" | "profile"> & { readonly passwordHash: string },
+): Promise<boolean> {
   // Else a stranger's organization would be there before the operator's, who couldn't set it up any more.
   if ((await storage.getOrganization(SYSTEM_ORGANIZATION_ID)) === undefined) {
     throw new AppError("failed_precondition", "This deployment hasn't been set up yet.");
   }
-  const passwordHash = await passwords.hash(input.password);
+  const { email, passwordHash } = input;
   const now = clock();
   const createdAt = new Date(now);
   const organization: Organization = {
@@ -66,9 +83,5 @@ export async function register(deps: RegisterDeps, call: Origin, input: Register
   };
   const nameless = { firstName: "", lastName: "", displayName: "", avatarUrl: "" };
   const user: User = { id: uuidV7(now, entropy(10)), email, passwordHash, ...nameless, createdAt };
-  const letter = (await storage.register(organization, user, changeOf(origin, now)))
-    ? welcomeLetter
-    : knownAddressLetter;
-  // Whoever has the mailbox hears of it in both cases, and only there the cases differ.
-  post?.outbox.post(() => letter(email, post.publicUrl));
+  return storage.register(organization, user, changeOf(origin, now));
 }

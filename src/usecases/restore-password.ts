@@ -6,11 +6,11 @@ import { toPublicId } from "../domain/ids.ts";
 import type { PasswordHasher } from "../domain/passwords.ts";
 import type { Storage } from "../domain/storage.ts";
 import type { AttemptLimits } from "./attempt-limits.ts";
+import { normalizeEmail } from "./check-password.ts";
 import { restoreLetter } from "./letters.ts";
 import { changeOf, type Origin, originOfPerson } from "./origin.ts";
 import type { Outbox } from "./outbox.ts";
 import { requireGoodPassword } from "./password-rules.ts";
-import { normalizeEmail } from "./sign-in.ts";
 
 const LINK_LIFETIME_MS = 30 * 60_000;
 const LINK_TOKEN_BYTES = 32;

@@ -8,8 +8,8 @@ import type { PasswordHasher } from "../domain/passwords.ts";
 import { type Profile, type Profiles, SERVICE_PROFILE_ID } from "../domain/profile.ts";
 import { SERVICE_SCOPES } from "../domain/scopes.ts";
 import type { SetUp, Storage } from "../domain/storage.ts";
+import { normalizeEmail } from "./check-password.ts";
 import { mintToken } from "./issue-token.ts";
-import { normalizeEmail } from "./sign-in.ts";
 
 export interface SetUpDeps {
   readonly storage: Storage;

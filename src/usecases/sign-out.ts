@@ -4,7 +4,7 @@ import type { Clock } from "../domain/clock.ts";
 import { toPublicId } from "../domain/ids.ts";
 import type { Storage } from "../domain/storage.ts";
 import { changeOf, type Origin, originOfPerson } from "./origin.ts";
-import { refreshFingerprint } from "./sign-in.ts";
+import { secretFingerprint } from "./sign-in.ts";
 
 export interface SignOutDeps {
   readonly storage: Storage;
@@ -12,7 +12,7 @@ export interface SignOutDeps {
 }
 
 /**
- * Ends the session that a refresh token belongs to, the ones that it used up before included. Whoever holds
+ * Ends the session that a secret belongs to: that of a browser, or a refresh token, used up or not. Whoever holds
  * one may: a thief who signs the person out does them a favour. It never tells whether there was a session
  * (RFC 7009, section 2.2).
  *
@@ -21,12 +21,12 @@ export interface SignOutDeps {
 export async function signOut(
   { storage, clock }: SignOutDeps,
   origin: Origin,
-  input: { readonly refreshToken: string },
+  input: { readonly secret: string },
 ): Promise<void> {
   const { caller } = originOfPerson(origin);
-  const session = await storage.findSession(refreshFingerprint(input.refreshToken));
+  const session = await storage.findSession(secretFingerprint(input.secret));
   if (session === undefined) return;
-  // A stranger's call became that person's with the refresh token.
+  // A stranger's call became that person's with the secret.
   const actor: Actor | undefined =
     caller.kind === "anonymous" ? { kind: "user", id: toPublicId("usr", session.userId) } : undefined;
   await storage.endSession(session.id, changeOf(origin, clock(), actor));

@@ -93,7 +93,8 @@ function requireRightToGrant(caller: Caller, profile: Profile, before: Token, af
   const added = scopesOf(profile.access, after).filter((scope) => !has.includes(scope));
   if (added.length === 0) return;
   if (profile.id === SERVICE_PROFILE_ID) return requireGrantor(caller, added);
-  const isAdmin = caller.kind === "user" && (caller.role === "owner" || caller.role === "admin");
+  const isPerson = caller.kind === "user" || caller.kind === "external";
+  const isAdmin = isPerson && (caller.role === "owner" || caller.role === "admin");
   if (isAdmin || caller.kind === "service") return;
   throw new AppError(
     "permission_denied",

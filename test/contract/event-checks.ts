@@ -16,6 +16,7 @@ import {
   someChange,
   someFingerprint,
   someHmacScheme,
+  someIdentity,
   someInvitation,
   someOrganization,
   someRotation,
@@ -98,6 +99,15 @@ export async function checkEachChangeHasItsEvent(storage: Storage): Promise<void
     const details = { session: session.id, reason: "refresh_token_reused" };
     expect(await eventsOf(() => storage.rotateRefreshToken({ presented: first, next: third }, change))).toEqual(
       again === 0 ? [event("session.ended", { ...ofUser, details })] : [],
+    );
+  }
+
+  const identity = someIdentity();
+  for (const again of [0, 1]) {
+    const details = { issuer: identity.issuer, subject: identity.subject };
+    const linked = [event("user.password_restored", ofUser), event("user.identity_linked", { ...ofUser, details })];
+    expect(await eventsOf(() => storage.linkIdentity(identity, user.email, "new hash", change))).toEqual(
+      again === 0 ? linked : [],
     );
   }
 
@@ -432,6 +442,7 @@ export async function checkNoChangeWithoutEvent({ storage, failEvents }: Storage
     },
     () => storage.rotateRefreshToken({ presented, next: someFingerprint() }, doomed),
     () => storage.endSession(session.id, doomed),
+    () => storage.linkIdentity(someIdentity(), owner.email, "new hash", doomed),
     () => storage.register(note("organizations", someOrganization()), note("users", someUser()), doomed),
     () => storage.createInvitation(someInvitation(organizationId), doomed),
     () => storage.revokeInvitation(organizationId, offered.invitation.id, doomed),

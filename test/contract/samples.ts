@@ -3,6 +3,7 @@ import { randomBytes, randomUUID } from "node:crypto";
 import type { Change } from "../../src/domain/audit.ts";
 import type { ImportKey } from "../../src/domain/digest-scheme.ts";
 import type {
+  Identity,
   Invitation,
   Membership,
   Organization,
@@ -106,7 +107,15 @@ export function someSettings(fields: Partial<TokenSettings> = {}): TokenSettings
 }
 
 export function someSession(fields: Pick<Session, "organizationId" | "userId"> & Partial<Session>): Session {
-  return { id: randomUUID(), createdAt: NOW, expiresAt: after(60_000), endedAt: undefined, ...fields };
+  return {
+    id: randomUUID(),
+    createdAt: NOW,
+    expiresAt: after(60_000),
+    endedAt: undefined,
+    client: "api",
+    method: "password",
+    ...fields,
+  };
 }
 
 /** An invitation that works for a minute. */
@@ -132,6 +141,10 @@ export function someInvitation(organizationId: string, fields: Partial<Invitatio
 /** A link that works for a minute. */
 export function somePasswordLink(userId: string): PasswordLink {
   return { fingerprint: someFingerprint(), userId, expiresAt: after(60_000) };
+}
+
+export function someIdentity(): Identity {
+  return { issuer: `https://id-${randomUUID()}.example.com`, subject: `subject-${randomUUID()}` };
 }
 
 export function someSigningKey(fields: Partial<SigningKey> = {}): SigningKey {

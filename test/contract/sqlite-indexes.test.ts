@@ -148,7 +148,8 @@ describe("the SQLite engine's indexes", () => {
 
   it("serve the audit log of all, of an organization, and the end of a chain", async () => {
     await using database = await openDatabase();
-    const { listEvents, listEventsOfOrganization, listEventHashes } = prepareReads(database.connection);
+    const reads = prepareReads(database.connection);
+    const { listEvents, listEventsOfOrganization, listEventHashes } = reads;
     const { getChainHead } = prepareWrites(database.connection);
     const nothing = { actions: null, actor: null, target: null, from: null, until: null };
     const query = { organizationId: "", ...nothing, start: 0, limit: 1 };
@@ -157,6 +158,12 @@ describe("the SQLite engine's indexes", () => {
     const ofOrganization = database.plan(listEventsOfOrganization, query);
     expect(ofOrganization).toContain("events_by_revision (organization_id=? AND revision>?)");
     expect(ofOrganization).not.toContain("TEMP B-TREE");
+    const newest = database.plan(reads.listNewestEventsOfOrganization, query);
+    expect(newest).toContain("events_by_revision (organization_id=? AND revision<?)");
+    expect(newest).not.toContain("TEMP B-TREE");
+    expect(database.plan(reads.listNewestEvents, query)).toContain("INTEGER PRIMARY KEY (rowid<?)");
+    const uses = database.plan(reads.readUsesOfTokens, { tokenIds: "[]", first: 0, last: 0 });
+    expect(uses).toContain("SEARCH token_uses USING PRIMARY KEY (token_id=? AND day>? AND day<?)");
     expect(database.plan(getChainHead, "")).toContain("events_by_sequence (organization_id=?)");
   });
 });

@@ -78,6 +78,7 @@ const CONTENTS: readonly (readonly [table: string, row: object])[] = [
   ["import_keys", { id: "key", sealed_key: someFingerprint(), created_at: NOW.getTime() }],
   ["invitations", { ...invitationRow(invited.invitation), fingerprint: invited.fingerprint }],
   ["password_links", { fingerprint: someFingerprint(), user_id: ada.id, expires_at: NOW.getTime() }],
+  ["identities", { issuer: "https://id.example.com", subject: "ada", user_id: ada.id, linked_at: NOW.getTime() }],
   ["digest_schemes", { algorithm: "hmac_sha256", key_id: "key" }],
 ];
 

@@ -78,6 +78,7 @@ import {
   someChange,
   someFingerprint,
   someHmacScheme,
+  someIdentity,
   someImportKey,
   someInvitation,
   someLeaseRequest,
@@ -226,7 +227,14 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       await using subject = await openSubject();
       const { storage } = subject;
       const { organizationId, userId } = await someMember(storage);
-      const sessionFields = fc.record({ createdAt: time, expiresAt: time, endedAt: optional(time) });
+      const client = fc.constantFrom("api" as const, "browser" as const);
+      const sessionFields = fc.record({
+        createdAt: time,
+        expiresAt: time,
+        endedAt: optional(time),
+        client,
+        method: text,
+      });
       await fc.assert(
         fc.asyncProperty(sessionFields, async (fields) => {
           const session = someSession({ organizationId, userId, ...fields });
@@ -462,7 +470,10 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       expect(await storage.listEvents(everyEvent())).toEqual(events);
     });
 
-    it("E5: reads what matches, by ascending revision, up to the limit", async () => {
+    it.each([
+      ["E5: reads what matches, by ascending revision, up to the limit", false],
+      ["E8: or by descending revision", true],
+    ])("%s", async (_clause, newestFirst) => {
       await using subject = await openSubject();
       const { storage } = subject;
       const members = [await someMember(storage), await someMember(storage)];
@@ -472,7 +483,9 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
         await storage.revokeToken(created.token.id, changeBy("usr_0", after(index % 4)));
         await storage.recordSignInFailure(userId, "wrong_password", someChange({ at: after(2) }));
       }
-      const all = await storage.listEvents(everyEvent());
+      const all = (await storage.listEvents(everyEvent())).toSorted((one, other) =>
+        newestFirst ? other.revision - one.revision : one.revision - other.revision,
+      );
       expect(all.map(({ organizationId }) => organizationId)).toContain(members[1]?.organizationId);
       const queries = fc.record({
         organizationId: optional(fc.constantFrom(...all.map(({ organizationId }) => organizationId), randomUUID())),
@@ -495,9 +508,12 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
             .filter(({ target }) => query.target === undefined || target === query.target)
             .filter(({ at }) => query.from === undefined || at >= query.from)
             .filter(({ at }) => query.until === undefined || at < query.until)
-            .filter(({ revision }) => query.after === undefined || revision > query.after)
+            .filter(
+              ({ revision }) =>
+                query.after === undefined || (newestFirst ? revision < query.after : revision > query.after),
+            )
             .slice(0, query.limit);
-          expect(await storage.listEvents(query)).toEqual(expected);
+          expect(await storage.listEvents({ ...query, newestFirst })).toEqual(expected);
         }),
         { numRuns: 300 },
       );
@@ -1004,6 +1020,91 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       for (const { fingerprint, invitation } of others) {
         expect(await storage.findInvitation(fingerprint, NOW)).toEqual(invitation);
       }
+    });
+
+    it("ID1: reads the user of an identity, by exactly its texts", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const [identity, user] = [someIdentity(), someUser()];
+      await storage.createUser(user);
+      expect(await storage.findUserByIdentity(identity)).toBeUndefined();
+      await storage.linkIdentity(identity, user.email, "new hash", someChange());
+      expect((await storage.findUserByIdentity(identity))?.id).toBe(user.id);
+      for (const other of [
+        { ...identity, issuer: identity.issuer.toUpperCase() },
+        { ...identity, subject: identity.subject.toUpperCase() },
+        { ...identity, subject: `${identity.subject} ` },
+        { issuer: identity.subject, subject: identity.issuer },
+      ]) {
+        expect(await storage.findUserByIdentity(other)).toBeUndefined();
+      }
+    });
+
+    it("ID2: links an identity to the user with the email, whose mailbox is certain then, or changes nothing", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId, userId } = await someMember(storage);
+      const user = (await storage.getUser(userId)) ?? someUser();
+      const identity = someIdentity();
+      expect(await storage.linkIdentity(identity, someUser().email, "new hash", someChange())).toBeUndefined();
+      expect(await storage.findUserByIdentity(identity)).toBeUndefined();
+      expect(await storage.linkIdentity(identity, user.email, "new hash", someChange())).toMatchObject({ id: userId });
+      // Only a person whose mailbox is certain is added as they are.
+      const elsewhere = someOrganization();
+      await storage.createOrganization(elsewhere, someChange());
+      const membership = { organizationId: elsewhere.id, role: "member", createdAt: NOW } as const;
+      await storage.addMember(membership, { ...someUser(), email: user.email }, someChange(), undefined, true);
+      expect(await storage.getMembership(elsewhere.id, userId)).toBeDefined();
+      expect(await storage.getMembership(organizationId, userId)).toBeDefined();
+    });
+
+    it("ID3: leaves an identity with the user that it was linked to first", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const [identity, first, second] = [someIdentity(), someUser(), someUser()];
+      await Promise.all([storage.createUser(first), storage.createUser(second)]);
+      const linked = await Promise.all(
+        [first, second, first].map(({ email }) => storage.linkIdentity(identity, email, "new hash", someChange())),
+      );
+      const winner = await storage.findUserByIdentity(identity);
+      expect(linked.map((user) => user?.id)).toEqual([winner?.id, winner?.id, winner?.id]);
+      const other = [first, second].find(({ id }) => id !== winner?.id);
+      expect(await storage.getUser(other?.id ?? "")).toEqual(other);
+    });
+
+    it("ID4: refuses another identity of the same issuer, and none of another one", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const [identity, user] = [someIdentity(), someUser()];
+      await storage.createUser(user);
+      await storage.linkIdentity(identity, user.email, "new hash", someChange());
+      const [sameIssuer, other] = [{ ...identity, subject: "another" }, someIdentity()];
+      await expectKind(storage.linkIdentity(sameIssuer, user.email, "x", someChange()), "failed_precondition");
+      expect(await storage.findUserByIdentity(sameIssuer)).toBeUndefined();
+      expect((await storage.linkIdentity(other, user.email, "x", someChange()))?.id).toBe(user.id);
+    });
+
+    it("ID5: takes an account from whoever made it, unless its person had proved to have the mailbox", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const ids = await someMember(storage);
+      const { email = "" } = (await storage.getUser(ids.userId)) ?? {};
+      const open = async () => {
+        const [session, fingerprint] = [someSession(ids), someFingerprint()];
+        await storage.createSession(session, fingerprint, someChange());
+        const link = somePasswordLink(ids.userId);
+        await storage.createPasswordLink(link, someChange());
+        return { session, link };
+      };
+      const before = await open();
+      const change = someChange({ at: after(1) });
+      expect((await storage.linkIdentity(someIdentity(), email, "new hash", change))?.passwordHash).toBe("new hash");
+      expect((await storage.getSession(before.session.id))?.endedAt).toEqual(after(1));
+      expect(await storage.findPasswordLink(before.link.fingerprint, NOW)).toBeUndefined();
+      const since = await open();
+      expect((await storage.linkIdentity(someIdentity(), email, "newer hash", change))?.passwordHash).toBe("new hash");
+      expect((await storage.getSession(since.session.id))?.endedAt).toBeUndefined();
+      expect(await storage.findPasswordLink(since.link.fingerprint, NOW)).toBeDefined();
     });
 
     it("U6: stores an organization and a user who owns it, or nothing", async () => {
@@ -2036,6 +2137,27 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       expect(await storage.readUses(unused.id, 0, 30_000)).toEqual([]);
     });
 
+    it("T11: reads the days of many tokens, in their order", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const { organizationId } = await someMember(storage);
+      const tokens = await Promise.all(
+        Array.from({ length: 4 }, () => storage.createToken(someToken({ organizationId }), someChange())),
+      );
+      const daily = (...days: readonly number[]) => days.map((day) => ({ day, uses: day + 1 }));
+      const [a, b, c, unused] = tokens.map(({ id }) => id) as [string, string, string, string];
+      await storage.recordUses([
+        someUse(a, NOW, { daily: daily(7, 3, 9) }),
+        someUse(b, NOW, { daily: daily(4) }),
+        someUse(c, NOW, { daily: daily(2, 10) }),
+      ]);
+      const ids = [b, unused, a, randomUUID(), c, a];
+      const uses = await storage.readUsesOfTokens(ids, 3, 9);
+      expect(uses).toEqual([daily(4), [], daily(3, 7, 9), [], [], daily(3, 7, 9)]);
+      expect(uses).toEqual(await Promise.all(ids.map((id) => storage.readUses(id, 3, 9))));
+      expect(await storage.readUsesOfTokens([], 3, 9)).toEqual([]);
+    });
+
     it("T10: forgets the days before, the oldest first, up to the limit", async () => {
       await using subject = await openSubject();
       const { storage } = subject;
@@ -2677,6 +2799,19 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       expect(await storage.findSession(someFingerprint())).toBeUndefined();
     });
 
+    it("R10: a browser's secret is no refresh token, and its session goes on", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const session = someSession({ ...(await someMember(storage)), client: "browser", method: "example" });
+      const secret = someFingerprint();
+      await storage.createSession(session, secret, someChange());
+      for (const at of [after(1), after(2)]) {
+        const rotation = { presented: secret, next: someFingerprint() };
+        expect(await storage.rotateRefreshToken(rotation, someChange({ at }))).toEqual({ kind: "refused" });
+      }
+      expect(await storage.findSession(secret)).toEqual(session);
+    });
+
     it("R8: ends a session once, at its time, and no other", async () => {
       await using subject = await openSubject();
       const { storage } = subject;
@@ -3013,6 +3148,7 @@ function writes(storage: Storage): Record<string, () => Promise<unknown>> {
     createPasswordLink: () => storage.createPasswordLink(somePasswordLink(randomUUID()), someChange()),
     resetPassword: () => storage.resetPassword(someFingerprint(), "new", someChange()),
     sweepPasswordLinks: () => storage.sweepPasswordLinks(NOW, 1),
+    linkIdentity: () => storage.linkIdentity(someIdentity(), "nobody@example.com", "hash", someChange()),
     register: () => storage.register(someOrganization(), someUser(), someChange()),
     changePassword: () =>
       storage.changePassword(randomUUID(), { before: "", after: "new", keptSessionId: randomUUID() }, someChange()),

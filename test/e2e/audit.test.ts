@@ -244,6 +244,9 @@ describe.each(RPC_SURFACES)("AuditService through %s", (name) => {
 
     expect(await list(everything)).toEqual([SYSTEM, organizationId, other].toSorted());
     expect(await list(everything, { organizationId: SYSTEM })).toEqual([SYSTEM]);
+    const newest = expectOk(await surface.invoke(rpc.listEvents, { newestFirst: true, pageSize: 1 }, admin)).events;
+    const oldest = expectOk(await surface.invoke(rpc.listEvents, { pageSize: 1000 }, admin)).events;
+    expect(newest.map(({ revision }) => revision)).toEqual([oldest.at(-1)?.revision]);
     expect(await verify(everything, { organizationId: SYSTEM })).toBeUndefined();
     expect(await verify(everything)).toBe("INVALID_ARGUMENT");
     for (const credential of [own, admin, await signedIn("owner")]) {
@@ -284,14 +287,16 @@ describe("AuditService.ListEvents", () => {
       "token.issued",
       ...Array.from({ length: 4 }, () => "member.added"),
     ]);
-    const paged: Event[] = [];
-    let pageToken = "";
-    do {
-      const page = await audit.listEvents({ pageSize: 4, pageToken });
-      paged.push(...page.events);
-      pageToken = page.nextPageToken;
-    } while (pageToken !== "");
-    expect(paged).toEqual(events);
+    for (const newestFirst of [false, true]) {
+      const paged: Event[] = [];
+      let pageToken = "";
+      do {
+        const page = await audit.listEvents({ pageSize: 4, pageToken, newestFirst });
+        paged.push(...page.events);
+        pageToken = page.nextPageToken;
+      } while (pageToken !== "");
+      expect(paged).toEqual(newestFirst ? events.toReversed() : events);
+    }
 
     const added = events.filter(({ action }) => action === "member.added");
     expect((await audit.listEvents({ organizationId, actions: ["member.added"] })).events).toEqual(added);
@@ -310,6 +315,7 @@ describe("AuditService.ListEvents", () => {
         (error: unknown) => (error as Error).message,
       );
     expect(await code({ pageToken: nextPageToken, actor: "system" })).toMatch(/page_token/);
+    expect(await code({ pageToken: nextPageToken, newestFirst: true })).toMatch(/page_token/);
     expect(await code({ pageToken: "x" })).toMatch(/page_token/);
     expect(await code({ actions: ["token.eaten"] })).toMatch(/actions: must be among deployment\.set_up, /);
   });

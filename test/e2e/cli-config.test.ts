@@ -36,7 +36,7 @@ describe("latchkey config", () => {
     expect([await modeOf(file()), await modeOf(dirname(file()))]).toEqual([0o600, 0o700]);
     expect(JSON.parse(await readFile(file(), "utf8"))).toEqual({ token: serviceKey, addr: test.app.grpcAddress });
     // No draft stays behind.
-    expect(await readdir(dirname(file()))).toEqual(["config.json"]);
+    expect(await readdir(dirname(file()))).toEqual(["config.json", "config.json.lock"]);
     expect((await run(["tokens", "list", "--org", organizationId])).code).toBe(0);
   });
 
@@ -49,6 +49,7 @@ describe("latchkey config", () => {
       ["NAME", "VALUE", "FROM"],
       ["token", hint, file()],
       ["addr", "file.example:1", file()],
+      ["url", "http://127.0.0.1:8080", "default"],
       [""],
     ]);
     const env = { LATCHKEY_TOKEN: "short", LATCHKEY_ADDR: "variable.example:1" };
@@ -61,6 +62,7 @@ describe("latchkey config", () => {
     ).toEqual([
       { name: "token", value: "…", from: "LATCHKEY_TOKEN" },
       { name: "addr", value: "variable.example:1", from: "LATCHKEY_ADDR" },
+      { name: "url", value: "http://127.0.0.1:8080", from: "default" },
     ]);
     expect(await run(["config", "get", "token"])).toEqual({ code: 0, stdout: `${hint}\n`, stderr: "" });
     expect((listed.stdout + json.stdout).includes(serviceKey)).toBe(false);
@@ -103,8 +105,9 @@ describe("latchkey config", () => {
   it.each([
     ["{", "is not JSON"],
     ["[]", "must hold a JSON object"],
-    ['{"tokn":"lk_secret"}', "tokn is not a setting; there are token, addr"],
+    ['{"tokn":"lk_secret"}', "tokn is not a setting; there are token, addr, url, session"],
     ['{"token":1}', "token must be a text"],
+    ['{"session":{"accessToken":"lk_secret"}}', "session is not what login wrote"],
   ])("that holds %s is refused, and not quoted", async (text, fault) => {
     await put(text);
     const { code, stderr } = await run(["whoami"]);
@@ -127,11 +130,12 @@ describe("latchkey config", () => {
   });
 
   it.each([
-    [["set"], "needs --token or --addr"],
+    [["set"], "needs --token, --addr or --url"],
     [["set", "--token"], "no token was given"],
     [["set", "--token", "two words"], "a token is one word"],
     [["set", "--addr", ""], "--addr must not be empty"],
-    [["get", "nope"], "NAME must be one of token, addr, not nope"],
+    [["set", "--url", "example.com"], "--url must be a URL"],
+    [["get", "nope"], "NAME must be one of token, addr, url, session, not nope"],
     [["unset"], "needs 1 or more arguments, not 0"],
     [["nope"], "needs one of set, get, list, unset, not nope"],
   ])("%o is a misuse", async (args, message) => {

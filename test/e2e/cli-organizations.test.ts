@@ -1,5 +1,6 @@
 /** The commands for organizations and their members, as thin clients of a running service. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Mailbox } from "../helpers/mailbox.ts";
 import { runProgram } from "../helpers/service-process.ts";
 import { expectOk, openSurface } from "../helpers/surfaces.ts";
 import { startTestApp, type TestApp } from "../helpers/test-app.ts";
@@ -124,6 +125,50 @@ describe("the commands for organizations", () => {
     expect((await run("orgs", "list")).stdout.match(/Once/g)).toHaveLength(1);
   });
 
+  it("invite people, list invitations and take them back", async () => {
+    const id = (await run("orgs", "create", "--name", "Inviting")).stdout.trim();
+    const to = ["--email", "ivy@example.com", "--role", "admin", "--idempotency-key", "ivy"];
+    const invited = await run("members", "invite", id, ...to);
+    expect(invited.code).toBe(0);
+    expect(invited.stderr).toMatch(
+      /^invited ivy@example\.com as admin, until \S+Z; hand over this token of the link, which can't be shown again:\n$/,
+    );
+    // One line that works, and nothing else.
+    expect(await run("members", "invite", id, ...to)).toEqual(invited);
+    const accepted = await fetch(`http://${test.app.httpAddress}/api/v1/auth/accept-invitation`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ token: invited.stdout.trim(), password: "a password of ivy's" }),
+    });
+    expect(accepted.status).toBe(200);
+    expect((await run("members", "list", id)).stdout).toMatch(/ivy@example\.com .* admin /);
+    expect((await run("members", "invitations", id, "--json")).stdout).toBe("");
+
+    await run("members", "invite", id, "--email", "jo@example.com", "--role", "member");
+    const { stdout } = await run("members", "invitations", id, "--json");
+    const invitation = JSON.parse(stdout) as { id: string };
+    expect(invitation).toMatchObject({ email: "jo@example.com", role: "ROLE_MEMBER" });
+    expect((await run("members", "uninvite", id, invitation.id)).stderr).toBe(
+      "the invitation of jo@example.com doesn't work any more\n",
+    );
+    expect((await run("members", "uninvite", id, invitation.id)).code).toBe(5);
+    expect((await run("members", "invitations", id)).stdout).toBe("ID  EMAIL  ROLE  BY  EXPIRES\n");
+  });
+
+  it("invite by mail, and print no link then", async () => {
+    await using mailbox = await Mailbox.open();
+    await using mailing = await startTestApp({ env: mailbox.env });
+    const { grpcAddress } = mailing.app;
+    const { serviceKey, organizationId } = mailing.credentials;
+    const to = ["--email", "kim@example.com", "--role", "member"];
+    const env = { LATCHKEY_ADDR: grpcAddress, LATCHKEY_TOKEN: serviceKey };
+    const invited = await runProgram(["members", "invite", organizationId, ...to], env);
+    expect(invited).toMatchObject({ code: 0, stdout: "" });
+    expect(invited.stderr).toMatch(
+      /^invited kim@example\.com as member, until \S+Z; the link is on its way by mail\n$/,
+    );
+  });
+
   it("say how many tokens went with a member", async () => {
     const id = (await run("orgs", "create", "--name", "Tokens", "--profile", "plane")).stdout.trim();
     const join = async (email: string): Promise<string> => {
@@ -161,7 +206,7 @@ describe("the commands for organizations", () => {
     [["orgs", "get"], "needs 1 argument, not 0"],
     [["orgs", "list", "--nope"], "--nope"],
     [["orgs", "set-plan", "org_x"], "needs 2 arguments, not 1"],
-    [["members"], "needs one of list, add, set-role, remove"],
+    [["members"], "needs one of list, add, invite, invitations, uninvite, set-role, remove"],
     [["members", "add", "org_x", "--role", "owner"], "--email is required"],
     [["members", "add", "org_x", "--email", "a@b.example"], "--role is required"],
     [
@@ -181,7 +226,7 @@ describe("the commands for organizations", () => {
 describe("help", () => {
   it.each([
     ["orgs", ["create", "get", "list", "set-plan", "set-profile"]],
-    ["members", ["list", "add", "set-role", "remove"]],
+    ["members", ["list", "add", "invite", "invitations", "uninvite", "set-role", "remove"]],
   ] as const)("explains every sub-command of %s", async (command, subCommands) => {
     const overview = await runProgram(["help"]);
     expect(overview.stdout).toMatch(new RegExp(`^  ${command} +\\w`, "m"));

@@ -1,11 +1,10 @@
 /** Every command of the program, once in a pipe and once in a pseudo-terminal, which `script` of util-linux makes. */
-import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
-import { once } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { allCommands } from "../helpers/all-commands.ts";
-import { cleanEnv, MAIN, runProgram, type TestEnv, temporaryFolder } from "../helpers/service-process.ts";
+import { runProgram, type TestEnv, temporaryFolder } from "../helpers/service-process.ts";
+import { type Outcome, runInTerminal } from "../helpers/terminal.ts";
 import { startTestApp, type TestApp } from "../helpers/test-app.ts";
 
 let test: TestApp;
@@ -22,56 +21,21 @@ afterAll(async () => {
 
 const settings = (): TestEnv => ({
   LATCHKEY_ADDR: test.app.grpcAddress,
+  LATCHKEY_URL: `http://${test.app.httpAddress}`,
   LATCHKEY_TOKEN: test.credentials.serviceKey,
   LATCHKEY_DATA_DIR: test.config.dataDir,
   XDG_CONFIG_HOME: folder.path,
 });
 
-interface Outcome {
-  readonly code: number | null;
-  /** All that was printed, with the line ends of a file. */
-  readonly text: string;
-}
-
-/** Starts the program where its three streams are one terminal. */
-function startInTerminal(args: readonly string[], env: TestEnv): ChildProcessWithoutNullStreams {
-  const words = [process.execPath, MAIN, ...args].map((word) => `'${word.replaceAll("'", "'\\''")}'`);
-  return spawn("script", ["-qec", words.join(" "), "/dev/null"], {
-    env: { ...cleanEnv(env), SHELL: "/bin/sh", TERM: "xterm" },
-  });
-}
-
-/**
- * Runs the program in a terminal, where a person types each answer after its question has shown.
- *
- * @param dialogue question and answer, one after the other
- */
-async function runInTerminal(
-  args: readonly string[],
-  env: TestEnv,
-  dialogue: readonly (readonly [string, string])[] = [],
-): Promise<Outcome> {
-  const child = startInTerminal(args, env);
-  const waiting = [...dialogue];
-  let text = "";
-  child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
-    text += chunk;
-    const [question, answer] = waiting[0] ?? [];
-    if (question === undefined || !text.includes(question)) return;
-    waiting.shift();
-    child.stdin.write(`${answer}\r`);
-  });
-  const [code] = (await once(child, "close")) as [number | null];
-  return { code, text: text.replaceAll("\r\n", "\n") };
-}
-
-async function runInPipe(args: readonly string[], env: TestEnv): Promise<Outcome> {
-  const { code, stdout, stderr } = await runProgram(args, env);
+async function runInPipe(args: readonly string[], env: TestEnv, input = ""): Promise<Outcome> {
+  const { code, stdout, stderr } = await runProgram(args, env, input);
   return { code, text: stdout + stderr };
 }
 
 interface Run {
   readonly args: readonly string[];
+  /** What is read from the standard input, or typed as the password. */
+  readonly input?: string;
   readonly code?: number;
   readonly prints: RegExp;
   readonly env?: TestEnv;
@@ -87,6 +51,19 @@ async function runOf(name: string, place: string): Promise<Run> {
   };
   const member = async () => (await test.addMember("member")).userId;
   const made = async () => (await run("orgs", "create", "--name", place)).stdout.trim();
+  const invited = async () => {
+    const { stdout } = await run(
+      "members",
+      "invite",
+      org,
+      "--email",
+      `${place}@a.example`,
+      "--role",
+      "admin",
+      "--json",
+    );
+    return (JSON.parse(stdout) as { readonly invitation: { readonly id: string } }).invitation.id;
+  };
   const file = join(folder.path, place);
   const own = name.replace(/^tokens /, "");
   switch (own) {
@@ -128,10 +105,28 @@ async function runOf(name: string, place: string): Promise<Run> {
       return { args: [org], prints: /admin@acme\.example/ };
     case "members add":
       return { args: [org, "--email", `${place}@example.com`, "--role", "member"], prints: /^added usr_/m };
+    case "members invite":
+      return { args: [org, "--email", `${place}@example.com`, "--role", "member"], prints: /^[\w-]{40,}$/m };
+    case "members invitations":
+      await invited();
+      return { args: [org], prints: /^ID +EMAIL +ROLE +BY +EXPIRES\n[0-9a-f-]{36} /m };
+    case "members uninvite":
+      return { args: [org, await invited()], prints: /doesn't work any more$/m };
     case "members set-role":
       return { args: [org, await member(), "admin"], prints: /to admin$/m };
     case "members remove":
       return { args: [org, await member()], prints: /^removed usr_/m };
+    case "login": {
+      const { adminEmail, adminPassword } = test.credentials;
+      return {
+        args: ["--email", adminEmail],
+        input: adminPassword,
+        prints: new RegExp(`^signed in as ${adminEmail}, and wrote /.*\nthe token from LATCHKEY_TOKEN goes`, "m"),
+        env: { XDG_CONFIG_HOME: file },
+      };
+    }
+    case "logout":
+      return { args: [], prints: /^nobody is signed in$/m };
     case "whoami":
       return { args: [], prints: /^profile +latchkey$/m };
     case "config set":
@@ -181,10 +176,13 @@ const commands = await allCommands();
 
 describe.each(["pipe", "terminal"] as const)("in a %s", (kind) => {
   it.each(commands.map(({ path }) => path.join(" ")))("%s does what it should", async (name) => {
-    const { args, code = 0, prints, env = {} } = await runOf(name, `${kind}-${name.replaceAll(" ", "-")}`);
+    const { args, input = "", code = 0, prints, env = {} } = await runOf(name, `${kind}-${name.replaceAll(" ", "-")}`);
     const all = [...name.split(" "), ...args];
     const surroundings = { ...settings(), ...env };
-    const outcome = kind === "pipe" ? await runInPipe(all, surroundings) : await runInTerminal(all, surroundings);
+    const outcome =
+      kind === "pipe"
+        ? await runInPipe(all, surroundings, input)
+        : await runInTerminal(all, surroundings, [["Password: ", input]]);
     expect(outcome.text).toMatch(prints);
     expect(outcome.code).toBe(code);
     // Control characters are for terminals, and even there for progress only.

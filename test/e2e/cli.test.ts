@@ -220,7 +220,7 @@ describe("the client commands", () => {
     expect(await run(["revoke", "tok_nope"])).toEqual({ code: 5, stdout: "", stderr: "latchkey: No such token.\n" });
     const nobody = await runProgram(["list"], { LATCHKEY_ADDR: test.app.grpcAddress });
     expect(nobody.code).toBe(4);
-    expect(nobody.stderr).toContain("Set LATCHKEY_TOKEN or --token.");
+    expect(nobody.stderr).toContain("Set LATCHKEY_TOKEN or --token, or sign in with `latchkey login`.");
     const nowhere = await run(["list", "--addr", "127.0.0.1:1"]);
     expect(nowhere).toMatchObject({ code: 6, stdout: "" });
     expect(nowhere.stderr).toMatch(/^latchkey: nothing answers at 127\.0\.0\.1:1: /);

@@ -1,6 +1,6 @@
 /** What AuthService promises, through every door. */
-import { createHmac, generateKeyPairSync } from "node:crypto";
-import { decodeJwt, decodeProtectedHeader, SignJWT, UnsecuredJWT } from "jose";
+import { createHmac } from "node:crypto";
+import { decodeJwt, decodeProtectedHeader } from "jose";
 import { describe, expect, it } from "vitest";
 import { expectOk, openSurface, SURFACES, type SurfaceName } from "../helpers/surfaces.ts";
 import { startTestApp, type TestApp } from "../helpers/test-app.ts";
@@ -97,82 +97,6 @@ describe("access tokens", () => {
     expect(decodeProtectedHeader(accessToken).alg).toBe("HS256");
     expect(createHmac("sha256", secret).update(`${head}.${body}`).digest("base64url")).toBe(signature);
     expectOk(await rest.list({ bearer: accessToken }));
-  });
-
-  it("are refused alike when malformed, unsigned, signed by another key, or made for something else", async () => {
-    await using test = await startTestApp();
-    const rest = openSurface(test.app, "rest");
-    const { adminEmail, adminPassword } = test.credentials;
-    const { accessToken } = expectOk(await rest.login({}, adminEmail, adminPassword));
-    const claims = decodeJwt(accessToken);
-    const header = decodeProtectedHeader(accessToken) as { alg: string; typ: string; kid: string };
-    const { privateKey } = generateKeyPairSync("ed25519");
-    const sign = (head: object, body: object): Promise<string> =>
-      new SignJWT(body as never).setProtectedHeader({ ...header, ...head }).sign(privateKey);
-    const [head = "", body = "", signature = ""] = accessToken.split(".");
-    const forged = Buffer.from(JSON.stringify({ ...claims, sub: "usr_00000000000000000000000000" })).toString(
-      "base64url",
-    );
-    const unsigned = new UnsecuredJWT(claims).encode();
-    const hmacOfPublic = createHmac("sha256", body).update(`${head}.${body}`).digest("base64url");
-    for (const bearer of [
-      "x",
-      `${head}.${body}`,
-      `${head}.${body}.`,
-      `${head}.${forged}.${signature}`,
-      unsigned,
-      `${unsigned.split(".")[0]}.${body}.${signature}`,
-      `${Buffer.from(JSON.stringify({ ...header, alg: "HS256" })).toString("base64url")}.${body}.${hmacOfPublic}`,
-      await sign({}, claims),
-      await sign({ kid: "unknown" }, claims),
-      await sign({ typ: "JWT" }, claims),
-      await sign({}, { ...claims, aud: "something-else" }),
-    ]) {
-      expect(await rest.list({ bearer })).toEqual({
-        ok: false,
-        code: "UNAUTHENTICATED",
-        message: "The credential is not valid.",
-      });
-    }
-    expectOk(await rest.list({ bearer: accessToken }));
-  });
-
-  it("are refused when one thing in them is wrong, though the right key signed them", async () => {
-    const secret = "a shared secret of at least 32 characters";
-    await using test = await startTestApp({
-      env: { LATCHKEY_ACCESS_TOKEN_ALGORITHM: "HS256", LATCHKEY_ACCESS_TOKEN_SECRET: secret },
-    });
-    const rest = openSurface(test.app, "rest");
-    const { adminEmail, adminPassword } = test.credentials;
-    const { accessToken } = expectOk(await rest.login({}, adminEmail, adminPassword));
-    const claims = decodeJwt(accessToken);
-    const header = decodeProtectedHeader(accessToken) as { alg: string; typ: string; kid: string };
-    const sign = (head: object, body: object): Promise<string> =>
-      new SignJWT({ ...claims, ...body }).setProtectedHeader({ ...header, ...head }).sign(Buffer.from(secret));
-    // The same by the same means works, so what is changed is what is refused.
-    expectOk(await rest.list({ bearer: await sign({}, {}) }));
-    const { exp = 0 } = claims;
-    for (const [head, body] of [
-      [{ typ: "JWT" }, {}],
-      [{ typ: undefined }, {}],
-      [{ kid: "another" }, {}],
-      [{ alg: "HS512" }, {}],
-      [{}, { iss: "somebody-else" }],
-      [{}, { aud: "something-else" }],
-      [{}, { exp: exp - 7200 }],
-      [{}, { exp: undefined }],
-      [{}, { nbf: exp }],
-      [{}, { sub: "usr_00000000000000000000000000" }],
-      [{}, { org: "org_00000000000000000000000000" }],
-      [{}, { sid: "01890a5d-ac96-774b-bcce-b302099a8057" }],
-      [{}, { sid: undefined }],
-    ] as const) {
-      expect([head, body, await rest.list({ bearer: await sign(head, body) })]).toEqual([
-        head,
-        body,
-        { ok: false, code: "UNAUTHENTICATED", message: "The credential is not valid." },
-      ]);
-    }
   });
 
   it("lose their power when the person leaves the organization", async () => {

@@ -35,6 +35,9 @@ describe.each(RPC_SURFACES)("through %s", (name) => {
   const read = async (id: string) => {
     await test.app.usage.flush();
     const { token, dailyUses } = expectOk(await surface.invoke(TokenService.method.get, { id }, admin));
+    const list = expectOk(await surface.invoke(TokenService.method.list, { includeUses: true }, admin));
+    // The list says the same.
+    expect(list.uses[list.tokens.findIndex((one) => one.id === id)]?.dailyUses).toEqual(dailyUses);
     return { address: token?.lastUsedAddress, uses: dailyUses.map(({ date, count }) => [date, Number(count)]) };
   };
 
@@ -96,6 +99,10 @@ describe.each(RPC_SURFACES)("through %s", (name) => {
     nowMs -= 2 * DAY_MS;
     const before = expectOk(await surface.invoke(TokenService.method.get, { id }, backend)).dailyUses;
     expect(before.map(({ date }) => date)).toEqual([dateOf(first), dateOf(first + 1)]);
+  });
+
+  it("leaves uses out of a list that doesn't ask for them", async () => {
+    expect(expectOk(await surface.invoke(TokenService.method.list, {}, admin)).uses).toEqual([]);
   });
 
   it("tells another organization nothing", async () => {

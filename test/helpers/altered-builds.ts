@@ -187,6 +187,20 @@ export const ALTERED_BUILDS = {
       to: "",
     },
   ],
+  "hashes-for-known-addresses-only": [
+    {
+      file: "src/security/passwords.ts",
+      from: "const expected = stored === undefined ? nobody : parsePhc(stored);",
+      to: "if (stored === undefined) return false; const expected = parsePhc(stored);",
+    },
+  ],
+  "writes-down-failures-of-known-addresses-only": [
+    {
+      file: "src/usecases/check-password.ts",
+      from: "await storage.recordSignInFailure(user?.id, reason, changeOf(origin, clock()));",
+      to: "if (user !== undefined) await storage.recordSignInFailure(user.id, reason, changeOf(origin, clock()));",
+    },
+  ],
   "changes-without-an-event": [{ file: COMMANDS, from: INSERT_EVENT, to: `try { ${INSERT_EVENT} } catch {}` }],
 } as const satisfies Readonly<Record<string, readonly Edit[]>>;
 

@@ -7,6 +7,7 @@ import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/conn
 import { status } from "@grpc/grpc-js";
 import { AuditService } from "../../gen/latchkey/v1/audit_pb.ts";
 import { AuthService, UserService } from "../../gen/latchkey/v1/auth_pb.ts";
+import { DashboardService } from "../../gen/latchkey/v1/dashboard_pb.ts";
 import { IntrospectionService } from "../../gen/latchkey/v1/introspection_pb.ts";
 import { OrganizationService } from "../../gen/latchkey/v1/organization_pb.ts";
 import { TokenService, type UpdateRequestSchema } from "../../gen/latchkey/v1/token_pb.ts";
@@ -184,7 +185,15 @@ function rpcSurface(name: string, invoke: Invoke, close: () => void): RpcSurface
 }
 
 function grpcSurface(address: string): RpcSurface {
-  const services = [TokenService, AuthService, UserService, OrganizationService, AuditService, IntrospectionService];
+  const services = [
+    TokenService,
+    AuthService,
+    UserService,
+    OrganizationService,
+    AuditService,
+    IntrospectionService,
+    DashboardService,
+  ];
   const clients = services.map((service) => [service.typeName, createClient(service, { address })] as const);
   const byName = new Map<string, { close(): void }>(clients);
   const invoke: Invoke = async (method, request, credential) => {

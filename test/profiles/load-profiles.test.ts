@@ -112,6 +112,12 @@ describe("the built-in profiles", () => {
       listsRevoked: false,
       requiresIdempotencyKey: false,
       rateLimitHeaders: { limit: undefined, remaining: undefined, reset: undefined },
+      dashboard: {
+        productName: "Watchplane",
+        tokensTitle: "API Tokens",
+        tokenNoun: "token",
+        newTokenLabel: "New token",
+      },
       commandLine: { program: "wp", tokenVariable: "WATCHPLANE_TOKEN", configPath: "watchplane/config.json" },
     });
     expect(presentation).toEqual({
@@ -296,6 +302,7 @@ describe("the guide", () => {
       document["responses"],
       document["responses"]?.["list"],
       document["errors"],
+      document["dashboard"],
       document["cli"],
     ];
     for (const map of maps) Object.assign(map ?? {}, { unheard_of: 1 });
@@ -307,7 +314,7 @@ describe("the guide", () => {
       return names.split(", ").map((field) => place + field);
     });
     expect(faults).toHaveLength(maps.length);
-    const parents = ["secret", "managers", "rate_limit_headers", "responses", "errors", "cli"];
+    const parents = ["secret", "managers", "rate_limit_headers", "responses", "errors", "dashboard", "cli"];
     const table = Array.from(guide.matchAll(/^\| `([a-z_.*]+)` \| [^|]*\| /gm), ([, field = ""]) => field);
     expect(table.toSorted()).toEqual(known.filter((field) => !parents.includes(field)).toSorted());
   });

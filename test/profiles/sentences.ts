@@ -40,9 +40,6 @@ export const PAGES: readonly Page[] = [
   { source: PLANE, prefix: "plane", title: "Plane: authentication" },
 ];
 
-const DASHBOARD = "the dashboard, with “People: sign-in, dashboard, command line”";
-const GOOGLE = "sign-in with Google, with “People: sign-in, dashboard, command line”";
-
 /** Sentences by id: what they say, and for those that are for later the part that brings them. */
 type Entries = Readonly<Record<string, string | readonly [says: string, later: string]>>;
 
@@ -60,10 +57,7 @@ export const SENTENCES: readonly Sentence[] = [
     "watchplane-tokens-04": "A token is sent in `X-Api-Key`.",
     "watchplane-tokens-05": "Only admins of the organization can create a token.",
     "watchplane-tokens-06": "Only admins of the organization can revoke a token.",
-    "watchplane-tokens-07": [
-      "Settings → API Tokens has “New token”: a name, Create, and the token to copy.",
-      DASHBOARD,
-    ],
+    "watchplane-tokens-07": "Settings → API Tokens has “New token”: a name, Create, and the token to copy.",
     "watchplane-tokens-08": "A token is not shown again after it was created.",
     "watchplane-tokens-09": "`POST /api/v1/api-tokens` with an access token creates a token.",
     "watchplane-tokens-10": "A creation sends JSON with the name.",
@@ -99,7 +93,7 @@ export const SENTENCES: readonly Sentence[] = [
     "watchplane-auth-09": "Automation that runs for long uses an API key instead of a session.",
     "watchplane-auth-10": "API keys never expire unless they are revoked.",
     "watchplane-auth-11": "An API key starts with `wp_`.",
-    "watchplane-auth-12": ["Settings → API Tokens has “New token”: a name, and the key to copy.", DASHBOARD],
+    "watchplane-auth-12": "Settings → API Tokens has “New token”: a name, and the key to copy.",
     "watchplane-auth-13": "A key is not shown again after it was created.",
     "watchplane-auth-14": "`POST /api/v1/api-tokens` with an access token and a name creates a key.",
     "watchplane-auth-15": "The answer to a creation is `data` with `id`, `name`, `token` and `createdAt`.",
@@ -109,7 +103,7 @@ export const SENTENCES: readonly Sentence[] = [
     "watchplane-auth-19": "The command line keeps its key in `~/.config/watchplane/config.json`.",
     "watchplane-auth-20": "`wp config set --token` puts the key into that file.",
     "watchplane-auth-21": "The command line takes its key from `WATCHPLANE_TOKEN` too.",
-    "watchplane-auth-22": ["Google signs people in to the dashboard.", GOOGLE],
+    "watchplane-auth-22": "Google signs people in to the dashboard.",
     "watchplane-auth-23": "Google is no way into the API or the command line.",
     "watchplane-auth-24": "The sign-in routes are limited for each client address.",
     "watchplane-auth-25": "Login: 10 requests in 15 minutes.",
@@ -126,7 +120,7 @@ export const SENTENCES: readonly Sentence[] = [
     "watchmantower-07": "A key can be sent in `x-api-key` too.",
     "watchmantower-08": "A key is `wmt_api_` and 48 letters and digits.",
     "watchmantower-09": "The page's example of a key has that prefix, but 44 letters and digits: it is nobody's key.",
-    "watchmantower-10": ["Settings → API Keys has “Generate New Key”.", DASHBOARD],
+    "watchmantower-10": "Settings → API Keys has “Generate New Key”.",
     "watchmantower-11": "Keys are made over the API too, with a key that is there already.",
     "watchmantower-12": "A key has a name that describes it.",
     "watchmantower-13": "A key is read-only or has full access.",
@@ -168,7 +162,7 @@ export const SENTENCES: readonly Sentence[] = [
     "walwarden-02": "Tokens are bearer credentials for automation that calls the REST API, version 1.",
     "walwarden-03": "API tokens come with the Team plan.",
     "walwarden-04": "An admin or an owner manages them.",
-    "walwarden-05": ["They are in the dashboard, under Settings → API tokens.", DASHBOARD],
+    "walwarden-05": "They are in the dashboard, under Settings → API tokens.",
     "walwarden-06": "A token is `wal_` and hex digits.",
     "walwarden-07": "The prefix tells what the token is among other secrets.",
     "walwarden-08": "The plaintext is in the answer to the issue, and can never be had again.",
@@ -181,15 +175,15 @@ export const SENTENCES: readonly Sentence[] = [
     "walwarden-15": "Revoked tokens stay listed.",
     "walwarden-16": "Every issue and revoke is in the audit chain, with issuer, token name and scopes.",
     "walwarden-17": "The plaintext is never in the audit chain.",
-    "walwarden-18": ["The page lies at `/o/<your-org>/settings/api-tokens`.", DASHBOARD],
+    "walwarden-18": "The page lies at `/o/<your-org>/settings/api-tokens`.",
     "walwarden-19": "The list shows name, scopes, creation, last use and whether the token is revoked.",
-    "walwarden-20": ["The controls are hidden from people who aren't admins, and on other plans.", DASHBOARD],
-    "walwarden-21": ["“Issue token” opens the form.", DASHBOARD],
+    "walwarden-20": "The controls are hidden from people who aren't admins, and on other plans.",
+    "walwarden-21": "“Issue token” opens the form.",
     "walwarden-22": "A token has a name that says where it will run.",
     "walwarden-23": "The name is visible where tokens are managed only.",
     "walwarden-24": "A scope that is missing fails closed, with 403 `forbidden`.",
     "walwarden-25": "An expiry can be set.",
-    "walwarden-26": ["The plaintext is revealed once, to be copied before it is dismissed.", DASHBOARD],
+    "walwarden-26": "The plaintext is revealed once, to be copied before it is dismissed.",
     "walwarden-27": "A token that is lost is revoked, and a new one issued: nothing shows it again.",
     "walwarden-28": "Scopes hold for the whole organization.",
     "walwarden-29": "A token has exactly the scopes that it was issued with.",
@@ -210,7 +204,7 @@ export const SENTENCES: readonly Sentence[] = [
     "walwarden-44": "One token works for the command line, the SDK and everything else.",
     "walwarden-45": "A mutation needs an `Idempotency-Key`.",
     "walwarden-46": "A mutation that is sent again with its key isn't done again.",
-    "walwarden-47": ["The row of a token has Revoke.", DASHBOARD],
+    "walwarden-47": "The row of a token has Revoke.",
     "walwarden-48": "Revoking is idempotent.",
     "walwarden-49": "Revoking takes effect at once.",
     "walwarden-50": "Later requests with the token fail with 401 `unauthorized`.",
@@ -219,7 +213,7 @@ export const SENTENCES: readonly Sentence[] = [
   ...page(PLANE, {
     "plane-01": "Every request needs a valid API key.",
     "plane-02": "The key is sent in `X-Api-Key`.",
-    "plane-03": ["Settings → API Tokens has “Generate New Token”.", DASHBOARD],
+    "plane-03": "Settings → API Tokens has “Generate New Token”.",
     "plane-04": "A token gets a descriptive name.",
     "plane-05": "A token can get an expiration date.",
     "plane-06": "A token is not shown again after it was generated.",

@@ -1,12 +1,16 @@
 /** What Watchplane's two pages say, one test a sentence, on a service that hosts all products. */
 
 import { generateKeyPairSync } from "node:crypto";
-import { readFile, stat, symlink } from "node:fs/promises";
+import { readFile, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { decodeJwt, SignJWT } from "jose";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { DashboardService } from "../../gen/latchkey/v1/dashboard_pb.ts";
 import { Reason } from "../../gen/latchkey/v1/introspection_pb.ts";
 import { Role } from "../../gen/latchkey/v1/organization_pb.ts";
+import { TokenService } from "../../gen/latchkey/v1/token_pb.ts";
+import { startIdentityProvider } from "../helpers/identity-provider.ts";
+import { Page } from "../helpers/page.ts";
 import {
   DAY,
   field,
@@ -22,6 +26,9 @@ import {
   textField,
 } from "../helpers/products.ts";
 import { runProgram, type TestEnv, temporaryFolder } from "../helpers/service-process.ts";
+import { openSurface } from "../helpers/surfaces.ts";
+import { startTestApp } from "../helpers/test-app.ts";
+import { Visitor } from "../helpers/visitor.ts";
 
 const MISSING = "A credential is missing: send `Authorization: Bearer <access token>` or `X-Api-Key: <token>`.";
 const error = (code: string, message: string) => ({ error: { code, message } });
@@ -345,7 +352,7 @@ describe("API tokens", () => {
     expect((await home.wp(["whoami"], { WATCHPLANE_TOKEN: secret })).stdout).toMatch(/^name +by variable$/m);
     const nobody = await home.wp(["whoami"]);
     expect(nobody).toMatchObject({ code: 4, stdout: "" });
-    expect(nobody.stderr).toMatch(/^wp: .* Set WATCHPLANE_TOKEN or --token\.\n$/);
+    expect(nobody.stderr).toMatch(/^wp: .* Set WATCHPLANE_TOKEN or --token, or sign in with `wp login`\.\n$/);
   });
 
   it("[watchplane-tokens-28] with that variable set, wp lists tokens; monitors are the product's to add, and wp says it has none", async () => {
@@ -574,6 +581,43 @@ describe("authentication", () => {
     const named = await home.wp(["whoami"], { WATCHPLANE_TOKEN: set.secret, LATCHKEY_TOKEN: "nonsense" });
     expect(named.stdout).toMatch(/^name +set$/m);
     expect((await home.wp(["whoami"], { LATCHKEY_TOKEN: "nonsense" })).stdout).toMatch(/^name +kept$/m);
+  });
+
+  it("[watchplane-auth-22] whom Google vouches for has a session of the dashboard, and it works there", async () => {
+    const publicUrl = "https://app.watchplane.com";
+    await using folder = await temporaryFolder();
+    await using google = await startIdentityProvider([`${publicUrl}/sign-in/with/google/callback`]);
+    const [file, secretFile] = [join(folder.path, "identity.json"), join(folder.path, "secret")];
+    await writeFile(secretFile, google.client.secret);
+    const { issuer, client } = google;
+    const provider = { name: "google", label: "Google", issuer, client_id: client.id, client_secret_file: secretFile };
+    await writeFile(file, JSON.stringify({ sign_in: [provider] }));
+    const env = { LATCHKEY_IDENTITY_FILE: file, LATCHKEY_PUBLIC_URL: publicUrl };
+    await using test = await startTestApp({ env });
+    const { email } = await test.addMember("admin");
+    google.person = { sub: "1234567890", email };
+    const visitor = new Visitor(test.app, publicUrl);
+    await visitor.open("/sign-in/with/google", (url) => url === `${publicUrl}/`);
+    const page = new Page(test.app, { Origin: publicUrl });
+    for (const [name, value] of visitor.cookies) page.cookies.set(name, value);
+    const { value } = await page.call(DashboardService.method.getContext, {});
+    expect(value).toMatchObject({ user: { email }, signInMethod: "google" });
+    expect(await page.call(TokenService.method.issue, { name: "CI pipeline" })).toMatchObject({ code: "ok" });
+
+    // And there only: the API and the command line say so.
+    const [session = ""] = visitor.cookies.values();
+    const refusal = /A sign-in to the dashboard, by Google or another service too, is no way into the API/;
+    const rest = openSurface(test.app, "rest");
+    for (const credential of [{ bearer: session }, { apiKey: session }]) {
+      expect(await rest.list(credential)).toMatchObject({
+        code: "UNAUTHENTICATED",
+        message: expect.stringMatching(refusal) as string,
+      });
+    }
+    await using home = await wpHome();
+    const settings = { LATCHKEY_ADDR: test.app.grpcAddress, WATCHPLANE_TOKEN: session };
+    const listed = await home.wp(["list", "--org", test.credentials.organizationId], settings);
+    expect(listed).toMatchObject({ code: 4, stderr: expect.stringMatching(refusal) as string });
   });
 
   it("[watchplane-auth-23] a token of Google's opens nothing", async () => {

@@ -6,6 +6,6 @@ import type { Handlers } from "../handlers.ts";
 export const logout =
   (deps: SignOutDeps): Handlers<typeof AuthService>["logout"] =>
   async (request, call) => {
-    await signOut(deps, call, request);
+    await signOut(deps, call, { secret: request.refreshToken });
     return {};
   };

@@ -1,7 +1,7 @@
 import type { TokenService } from "../../../gen/latchkey/v1/token_pb.ts";
 import { type ListTokensDeps, listTokens } from "../../usecases/list-tokens.ts";
 import type { Handlers } from "../handlers.ts";
-import { optionalDate, tokenMessage, tokenStates } from "../messages.ts";
+import { dailyUseMessage, optionalDate, tokenMessage, tokenStates } from "../messages.ts";
 
 /** `TokenService.List` */
 export const list =
@@ -13,5 +13,9 @@ export const list =
       unusedSince: optionalDate(request.unusedSince),
     });
     const now = deps.clock();
-    return { tokens: page.items.map((token) => tokenMessage(token, now)), nextPageToken: page.nextPageToken };
+    return {
+      tokens: page.items.map((token) => tokenMessage(token, now)),
+      nextPageToken: page.nextPageToken,
+      uses: page.uses.map((dailyUses) => ({ dailyUses: dailyUses.map(dailyUseMessage) })),
+    };
   };

@@ -1,10 +1,20 @@
 /** The writes of people's own accounts: registering, invitations, signing out, passwords; and of the keys that sign people in. */
 import type Database from "better-sqlite3";
 import type { Change } from "../../domain/audit.ts";
-import type { Invitation, Member, Membership, Organization, Session, SigningKey, User } from "../../domain/entities.ts";
+import type {
+  Identity,
+  Invitation,
+  Member,
+  Membership,
+  Organization,
+  Session,
+  SigningKey,
+  User,
+} from "../../domain/entities.ts";
 import { AppError } from "../../domain/errors.ts";
 import { type Id, SYSTEM_ORGANIZATION_ID } from "../../domain/ids.ts";
 import {
+  identityLinked,
   invitationRevoked,
   memberAdded,
   memberInvited,
@@ -26,6 +36,7 @@ import {
 } from "../../domain/storage.ts";
 import type { AddEvent, Writes } from "./commands.ts";
 import { type InvitationRow, invitationRow, toInvitation } from "./invitation-rows.ts";
+import { FIND_USER_BY_IDENTITY } from "./reads.ts";
 import {
   membershipRow,
   organizationRow,
@@ -36,6 +47,7 @@ import {
   toMillis,
   toSession,
   toUser,
+  type UserRow,
   userRow,
 } from "./rows.ts";
 
@@ -57,6 +69,13 @@ interface NewPasswordLink {
 
 interface PasswordReset {
   readonly fingerprint: Uint8Array;
+  readonly passwordHash: string;
+  readonly change: Change;
+}
+
+interface IdentityLink {
+  readonly identity: Identity;
+  readonly email: string;
   readonly passwordHash: string;
   readonly change: Change;
 }
@@ -139,6 +158,18 @@ export function prepareAccountWrites(connection: Database.Database) {
 
     confirmUser: connection.prepare<{ id: string; now: number }>(
       "UPDATE users SET confirmed_at = coalesce(confirmed_at, @now) WHERE id = @id",
+    ),
+
+    findUserByIdentity: connection.prepare<[issuer: string, subject: string], UserRow>(FIND_USER_BY_IDENTITY),
+
+    hasIdentityOf: connection
+      .prepare<[userId: string, issuer: string], number>(
+        "SELECT EXISTS (SELECT 1 FROM identities WHERE user_id = ? AND issuer = ?)",
+      )
+      .pluck(),
+
+    insertIdentity: connection.prepare<Identity & { userId: string; now: number }>(
+      "INSERT INTO identities (issuer, subject, user_id, linked_at) VALUES (@issuer, @subject, @userId, @now)",
     ),
 
     isMember: connection
@@ -346,6 +377,29 @@ export function accountCommands(openChain: OpenChain) {
 
     sweepInvitations(writes: Writes, { now, limit }: LinkSweep): number {
       return writes.sweepInvitations.run({ now: toMillis(now), limit }).changes;
+    },
+
+    linkIdentity(writes: Writes, { identity, email, passwordHash, change }: IdentityLink): User | undefined {
+      const linked = writes.findUserByIdentity.get(identity.issuer, identity.subject);
+      if (linked !== undefined) return toUser(linked);
+      const row = writes.findUserByEmail.get(email);
+      if (row === undefined) return undefined;
+      if (writes.hasIdentityOf.get(row.id, identity.issuer) === 1) {
+        throw new AppError("failed_precondition", "The user has another identity of the issuer.");
+      }
+      const now = toMillis(change.at);
+      if (!isConfirmed(writes, row.id)) {
+        writes.setPassword.run({ userId: row.id, passwordHash });
+        replaced(writes, change, toUser(row), { keptSessionId: "", occurrence: passwordRestored });
+      }
+      writes.confirmUser.run({ id: row.id, now });
+      writes.insertIdentity.run({ ...identity, userId: row.id, now });
+      const user = writes.getUser.get(row.id);
+      if (user === undefined) throw new Error("a user who was just changed is missing");
+      for (const organizationId of organizationsOf(writes, user.id)) {
+        openChain(writes, change, organizationId, 1)(identityLinked(organizationId, user, identity));
+      }
+      return toUser(user);
     },
 
     register(writes: Writes, { organization, user, change }: Registration): boolean {

@@ -540,8 +540,8 @@ export function prepareWrites(connection: Database.Database) {
     `),
 
     insertSession: connection.prepare<SessionRow>(`
-      INSERT INTO sessions (id, user_id, organization_id, created_at, expires_at, ended_at)
-      VALUES (@id, @user_id, @organization_id, @created_at, @expires_at, @ended_at)
+      INSERT INTO sessions (id, user_id, organization_id, created_at, expires_at, ended_at, client, method)
+      VALUES (@id, @user_id, @organization_id, @created_at, @expires_at, @ended_at, @client, @method)
     `),
 
     endSession: connection.prepare<{ id: string; endedAt: number }, SessionRow>(`
@@ -869,7 +869,7 @@ const commands = {
   rotateRefreshToken(writes: Writes, { rotation, change }: Rotation): RefreshTokenOutcome {
     const { presented, next } = rotation;
     const found = writes.findRefreshToken.get(presented);
-    if (found === undefined) return { kind: "refused" };
+    if (found === undefined || found.client === "browser") return { kind: "refused" };
     const nowMs = toMillis(change.at);
     // A used one comes first: whoever presents it has a copy, also when the session is over already.
     if (found.used_at !== null) {

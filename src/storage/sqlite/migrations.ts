@@ -12,6 +12,8 @@ import { imports } from "./migrations/0006-imports.ts";
 import { ends } from "./migrations/0007-ends.ts";
 import { uses } from "./migrations/0008-uses.ts";
 import { accounts } from "./migrations/0009-accounts.ts";
+import { browserSessions } from "./migrations/0010-browser-sessions.ts";
+import { identities } from "./migrations/0011-identities.ts";
 import type { Migration } from "./migrations/migration.ts";
 
 /** Version 1 is the first. */
@@ -25,6 +27,8 @@ export const MIGRATIONS: readonly Migration[] = [
   ends,
   uses,
   accounts,
+  browserSessions,
+  identities,
 ];
 
 /** "LTCH": marks a SQLite file as Latchkey's. */

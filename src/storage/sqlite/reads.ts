@@ -55,7 +55,7 @@ interface ListEventsParameters {
   readonly target: string | null;
   readonly from: number | null;
   readonly until: number | null;
-  /** Lowest revision. */
+  /** Lowest revision; the highest where the newest come first. */
   readonly start: number | bigint;
   readonly limit: number;
 }
@@ -72,6 +72,11 @@ const TOKEN_RECORD_COLUMNS = `
 export type Reads = ReturnType<typeof prepareReads>;
 
 /** The reads' statements, prepared once. As in `prepareWrites`, a plus hides what is bound from the planner. */
+/** Also a write's, which must see what was written before it. */
+export const FIND_USER_BY_IDENTITY = `
+  SELECT users.* FROM identities JOIN users ON users.id = identities.user_id WHERE issuer = ? AND subject = ?
+`;
+
 export function prepareReads(connection: Database.Database) {
   return {
     isEmpty: connection.prepare<[], number>("SELECT NOT EXISTS (SELECT 1 FROM organizations)").pluck(),
@@ -89,6 +94,8 @@ export function prepareReads(connection: Database.Database) {
     getUser: connection.prepare<[id: string], UserRow>("SELECT * FROM users WHERE id = ?"),
 
     findUserByEmail: connection.prepare<[email: string], UserRow>("SELECT * FROM users WHERE email = ?"),
+
+    findUserByIdentity: connection.prepare<[issuer: string, subject: string], UserRow>(FIND_USER_BY_IDENTITY),
 
     getMembership: connection.prepare<[organizationId: string, userId: string], MembershipRow>(
       "SELECT * FROM memberships WHERE organization_id = ? AND user_id = ?",
@@ -145,6 +152,15 @@ export function prepareReads(connection: Database.Database) {
       "SELECT day, uses FROM token_uses WHERE token_id = +? AND day BETWEEN ? AND ? ORDER BY day",
     ),
 
+    readUsesOfTokens: connection.prepare<
+      { tokenIds: string; first: number; last: number },
+      DailyUse & { position: number }
+    >(`
+      SELECT wanted.key AS position, day, uses
+      FROM json_each(@tokenIds) AS wanted JOIN token_uses ON token_id = wanted.value AND day BETWEEN @first AND @last
+      ORDER BY wanted.key, day
+    `),
+
     listDigestSchemes: connection.prepare<[], DigestSchemeRow>(
       "SELECT algorithm, key_id FROM digest_schemes ORDER BY algorithm = 'sha256' DESC, algorithm, key_id",
     ),
@@ -155,6 +171,12 @@ export function prepareReads(connection: Database.Database) {
 
     listEventsOfOrganization: connection.prepare<ListEventsParameters, EventRow>(
       listEvents("organization_id = +@organizationId"),
+    ),
+
+    listNewestEvents: connection.prepare<ListEventsParameters, EventRow>(listEvents("@organizationId IS NULL", true)),
+
+    listNewestEventsOfOrganization: connection.prepare<ListEventsParameters, EventRow>(
+      listEvents("organization_id = +@organizationId", true),
     ),
 
     latestRevision: connection
@@ -204,18 +226,18 @@ export function prepareReads(connection: Database.Database) {
 }
 
 // Two statements, for no index serves both an organization's events and everybody's.
-function listEvents(ofWhom: string): string {
+function listEvents(ofWhom: string, newestFirst = false): string {
   return `
     SELECT *
     FROM events
     WHERE ${ofWhom}
-      AND revision >= @start
+      AND revision ${newestFirst ? "<=" : ">="} @start
       AND (@actions IS NULL OR action IN (SELECT value FROM json_each(@actions)))
       AND (@actor IS NULL OR actor_id = @actor)
       AND (@target IS NULL OR target = @target)
       AND (@from IS NULL OR at >= @from)
       AND (@until IS NULL OR at < @until)
-    ORDER BY revision
+    ORDER BY revision ${newestFirst ? "DESC" : ""}
     LIMIT +@limit
   `;
 }

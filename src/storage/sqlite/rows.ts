@@ -8,6 +8,7 @@ import type {
   Organization,
   Rotation,
   Session,
+  SessionClient,
   SigningKey,
   Token,
   User,
@@ -98,6 +99,8 @@ export interface SessionRow {
   readonly created_at: number;
   readonly expires_at: number;
   readonly ended_at: number | null;
+  readonly client: SessionClient;
+  readonly method: string;
 }
 
 /** What is read of a recorded call. */
@@ -379,6 +382,8 @@ export function toSession(row: SessionRow): Session {
     createdAt: new Date(row.created_at),
     expiresAt: new Date(row.expires_at),
     endedAt: toDate(row.ended_at),
+    client: row.client,
+    method: row.method,
   };
 }
 
@@ -390,6 +395,8 @@ export function sessionRow(session: Session): SessionRow {
     created_at: toMillis(session.createdAt),
     expires_at: toMillis(session.expiresAt),
     ended_at: toOptionalMillis(session.endedAt),
+    client: session.client,
+    method: session.method,
   };
 }
 

@@ -6,6 +6,7 @@ import type { DailyUse } from "../../domain/daily-uses.ts";
 import type { TokenRecord } from "../../domain/decision.ts";
 import type { DigestScheme, ImportKey } from "../../domain/digest-scheme.ts";
 import type {
+  Identity,
   Invitation,
   Member,
   Membership,
@@ -96,6 +97,7 @@ const END_OF_TIME_MS = 8_640_000_000_000_001;
 const START_OF_TIME_MS = -END_OF_TIME_MS;
 
 const MIN_INTEGER = -(2n ** 63n);
+const MAX_INTEGER = 2n ** 63n - 1n;
 
 /** What another thread of this process needs to work on the same database. Its port is to be transferred. */
 export interface SqliteShare {
@@ -254,6 +256,14 @@ class SqliteStorage implements Storage {
 
   sweepPasswordLinks(now: Date, limit: number): Promise<number> {
     return this.#write("sweepPasswordLinks", { now, limit });
+  }
+
+  async findUserByIdentity({ issuer, subject }: Identity): Promise<User | undefined> {
+    return this.#read(({ findUserByIdentity }) => map(findUserByIdentity.get(issuer, subject), toUser));
+  }
+
+  linkIdentity(identity: Identity, email: string, passwordHash: string, change: Change): Promise<User | undefined> {
+    return this.#write("linkIdentity", { identity, email, passwordHash, change });
   }
 
   register(organization: Organization, user: User, change: Change): Promise<boolean> {
@@ -436,6 +446,19 @@ class SqliteStorage implements Storage {
     return this.#read(({ readUses }) => readUses.all(tokenId, first, last));
   }
 
+  async readUsesOfTokens(
+    tokenIds: readonly Id[],
+    first: number,
+    last: number,
+  ): Promise<readonly (readonly DailyUse[])[]> {
+    const found = this.#read(({ readUsesOfTokens }) =>
+      readUsesOfTokens.all({ tokenIds: JSON.stringify(tokenIds), first, last }),
+    );
+    const uses: DailyUse[][] = tokenIds.map(() => []);
+    for (const { position, day, uses: count } of found) uses[position]?.push({ day, uses: count });
+    return uses;
+  }
+
   sweepUses(before: number, limit: number): Promise<number> {
     return this.#write("sweepUses", { before, limit });
   }
@@ -518,7 +541,7 @@ class SqliteStorage implements Storage {
   }
 
   async listEvents(query: EventQuery): Promise<readonly AuditEvent[]> {
-    const { organizationId, actions, actor, target, from, until, after, limit } = query;
+    const { organizationId, actions, actor, target, from, until, after, newestFirst = false, limit } = query;
     const parameters = {
       organizationId: organizationId ?? null,
       actions: actions === undefined ? null : JSON.stringify(actions),
@@ -526,11 +549,14 @@ class SqliteStorage implements Storage {
       target: target ?? null,
       from: from === undefined ? null : toMillis(from),
       until: until === undefined ? null : toMillis(until),
-      start: startAfter(after),
+      start: newestFirst ? startBefore(after) : startAfter(after),
       limit,
     };
     return this.#read((reads) => {
-      const list = organizationId === undefined ? reads.listEvents : reads.listEventsOfOrganization;
+      const [ofAll, ofOne] = newestFirst
+        ? [reads.listNewestEvents, reads.listNewestEventsOfOrganization]
+        : [reads.listEvents, reads.listEventsOfOrganization];
+      const list = organizationId === undefined ? ofAll : ofOne;
       return list.all(parameters).map(toEvent);
     });
   }
@@ -611,6 +637,11 @@ function map<Row, Entity>(row: Row | undefined, toEntity: (row: Row) => Entity):
 /** The lowest revision to read. An edited event may have any number, and must be seen. */
 function startAfter(revision: number | undefined): number | bigint {
   return revision === undefined ? MIN_INTEGER : revision + 1;
+}
+
+/** The highest revision to read, where the newest come first. */
+function startBefore(revision: number | undefined): number | bigint {
+  return revision === undefined ? MAX_INTEGER : revision - 1;
 }
 
 function compactToken(newToken: NewToken): NewToken {
