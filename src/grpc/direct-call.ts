@@ -162,13 +162,13 @@ class DirectCall implements IncomingCall, OpenCall {
     if (this.#bytes === undefined) this.#bytes = chunk;
     else (this.#moreBytes ??= []).push(chunk);
     if (this.#size > MAX_REQUEST_BYTES + PREFIX_BYTES) {
-      this.#fail(new AppError("too_large", `A request may have ${MAX_REQUEST_BYTES} bytes, and this one has more.`));
+      this.#fail(new AppError("too_large", `The request is larger than ${MAX_REQUEST_BYTES} bytes.`));
     }
   }
 
   /** The request is in. */
   answer(): void {
-    if (this.#isFinished) return;
+    if (this.#isFinished || this.#isGone()) return;
     this.#attempt(() => {
       const request = this.#message();
       this.#hasRequest = true;
@@ -215,7 +215,7 @@ class DirectCall implements IncomingCall, OpenCall {
   }
 
   #reply(answer: Buffer): void {
-    if (this.#isFinished) return;
+    if (this.#isFinished || this.#isGone()) return;
     const { pipeline } = this.#deps;
     const framed = Buffer.allocUnsafe(PREFIX_BYTES + answer.length);
     framed[0] = 0;
@@ -228,6 +228,11 @@ class DirectCall implements IncomingCall, OpenCall {
     stream.on("wantTrailers", onWantTrailers);
     stream.end(framed);
     this.#finish(OK);
+  }
+
+  /** The client went away; the stream says so soon, and nothing can be answered until then. */
+  #isGone(): boolean {
+    return this.#stream.closed || this.#stream.destroyed;
   }
 
   #attempt(part: () => void | Promise<void>): void {
@@ -245,7 +250,7 @@ class DirectCall implements IncomingCall, OpenCall {
     if (this.#isFinished) return;
     const { code, details, metadata } = toGrpcStatus(error);
     const stream = this.#stream;
-    if (!stream.destroyed && !stream.closed) {
+    if (!this.#isGone()) {
       stream.respond(
         {
           ":status": 200,

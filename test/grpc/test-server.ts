@@ -7,7 +7,7 @@ import { AppError, invalidCredential } from "../../src/domain/errors.ts";
 import { SYSTEM_ORGANIZATION_ID } from "../../src/domain/ids.ts";
 import type { Logger } from "../../src/domain/logger.ts";
 import { startGrpcServer } from "../../src/grpc/grpc-server.ts";
-import { type Handlers, type ServiceEntry, serviceEntry } from "../../src/rpc/handlers.ts";
+import { type EncodedHandler, type Handlers, type ServiceEntry, serviceEntry } from "../../src/rpc/handlers.ts";
 import { Pipeline, type PipelineDeps } from "../../src/rpc/pipeline.ts";
 
 export const KEY = "a-good-key";
@@ -61,6 +61,8 @@ export interface TestServer extends AsyncDisposable {
 export interface TestServerOptions {
   readonly token?: Partial<Handlers<typeof TokenService>>;
   readonly introspection?: Partial<Handlers<typeof IntrospectionService>>;
+  /** Makes Introspect one that answers encoded messages. */
+  readonly encodedIntrospect?: EncodedHandler;
   readonly services?: readonly ServiceEntry[];
   readonly authenticate?: PipelineDeps["authenticate"];
   readonly shutdownGraceMs?: number;
@@ -103,7 +105,10 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
       IntrospectionService,
       "nobody",
       { introspect: unimplemented, batchIntrospect: unimplemented, ...options.introspection },
-      { introspectStream: unimplemented },
+      {
+        introspectStream: unimplemented,
+        ...(options.encodedIntrospect && { introspect: options.encodedIntrospect }),
+      },
     ),
     ...(options.services ?? []),
   ];
