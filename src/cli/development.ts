@@ -51,6 +51,7 @@ export async function greetDeveloper(config: Config, app: App, first: FirstCrede
     `    | node -p 'JSON.parse(fs.readFileSync(0))${accessTokenPath}')`,
     `  curl -s http://${app.httpAddress}${basePath}/api-tokens -H "Authorization: Bearer $ACCESS_TOKEN"`,
     "",
+    `The dashboard, with the same email and password: http://${app.httpAddress}/`,
     `The API as a document: http://${app.httpAddress}/openapi.json`,
     "",
   ];

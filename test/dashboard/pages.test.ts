@@ -1,7 +1,7 @@
 /** The dashboard's pages in a real browser: for people of each role, and when things go wrong. */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { DashboardService } from "../../gen/latchkey/v1/dashboard_pb.ts";
 import { TokenService } from "../../gen/latchkey/v1/token_pb.ts";
 import { dayOf } from "../../src/domain/daily-uses.ts";
@@ -20,6 +20,9 @@ import { Mailbox } from "../helpers/mailbox.ts";
 import { Page as Caller } from "../helpers/page.ts";
 import { temporaryFolder } from "../helpers/service-process.ts";
 import { type Person, startTestApp, type TestApp } from "../helpers/test-app.ts";
+
+// A browser has patience on a busy machine.
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 const DAY_MS = 86_400_000;
 

@@ -1,5 +1,5 @@
 /** The whole life of a token in the dashboard, in a real browser, for each of the four products. */
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import {
   type Browser,
   launchChromium,
@@ -9,6 +9,9 @@ import {
   takePictures,
 } from "../helpers/chromium.ts";
 import { startTestApp, type TestApp } from "../helpers/test-app.ts";
+
+// A browser has patience on a busy machine.
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 interface Story {
   readonly product: string;

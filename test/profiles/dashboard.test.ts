@@ -1,9 +1,12 @@
 /** What the source documents say of the dashboard, in a real browser. */
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { OrganizationService } from "../../gen/latchkey/v1/organization_pb.ts";
 import { createClient } from "../../src/client/index.ts";
 import { type Browser, launchChromium, openVisitor, type Page } from "../helpers/chromium.ts";
 import { type Person, startTestApp, type TestApp } from "../helpers/test-app.ts";
+
+// A browser has patience on a busy machine.
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 let test: TestApp;
 let browser: Browser;
