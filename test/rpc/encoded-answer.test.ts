@@ -75,10 +75,15 @@ const asProtobuf = (found: KnownRecord, status: RateStatus | undefined): Buffer 
   return Buffer.from(toBinary(IntrospectResponseSchema, message));
 };
 
-const answers = new ByteShelf();
+const shelf = new ByteShelf();
 
 const keep = (found: KnownRecord): KeptRecord =>
-  new KeptRecord("key", found, { organization: found.organization, answers, isStale: false, entries: 1 }, undefined);
+  new KeptRecord(
+    "key",
+    found,
+    { organization: found.organization, answers: shelf, isStale: false, entries: 1 },
+    undefined,
+  );
 
 describe("an answer that allows", () => {
   it("is protobuf's", () => {
