@@ -169,10 +169,7 @@ class Caller {
     const { bodies, expects } = this.#job;
     const body = bodies[turn % bodies.length];
     if (body === undefined) throw new Error("nothing to send");
-    if (expects !== undefined) {
-      this.#post(body, expects).then(() => done(), done);
-      return;
-    }
+    if (expects !== undefined) return this.#post(body, expects, done);
     let answered = 0;
     this.#clientOf(turn).call(
       body,
@@ -193,22 +190,20 @@ class Caller {
     );
   }
 
-  #post(body: Uint8Array, expects: string): Promise<void> {
+  #post(body: Uint8Array, expects: string, done: (error?: Error) => void): void {
     const { address, path, headers } = this.#job;
     const [host, port] = address.split(":");
     const options = { host, port, path, method: "POST", agent: this.agent };
-    return new Promise((resolve, reject) => {
-      const call = request({ ...options, headers: { ...headers, "content-length": body.length } }, (response) => {
-        let answer = "";
-        response.setEncoding("latin1").on("data", (chunk: string) => (answer += chunk));
-        response.on("end", () => {
-          this.bytes += answer.length;
-          if (response.statusCode === 200 && answer.includes(expects)) resolve();
-          else reject(new Error(`call ended with ${response.statusCode}: ${answer}`));
-        });
+    const call = request({ ...options, headers: { ...headers, "content-length": body.length } }, (response) => {
+      let answer = "";
+      response.setEncoding("latin1").on("data", (chunk: string) => (answer += chunk));
+      response.on("end", () => {
+        this.bytes += answer.length;
+        const isGood = response.statusCode === 200 && answer.includes(expects);
+        done(isGood ? undefined : new Error(`call ended with ${response.statusCode}: ${answer}`));
       });
-      call.on("error", reject);
-      call.end(body);
     });
+    call.on("error", done);
+    call.end(body);
   }
 }
