@@ -20,7 +20,7 @@ describe("the address", () => {
   it("is the one really bound", async () => {
     await using server = await startTestServer({ address: "[::1]:0" });
     expect(server.address).toMatch(/^\[::1\]:[1-9]\d*$/);
-    expect((await fetch(`http://${server.address}/`)).status).toBe(404);
+    expect((await fetch(`http://${server.address}/nowhere`)).status).toBe(404);
   });
 
   it("that is taken refuses the start and says what to do", async () => {
