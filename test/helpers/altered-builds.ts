@@ -194,13 +194,6 @@ export const ALTERED_BUILDS = {
       to: "if (stored === undefined) return false; const expected = parsePhc(stored);",
     },
   ],
-  "writes-down-failures-of-known-addresses-only": [
-    {
-      file: "src/usecases/check-password.ts",
-      from: "await storage.recordSignInFailure(user?.id, reason, changeOf(origin, clock()));",
-      to: "if (user !== undefined) await storage.recordSignInFailure(user.id, reason, changeOf(origin, clock()));",
-    },
-  ],
   "changes-without-an-event": [{ file: COMMANDS, from: INSERT_EVENT, to: `try { ${INSERT_EVENT} } catch {}` }],
 } as const satisfies Readonly<Record<string, readonly Edit[]>>;
 
