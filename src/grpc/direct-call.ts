@@ -1,68 +1,69 @@
 /**
- * A call with one message in and one out, answered on its HTTP/2 stream without grpc-js: for methods that answer
- * encoded messages, whose own work is less than grpc-js's would be. What is unusual about a call before its message
- * (compression, a deadline that can't be read) is left to grpc-js; everything else is as in a `UnaryExchange`.
+ * A call that is answered on its HTTP/2 stream, from its headers to its status. As on grpc-js, the caller is known
+ * before the request is read, and every end of the call is counted once.
  */
-import type { Http2Session, IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import type { Http2Session, IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { DescMethod } from "@bufbuild/protobuf";
 import { AppError } from "../domain/errors.ts";
 import type { Call, CallControl, IncomingCall, Protocol, Surface } from "../rpc/call.ts";
-import { MAX_REQUEST_BYTES, MAX_TIMEOUT_MS } from "../rpc/limits.ts";
+import { MAX_REQUEST_BYTES } from "../rpc/limits.ts";
 import type { Pipeline } from "../rpc/pipeline.ts";
 import { OK, STATUS, type Status } from "../rpc/status.ts";
 import {
   answerTookTooLong,
   DEADLINE_SLACK_MS,
   type OpenCall,
-  oneMessageOnly,
   peerAddress,
   REQUEST_ID_HEADER,
   requestTookTooLong,
 } from "./exchange.ts";
 import { toGrpcStatus } from "./status.ts";
-import type { StreamTaker } from "./stream-server.ts";
-import { readTimeout } from "./timeout-header.ts";
 
 export interface DirectCallDeps {
   readonly pipeline: Pipeline;
-  /** The calls that aren't finished, the oldest first. */
+  /** The calls that aren't finished. */
   readonly open: Set<OpenCall>;
 }
 
-const PREFIX_BYTES = 5;
+/** Before each message: whether it is compressed, and its length. */
+export const PREFIX_BYTES = 5;
+
+/** Node fires longer ones at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 const CONTENT_TYPE = "application/grpc+proto";
 const HEADERS = [":status", "200", "content-type", CONTENT_TYPE];
 const TRAILERS_FOLLOW = { waitForTrailers: true };
 const NOTHING_FOLLOWS = { endStream: true };
 const TRAILERS_OF_OK = { "grpc-status": "0" };
 
-/** Takes the calls of the methods that can be answered so. */
-export function directCalls(deps: DirectCallDeps): StreamTaker {
-  const methods = new Map<string, DescMethod>(
-    deps.pipeline.services.flatMap(({ service, encoded = {} }) =>
-      service.methods
-        .filter((method) => method.methodKind === "unary" && encoded[method.localName] !== undefined)
-        .map((method) => [`/${method.parent.typeName}/${method.name}`, method] as const),
-    ),
-  );
-  return (stream, headers) => {
-    const method = methods.get(headers[":path"] ?? "");
-    if (method === undefined || !isUsual(headers)) return false;
-    const timeout = headers["grpc-timeout"];
-    const timeoutMs = timeout === undefined ? Number.POSITIVE_INFINITY : readTimeout(String(timeout));
-    if (timeoutMs === undefined) return false;
-    new DirectCall(deps, method, stream, headers, timeoutMs).begin();
-    return true;
-  };
+/** A stream leads to its call, so that its listeners are the same functions for all calls. */
+const CALL = Symbol("call");
+type DirectStream = ServerHttp2Stream & { [CALL]?: DirectCall | undefined };
+
+function onData(this: DirectStream, chunk: Buffer): void {
+  this[CALL]?.onData(chunk);
 }
 
-function isUsual(headers: IncomingHttpHeaders): boolean {
-  const encoding = headers["grpc-encoding"];
-  return (
-    headers[":method"] === "POST" &&
-    headers["content-type"]?.startsWith("application/grpc") === true &&
-    (encoding === undefined || encoding === "identity")
-  );
+function onEnd(this: DirectStream): void {
+  this[CALL]?.onEnd();
+}
+
+function onDrain(this: DirectStream): void {
+  this[CALL]?.onDrain();
+}
+
+function onWantTrailers(this: DirectStream): void {
+  this.sendTrailers(this[CALL]?.trailers ?? TRAILERS_OF_OK);
+}
+
+/** Whatever goes wrong with a stream, it closes after it. */
+function onError(): void {}
+
+function onClose(this: DirectStream): void {
+  this[CALL]?.onCancel();
+  // Node lets go of a stream late. What it leads to needn't wait for that.
+  this[CALL] = undefined;
 }
 
 /** Addresses of connections, which are slow to ask for. */
@@ -78,53 +79,29 @@ function peerOf({ session }: ServerHttp2Stream): string {
   return peer;
 }
 
-/** A stream leads to its call, so that its listeners are the same functions for all calls. */
-const CALL = Symbol("call");
-type DirectStream = ServerHttp2Stream & { [CALL]?: DirectCall | undefined };
-
-function onData(this: DirectStream, chunk: Buffer): void {
-  this[CALL]?.take(chunk);
-}
-
-function onEnd(this: DirectStream): void {
-  this[CALL]?.answer();
-}
-
-function onWantTrailers(this: DirectStream): void {
-  this.sendTrailers(TRAILERS_OF_OK);
-}
-
-/** Whatever goes wrong with a stream, it closes after it. */
-function onError(): void {}
-
-function onClose(this: DirectStream): void {
-  this[CALL]?.onCancel();
-  // Node lets go of a stream late. What it leads to needn't wait for that.
-  this[CALL] = undefined;
-}
-
-class DirectCall implements IncomingCall, OpenCall {
+export abstract class DirectCall implements IncomingCall, OpenCall {
   readonly method: DescMethod;
   readonly surface: Surface = "internal";
   readonly protocol: Protocol = "grpc";
   readonly peer: string;
-  readonly #deps: DirectCallDeps;
-  readonly #stream: DirectStream;
-  readonly #headers: IncomingHttpHeaders;
-  readonly #call: Call;
+  /** Those of a call that failed after its headers had left. */
+  trailers: OutgoingHttpHeaders | undefined = undefined;
+  protected readonly pipeline: Pipeline;
+  protected readonly stream: DirectStream;
+  protected readonly call: Call;
   /** On the clock of `performance.now()`. */
-  readonly #deadlineMs: number;
-  #bytes: Buffer | undefined;
-  #moreBytes: Buffer[] | undefined;
-  #size = 0;
-  #hasRequest = false;
-  #isFinished = false;
-  /** Watches the deadline of an answer that takes longer. */
+  protected readonly deadlineMs: number;
+  /** Set once all of the request is in, or enough of it to serve the call. */
+  protected hasRequest = false;
+  protected isFinished = false;
+  readonly #headers: IncomingHttpHeaders;
+  readonly #open: Set<OpenCall>;
   #timer: NodeJS.Timeout | undefined;
   #abort: AbortController | undefined;
 
+  /** @param timeoutMs what the client gives the call; infinite when it names no deadline */
   constructor(
-    deps: DirectCallDeps,
+    { pipeline, open }: DirectCallDeps,
     method: DescMethod,
     stream: ServerHttp2Stream,
     headers: IncomingHttpHeaders,
@@ -132,12 +109,27 @@ class DirectCall implements IncomingCall, OpenCall {
   ) {
     this.method = method;
     this.peer = peerOf(stream);
-    this.#deps = deps;
-    this.#stream = stream;
+    this.pipeline = pipeline;
+    this.stream = stream;
     this.#headers = headers;
-    this.#call = deps.pipeline.open(this);
-    this.#deadlineMs = this.#call.startedAtMs + Math.min(timeoutMs, MAX_TIMEOUT_MS);
+    this.#open = open;
+    this.call = pipeline.open(this);
+    this.deadlineMs = this.call.startedAtMs + timeoutMs;
   }
+
+  /** The caller is known, and the request may be read. */
+  protected abstract serve(): void;
+
+  abstract onData(chunk: Buffer): void;
+
+  /** The client has sent all. */
+  abstract onEnd(): void;
+
+  /** The client takes more again. */
+  onDrain(): void {}
+
+  /** When the call has had its time, on the clock of `performance.now()`. */
+  protected abstract get endsAtMs(): number;
 
   header(name: string): string | undefined {
     const value = this.#headers[name];
@@ -145,143 +137,146 @@ class DirectCall implements IncomingCall, OpenCall {
   }
 
   begin(): void {
-    const stream = this.#stream;
+    const { stream } = this;
     stream[CALL] = this;
     stream.on("error", onError);
     stream.on("close", onClose);
-    this.#deps.open.add(this);
-    this.#attempt(() => {
-      const pending = this.#deps.pipeline.authenticate(this.#call);
+    this.#open.add(this);
+    this.attempt(() => {
+      const pending = this.pipeline.authenticate(this.call);
       return pending === undefined ? this.#read() : pending.then(() => this.#read());
-    });
-  }
-
-  take(chunk: Buffer): void {
-    if (this.#isFinished) return;
-    this.#size += chunk.length;
-    if (this.#bytes === undefined) this.#bytes = chunk;
-    else (this.#moreBytes ??= []).push(chunk);
-    if (this.#size > MAX_REQUEST_BYTES + PREFIX_BYTES) {
-      this.#fail(new AppError("too_large", `The request is larger than ${MAX_REQUEST_BYTES} bytes.`));
-    }
-  }
-
-  /** The request is in. */
-  answer(): void {
-    if (this.#isFinished || this.#isGone()) return;
-    this.#attempt(() => {
-      const request = this.#message();
-      this.#hasRequest = true;
-      const answer = this.#deps.pipeline.answer(this.#call, request, this.#control);
-      if (!(answer instanceof Promise)) return this.#reply(answer);
-      this.#timer = setTimeout(() => this.expire(), Math.max(0, this.#deadlineMs - performance.now()));
-      return answer.then((bytes) => this.#reply(bytes));
     });
   }
 
   /** The stream is gone: too early, or after an orderly end. */
   onCancel(): void {
-    if (this.#isFinished) return;
+    if (this.isFinished) return;
     // A client whose deadline passes resets the stream itself, often before a timer of ours.
-    const isLate = this.isLate(performance.now() + DEADLINE_SLACK_MS);
+    const isLate = this.deadlineMs - DEADLINE_SLACK_MS <= performance.now();
     this.#finish(isLate ? STATUS.deadline_exceeded : STATUS.cancelled);
     this.#abort?.abort();
   }
 
   isLate(nowMs: number): boolean {
-    return nowMs >= this.#deadlineMs;
+    return nowMs >= this.endsAtMs;
   }
 
   expire(): void {
-    this.#fail(this.#hasRequest ? answerTookTooLong() : requestTookTooLong());
+    this.fail(this.hasRequest ? answerTookTooLong() : requestTookTooLong());
+  }
+
+  /** Ends the call at its time, to the millisecond; otherwise somebody looks now and then. */
+  protected watchTime(): void {
+    const leftMs = Math.max(0, this.endsAtMs - performance.now());
+    if (leftMs <= LONGEST_TIMER_MS) this.#timer ??= setTimeout(() => this.expire(), leftMs);
   }
 
   #read(): void {
-    if (this.#isFinished) return;
-    this.#stream.on("end", onEnd);
-    this.#stream.on("data", onData);
-  }
-
-  #message(): Buffer {
-    const bytes =
-      this.#moreBytes === undefined ? this.#bytes : Buffer.concat([this.#bytes ?? NOTHING, ...this.#moreBytes]);
-    if (bytes === undefined || bytes.length < PREFIX_BYTES || bytes.readUInt32BE(1) !== bytes.length - PREFIX_BYTES) {
-      throw oneMessageOnly();
-    }
-    if (bytes[0] !== 0) {
-      throw new AppError("internal", "The request message is compressed, and the call names no grpc-encoding.");
-    }
-    return bytes.subarray(PREFIX_BYTES);
-  }
-
-  #reply(answer: Buffer): void {
-    if (this.#isFinished || this.#isGone()) return;
-    const { pipeline } = this.#deps;
-    const framed = Buffer.allocUnsafe(PREFIX_BYTES + answer.length);
-    framed[0] = 0;
-    framed.writeUInt32BE(answer.length, 1);
-    framed.set(answer, PREFIX_BYTES);
-    const stream = this.#stream;
-    // An id that the caller doesn't know and the log doesn't hold is of no use, and every call would pay for it.
-    const headers = pipeline.isQuiet(this.#call) ? HEADERS : [...HEADERS, REQUEST_ID_HEADER, this.#call.requestId];
-    stream.respond(headers, TRAILERS_FOLLOW);
-    stream.on("wantTrailers", onWantTrailers);
-    stream.end(framed);
-    this.#finish(OK);
+    if (this.isFinished || this.isGone()) return;
+    this.serve();
+    this.stream.on("end", onEnd);
+    this.stream.on("data", onData);
   }
 
   /** The client went away; the stream says so soon, and nothing can be answered until then. */
-  #isGone(): boolean {
-    return this.#stream.closed || this.#stream.destroyed;
+  protected isGone(): boolean {
+    return this.stream.closed || this.stream.destroyed;
   }
 
-  #attempt(part: () => void | Promise<void>): void {
+  protected sendHeaders(): void {
+    // An id that the caller doesn't know and the log doesn't hold is of no use, and every call would pay for it.
+    const isQuiet = this.pipeline.isQuiet(this.call);
+    const headers = isQuiet ? HEADERS : [...HEADERS, REQUEST_ID_HEADER, this.call.requestId];
+    this.stream.respond(headers, TRAILERS_FOLLOW);
+    this.stream.on("wantTrailers", onWantTrailers);
+  }
+
+  /** Hears of it when the client takes more again. */
+  protected awaitDrain(): void {
+    this.stream.once("drain", onDrain);
+  }
+
+  /** @returns false when the client takes less than it is sent */
+  protected send(answer: Buffer): boolean {
+    return this.stream.write(framed(answer));
+  }
+
+  /** Ends the call well, with a last answer if there is one. */
+  protected succeed(answer?: Buffer): void {
+    if (answer === undefined) this.stream.end();
+    else this.stream.end(framed(answer));
+    this.#finish(OK);
+  }
+
+  /** Does a part of the call, now or later; what is thrown ends the call. */
+  protected attempt(part: () => void | Promise<void>): void {
     try {
-      part()?.catch((thrown: unknown) => this.#fail(thrown));
+      part()?.catch((thrown: unknown) => this.fail(thrown));
     } catch (thrown) {
-      this.#fail(thrown);
+      this.fail(thrown);
     }
   }
 
   /** Ends the call with an error, unless it has ended: then nobody is left to hear it. */
-  #fail(thrown: unknown): void {
+  protected fail(thrown: unknown): void {
     // Also when nobody waits for it any more: somebody should know.
-    const error = this.#deps.pipeline.toError(this.#call, thrown);
-    if (this.#isFinished) return;
-    const { code, details, metadata } = toGrpcStatus(error);
-    const stream = this.#stream;
-    if (!this.#isGone()) {
-      stream.respond(
-        {
-          ":status": 200,
-          "content-type": CONTENT_TYPE,
-          "grpc-status": code,
-          "grpc-message": encodeURI(details),
-          ...metadata?.toHttp2Headers(),
-          [REQUEST_ID_HEADER]: this.#call.requestId,
-        },
-        NOTHING_FOLLOWS,
-      );
-      // What still comes of the request is thrown away.
-      stream.resume();
-    }
+    const error = this.pipeline.toError(this.call, thrown);
+    if (this.isFinished) return;
+    if (!this.isGone()) this.#sendFailure(error);
     this.#finish(STATUS[error.kind]);
     this.#abort?.abort();
   }
 
-  #finish(outcome: Status): void {
-    this.#isFinished = true;
-    this.#bytes = undefined;
-    this.#moreBytes = undefined;
-    clearTimeout(this.#timer);
-    this.#deps.open.delete(this);
-    this.#deps.pipeline.finish(this.#call, outcome);
+  #sendFailure(error: AppError): void {
+    const { code, details, metadata } = toGrpcStatus(error);
+    const { stream } = this;
+    const status = {
+      "grpc-status": code,
+      "grpc-message": encodeURI(details),
+      ...metadata?.toHttp2Headers(),
+      [REQUEST_ID_HEADER]: this.call.requestId,
+    };
+    if (stream.headersSent) {
+      this.trailers = status;
+      stream.end();
+    } else {
+      stream.respond({ ":status": 200, "content-type": CONTENT_TYPE, ...status }, NOTHING_FOLLOWS);
+    }
+    // What still comes of the request is thrown away.
+    stream.resume();
   }
 
-  readonly #control = (): CallControl => {
+  #finish(outcome: Status): void {
+    this.isFinished = true;
+    clearTimeout(this.#timer);
+    this.#open.delete(this);
+    this.pipeline.finish(this.call, outcome);
+  }
+
+  protected readonly control = (): CallControl => {
     this.#abort ??= new AbortController();
-    return { signal: this.#abort.signal, timeoutMs: Math.max(0, this.#deadlineMs - performance.now()) };
+    const leftMs = Math.max(0, this.deadlineMs - performance.now());
+    return { signal: this.#abort.signal, timeoutMs: Number.isFinite(leftMs) ? leftMs : undefined };
   };
 }
 
-const NOTHING = Buffer.alloc(0);
+/** Length of the message behind a prefix. @throws AppError for one that can't be taken */
+export function messageLength(bytes: Buffer): number {
+  const length = bytes.readUInt32BE(1);
+  if (length > MAX_REQUEST_BYTES) {
+    throw new AppError("too_large", `The request is larger than ${MAX_REQUEST_BYTES} bytes.`);
+  }
+  // As gRPC's protocol says: an internal error.
+  if (bytes[0] !== 0) {
+    throw new AppError("internal", "The request message is compressed, and the call names no grpc-encoding.");
+  }
+  return length;
+}
+
+function framed(answer: Buffer): Buffer {
+  const bytes = Buffer.allocUnsafe(PREFIX_BYTES + answer.length);
+  bytes[0] = 0;
+  bytes.writeUInt32BE(answer.length, 1);
+  bytes.set(answer, PREFIX_BYTES);
+  return bytes;
+}

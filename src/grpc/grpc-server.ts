@@ -7,7 +7,7 @@ import { StartError } from "../domain/start-error.ts";
 import { MAX_REQUEST_BYTES } from "../rpc/limits.ts";
 import type { Pipeline } from "../rpc/pipeline.ts";
 import { pipelineInterceptor, serviceDefinition } from "./adapter.ts";
-import { directCalls } from "./direct-call.ts";
+import { directCalls } from "./direct-calls.ts";
 import type { OpenCall } from "./exchange.ts";
 import { serverWithStreams } from "./stream-server.ts";
 import { capTimeoutHeaders } from "./timeout-header.ts";
