@@ -7,7 +7,7 @@ import { openWriteConnection } from "../../src/storage/sqlite/connection.ts";
 import { createDatabaseFile } from "../../src/storage/sqlite/files.ts";
 import { migrate } from "../../src/storage/sqlite/migrations.ts";
 import { prepareReads } from "../../src/storage/sqlite/reads.ts";
-import { filterParameters } from "../../src/storage/sqlite/token-filter.ts";
+import { filterParameters } from "../../src/storage/token-filter.ts";
 import { temporaryDirectory } from "../helpers/sqlite.ts";
 import { NO_FILTER } from "./samples.ts";
 

@@ -15,13 +15,13 @@ export type BuildName = keyof typeof ALTERED_BUILDS;
 
 const GROUP_COMMIT = "src/storage/sqlite/group-commit.ts";
 const WRITER_THREAD = "src/storage/sqlite/writer-thread.ts";
-const COMMANDS = "src/storage/sqlite/commands.ts";
+const COMMANDS = "src/storage/commands.ts";
 const AUDIT = "src/domain/audit.ts";
 const IDEMPOTENCY = "src/usecases/idempotency.ts";
 
-const INSERT_EVENT = "writes.insertEvent.run(...valuesOf(eventRow(event), EVENT_COLUMNS));";
+const INSERT_EVENT = "yield* writes.insertEvent.run(...valuesOf(eventRow(event), EVENT_COLUMNS));";
 const GUARD_OF_RECORDS =
-  "if (writes.hasRecordedCall.get({ keyHash, now: toMillis(createdAt) }) === 1) throw idempotencyKeyReused();";
+  "if ((yield* writes.hasRecordedCall.get({ keyHash, now: toMillis(createdAt) })) === 1) throw idempotencyKeyReused();";
 
 const COMMIT_AND_ANSWER =
   "const replies = commitGroup(group.map(({ request }) => request));\n  answer(group, replies);";
@@ -44,8 +44,8 @@ export const ALTERED_BUILDS = {
   "answers-before-the-commit": [
     {
       file: GROUP_COMMIT,
-      from: "const after = writes.getRevision.get();\n",
-      to: `const after = writes.getRevision.get();
+      from: "const after = finish(writes.getRevision.get());\n",
+      to: `const after = finish(writes.getRevision.get());
         globalThis.answerEarly(replies);
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
         `,
@@ -108,8 +108,8 @@ export const ALTERED_BUILDS = {
   "calls-a-failed-write-its-own-fault": [
     {
       file: "src/storage/sqlite/errors.ts",
-      from: 'return { kind: "unavailable", message: "The database can\'t be written at the moment."',
-      to: 'return { kind: "internal", message: "The database can\'t be written at the moment."',
+      from: 'return { kind: "unavailable", message: NOT_WRITABLE',
+      to: 'return { kind: "internal", message: NOT_WRITABLE',
     },
   ],
   "never-writes-again": [

@@ -1,7 +1,7 @@
 /** Rows of the database to entities of the domain, and back. */
-import type { Action, ActorKind, AuditEvent } from "../../domain/audit.ts";
-import type { TokenRecord } from "../../domain/decision.ts";
-import type { DigestAlgorithm, DigestScheme, ImportKey } from "../../domain/digest-scheme.ts";
+import type { Action, ActorKind, AuditEvent } from "../domain/audit.ts";
+import type { TokenRecord } from "../domain/decision.ts";
+import type { DigestAlgorithm, DigestScheme, ImportKey } from "../domain/digest-scheme.ts";
 import type {
   Member,
   Membership,
@@ -11,10 +11,10 @@ import type {
   SigningKey,
   Token,
   User,
-} from "../../domain/entities.ts";
-import type { RecordedCall } from "../../domain/idempotency.ts";
-import type { Role } from "../../domain/roles.ts";
-import type { PresentedSecret, SecretKind } from "../../domain/rotation.ts";
+} from "../domain/entities.ts";
+import type { RecordedCall } from "../domain/idempotency.ts";
+import type { Role } from "../domain/roles.ts";
+import type { PresentedSecret, SecretKind } from "../domain/rotation.ts";
 
 export interface OrganizationRow {
   readonly id: string;
@@ -470,7 +470,7 @@ export function valuesOf<Row>(row: Row, columns: readonly (keyof Row)[]): Row[ke
   return columns.map((column) => row[column]);
 }
 
-/** Throws on an invalid Date: SQLite would store NULL for it, and a token without expiry never expires. */
+/** Throws on an invalid Date: an engine could store NULL for it, and a token without expiry never expires. */
 export function toMillis(time: Date): number {
   const millis = time.getTime();
   if (Number.isNaN(millis)) throw new RangeError("an invalid Date can't be stored");
