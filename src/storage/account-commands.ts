@@ -26,6 +26,7 @@ import {
 import type { AddEvent, Writes } from "./commands.ts";
 import { type InvitationRow, invitationRow, toInvitation } from "./invitation-rows.ts";
 import {
+  byAge,
   membershipRow,
   organizationRow,
   type SessionRow,
@@ -220,7 +221,7 @@ export function accountCommands(openChain: OpenChain, record: RecordEvent) {
     { keptSessionId, occurrence }: { keptSessionId: Id; occurrence: typeof passwordChanged },
   ): Work<void> {
     const parameters = { userId: user.id, keptId: keptSessionId, endedAt: toMillis(change.at) };
-    const sessions = (yield* writes.endSessionsOfUser.all(parameters)).map(toSession);
+    const sessions = (yield* writes.endSessionsOfUser.all(parameters)).toSorted(byAge).map(toSession);
     yield* writes.deletePasswordLinks.run(user.id);
     // A session's person is a member where it is: it ends with the membership.
     for (const organizationId of yield* organizationsOf(writes, user.id)) {

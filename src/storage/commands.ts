@@ -70,6 +70,7 @@ import type {
 import { accountCommands, isConfirmed, prepareAccountWrites } from "./account-commands.ts";
 import { TAKEN } from "./errors.ts";
 import {
+  byAge,
   type DigestSchemeRow,
   EVENT_COLUMNS,
   type EventRow,
@@ -405,7 +406,7 @@ export function prepareWrites(connection: Dialect) {
       SELECT ${tokenColumns}, ended_at
       FROM tokens
       WHERE ended_at < @endedBefore AND ended_at <= @now
-      ORDER BY ended_at
+      ORDER BY ended_at, id
       LIMIT +@limit
     `),
 
@@ -693,7 +694,8 @@ const commands = {
     yield* writes.deleteMembership.run(key);
     const { membership, user } = toMember(before);
     yield* writes.deleteInvitationsBy.run({ organizationId, createdBy: toPublicId("usr", userId) });
-    const sessions = yield* writes.endSessionsOfMember.all({ ...key, endedAt: toMillis(change.at) });
+    const ended = yield* writes.endSessionsOfMember.all({ ...key, endedAt: toMillis(change.at) });
+    const sessions = ended.toSorted(byAge);
     const selections = (tokens.types ?? [undefined]).map((type) => ({
       ...EVERY_TOKEN,
       organizationId,

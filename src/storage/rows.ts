@@ -465,6 +465,11 @@ export function eventRow(event: AuditEvent): EventRow {
   };
 }
 
+/** The order of sessions that end together, which no statement that changes them keeps. */
+export function byAge(one: SessionRow, two: SessionRow): number {
+  return one.created_at - two.created_at || Number(one.id > two.id) - Number(one.id < two.id);
+}
+
 /** A row's values in the order of the columns. */
 export function valuesOf<Row>(row: Row, columns: readonly (keyof Row)[]): Row[keyof Row][] {
   return columns.map((column) => row[column]);

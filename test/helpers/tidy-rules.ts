@@ -31,7 +31,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   rpc: ["domain", "usecases", "gen"],
   grpc: ["domain", "rpc", "gen"],
   http: ["domain", "rpc", "gen"],
-  serving: ["config", "logger", "domain", "storage/sqlite", "mail", "security", "telemetry", "usecases", "rpc", "grpc"],
+  serving: ["config", "logger", "domain", "storage", "mail", "security", "telemetry", "usecases", "rpc", "grpc"],
   client: ["domain", "gen"],
   logger: ["domain", "config"],
   config: ["domain", "telemetry", "package.json"],
