@@ -2874,7 +2874,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
 }
 
 /** Any text that UTF-8 can carry, but for U+0000. */
-const text = fc.string({ unit: "binary", maxLength: 40 }).map((any) => any.replaceAll("\0", "\u0001"));
+const text = fc.string({ unit: "binary", maxLength: 40 }).map((drawn) => drawn.replaceAll("\0", "\u0001"));
 const time = fc.date({ min: new Date(0), max: new Date("9999-12-31T23:59:59.999Z"), noInvalidDate: true });
 const texts = fc.array(text, { maxLength: 5 });
 
