@@ -716,8 +716,8 @@ const commands = {
     return { revokedTokens };
   },
 
-  *createToken(writes: Writes, { newToken, change }: TokenCreation): Work<Token> {
-    return yield* storeToken(writes, change, newToken, tokenIssued);
+  createToken(writes: Writes, { newToken, change }: TokenCreation): Work<Token> {
+    return storeToken(writes, change, newToken, tokenIssued);
   },
 
   *importTokens(writes: Writes, { tokens, schemes, change }: TokenImport): Work<readonly (Token | "taken")[]> {
@@ -726,8 +726,8 @@ const commands = {
       if (newToken.token.profile === SERVICE_PROFILE_ID) {
         throw new AppError("failed_precondition", "Service keys can't be imported.");
       }
-      const isKnown = yield* isTaken(writes, newToken.fingerprint);
-      answers.push(isKnown ? "taken" : yield* storeToken(writes, change, newToken, tokenImported));
+      const isTaken = yield* writes.isTaken.get({ fingerprint: newToken.fingerprint });
+      answers.push(isTaken === 1 ? "taken" : yield* storeToken(writes, change, newToken, tokenImported));
     }
     if (answers.some((answer) => answer !== "taken")) yield* putDigestSchemes(writes, schemes);
     return answers;
@@ -804,7 +804,7 @@ const commands = {
     const former = yield* writes.getFormerSecret.get(id);
     const now = toMillis(change.at);
     requireRotation(before, former && toFormerSecret(former), seen, now);
-    yield* requireNewFingerprint(writes, fingerprint);
+    requireNew(yield* writes.isTaken.get({ fingerprint }));
     const { revision } = yield* record(writes, change, tokenRotated(before, overlapEndsAt));
     const endsAt = toMillis(overlapEndsAt);
     // One whose time had run out ends for good, also for a clock that is set back.
@@ -962,14 +962,14 @@ function* storeToken(
   { token, fingerprint, isPersonal = false }: NewToken,
   occurrence: typeof tokenIssued,
 ): Work<Token> {
-  const organization = yield* findOrganization(writes, token.organizationId);
+  const organization = yield* writes.getOrganization.get(token.organizationId);
   // An organization that doesn't exist is left to the foreign key.
-  if (organization && organization.profile !== token.profile && token.profile !== SERVICE_PROFILE_ID) {
+  if (organization !== undefined && organization.profile !== token.profile && token.profile !== SERVICE_PROFILE_ID) {
     throw new AppError("failed_precondition", "Its organization has another profile.");
   }
   const { organizationId, userId } = token;
   if (isPersonal && userId !== undefined) yield* requireMember(writes, { organizationId, userId });
-  yield* requireNewFingerprint(writes, fingerprint);
+  requireNew(yield* writes.isTaken.get({ fingerprint }));
   const { revision } = yield* record(writes, change, occurrence(token));
   const stored = { ...token, revision };
   yield* writes.insertToken.run(fingerprint, ...valuesOf(tokenRow(stored), TOKEN_COLUMNS));
@@ -998,13 +998,9 @@ function* findToken(writes: Writes, id: Id): Work<Token | undefined> {
   return row && toToken(row);
 }
 
-/** Each of the two tables sees to its own fingerprints; this is for both together. */
-function* requireNewFingerprint(writes: Writes, fingerprint: Uint8Array): Work<void> {
-  if (yield* isTaken(writes, fingerprint)) throw new AppError("already_exists", TAKEN);
-}
-
-function* isTaken(writes: Writes, fingerprint: Uint8Array): Work<boolean> {
-  return (yield* writes.isTaken.get({ fingerprint })) === 1;
+/** Each of the two tables sees to its own fingerprints; this is for what `isTaken` says of both together. */
+function requireNew(isTaken: number | undefined): void {
+  if (isTaken === 1) throw new AppError("already_exists", TAKEN);
 }
 
 function* getUser(writes: Writes, id: Id): Work<User> {
@@ -1037,8 +1033,13 @@ export type AddEvent = (occurrence: Occurrence) => Work<AuditEvent>;
 
 /** Adds the event of a change to its organization's chain, in the transaction of the change. */
 function* record(writes: Writes, change: Change, occurrence: Occurrence): Work<AuditEvent> {
-  const addEvent = yield* openChain(writes, change, occurrence.organizationId, 1);
-  return yield* addEvent(occurrence);
+  // As `openChain` does for many, without its price for one: most changes have one.
+  const head = (yield* writes.getChainHead.get(occurrence.organizationId)) ?? EMPTY_CHAIN;
+  const revision = yield* writes.takeRevisions.get(1);
+  if (revision === undefined) throw new Error("the revision's row is missing");
+  const event = nextEvent(head, revision, change, occurrence);
+  yield* insertEvent(writes, event);
+  return event;
 }
 
 /**
@@ -1053,10 +1054,14 @@ function* openChain(writes: Writes, change: Change, organizationId: Id, count: n
   return function* addEvent(occurrence) {
     if (++revision > last) throw new Error("more happened than was counted");
     const event = nextEvent(head, revision, change, occurrence);
-    yield* writes.insertEvent.run(...valuesOf(eventRow(event), EVENT_COLUMNS));
+    yield* insertEvent(writes, event);
     head = event;
     return event;
   };
+}
+
+function insertEvent(writes: Writes, event: AuditEvent): Work<void> {
+  return writes.insertEvent.run(...valuesOf(eventRow(event), EVENT_COLUMNS));
 }
 
 const EVERY_TOKEN = {

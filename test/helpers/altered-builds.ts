@@ -19,7 +19,7 @@ const COMMANDS = "src/storage/commands.ts";
 const AUDIT = "src/domain/audit.ts";
 const IDEMPOTENCY = "src/usecases/idempotency.ts";
 
-const INSERT_EVENT = "yield* writes.insertEvent.run(...valuesOf(eventRow(event), EVENT_COLUMNS));";
+const INSERT_EVENT = "return writes.insertEvent.run(...valuesOf(eventRow(event), EVENT_COLUMNS));";
 const GUARD_OF_RECORDS =
   "if ((yield* writes.hasRecordedCall.get({ keyHash, now: toMillis(createdAt) })) === 1) throw idempotencyKeyReused();";
 
@@ -179,7 +179,9 @@ export const ALTERED_BUILDS = {
       to: "previousHash: revision % 100 === 0 ? EMPTY_CHAIN.hash : head.hash,",
     },
   ],
-  "loses-some-events": [{ file: COMMANDS, from: INSERT_EVENT, to: `if (event.revision % 100 > 0) ${INSERT_EVENT}` }],
+  "loses-some-events": [
+    { file: COMMANDS, from: INSERT_EVENT, to: `if (event.revision % 100 === 0) return []; ${INSERT_EVENT}` },
+  ],
   "believes-any-checkpoint": [
     {
       file: "src/domain/checkpoint.ts",
@@ -187,7 +189,9 @@ export const ALTERED_BUILDS = {
       to: "",
     },
   ],
-  "changes-without-an-event": [{ file: COMMANDS, from: INSERT_EVENT, to: `try { ${INSERT_EVENT} } catch {}` }],
+  "changes-without-an-event": [
+    { file: COMMANDS, from: INSERT_EVENT, to: `try { ${INSERT_EVENT} } catch { return []; }` },
+  ],
 } as const satisfies Readonly<Record<string, readonly Edit[]>>;
 
 const HOOK = new URL("./altered-build-hook.ts", import.meta.url);

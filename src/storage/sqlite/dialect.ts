@@ -33,20 +33,20 @@ class SqliteStatement implements Statement<unknown[], unknown> {
   }
 
   get(...parameters: unknown[]): Work<unknown> {
-    return answered(this.#statement.get(...parameters));
+    return new Answered(this.#statement.get(...parameters));
   }
 
   all(...parameters: unknown[]): Work<readonly unknown[]> {
-    return answered(this.#statement.all(...parameters));
+    return new Answered(this.#statement.all(...parameters));
   }
 
   changes(...parameters: unknown[]): Work<number> {
-    return answered(this.#statement.run(...parameters).changes);
+    return new Answered(this.#statement.run(...parameters).changes);
   }
 
   run(...parameters: unknown[]): Work<void> {
     this.#statement.run(...parameters);
-    return answered(undefined);
+    return DONE;
   }
 
   pluck(): this {
@@ -55,7 +55,22 @@ class SqliteStatement implements Statement<unknown[], unknown> {
   }
 }
 
-/** Work that is done. */
-function answered<Result>(value: Result): Work<Result> {
-  return { [Symbol.iterator]: () => ({ next: () => ({ done: true, value }) }) };
+/** Work that is done. It is its own iterator and that one's only result: each write has a dozen of these. */
+class Answered<Result> implements Work<Result>, Iterator<never, Result> {
+  readonly done = true;
+  readonly value: Result;
+
+  constructor(value: Result) {
+    this.value = value;
+  }
+
+  [Symbol.iterator](): this {
+    return this;
+  }
+
+  next(): this {
+    return this;
+  }
 }
+
+const DONE = new Answered<void>(undefined);
