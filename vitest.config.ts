@@ -8,16 +8,12 @@ const POSTGRES = "test/**/postgres*.test.ts";
 
 /** What of the service is tested on PostgreSQL too, each time: what leans most on the storage engine. */
 const ON_BOTH_ENGINES = [
-  "accounts",
-  "attempt-limits",
   "audit",
   "idempotency",
   "import",
   "introspection",
-  "invitations",
   "main-story",
   "organizations",
-  "revocation",
   "revoke-many",
   "rotation",
   "update-races",

@@ -33,7 +33,13 @@ export async function setup(project: TestProject): Promise<void> {
     createPostgresUser: userInfo().uid === 0,
     // A locale that orders texts otherwise than by their bytes, as many servers have it.
     initdbFlags: ["--encoding=UTF8", "--locale-provider=icu", "--icu-locale=en-US", "--no-sync"],
-    postgresFlags: ["-c", "max_connections=400", "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="],
+    // Processes are killed here, but no power is cut: what the system has is kept. It makes databases in half the time.
+    postgresFlags: [
+      "fsync=off",
+      "max_connections=400",
+      "listen_addresses=127.0.0.1",
+      "unix_socket_directories=",
+    ].flatMap((setting) => ["-c", setting]),
     onLog: () => {},
     onError: () => {},
   });
