@@ -3,9 +3,30 @@ import { defineConfig } from "vitest/config";
 // Where .ci/run wants the results as JSON, besides what people read.
 const report = process.env["TEST_REPORT"];
 
+/** The tests of PostgreSQL itself. */
+const POSTGRES = "test/**/postgres*.test.ts";
+
+/** What of the service is tested on PostgreSQL too, each time: what leans most on the storage engine. */
+const ON_BOTH_ENGINES = [
+  "audit",
+  "idempotency",
+  "import",
+  "introspection",
+  "main-story",
+  "organizations",
+  "revoke-many",
+  "rotation",
+  "update-races",
+  "uses",
+].map((name) => `test/e2e/${name}.test.ts`);
+
+/** Every test that starts the service in its own process, for `npm run test:postgres`. */
+const OF_THE_SERVICE = ["test/{e2e,profiles}/*.test.ts"];
+
+const isWhole = process.env["TEST_ON_POSTGRES"] === "all";
+
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.ts"],
     // Processes, not threads: better-sqlite3 is a native addon, and the code under test starts worker threads itself.
     pool: "forks",
     testTimeout: 30_000,
@@ -13,5 +34,20 @@ export default defineConfig({
     // An .only left behind fails everywhere, not just in CI.
     allowOnly: false,
     reporters: report ? ["default", ["json", { outputFile: report }]] : ["default"],
+    projects: [
+      {
+        extends: true,
+        test: { name: "sqlite", include: ["test/**/*.test.ts"], exclude: [POSTGRES] },
+      },
+      {
+        extends: true,
+        test: {
+          name: "postgres",
+          include: [POSTGRES, ...(isWhole ? OF_THE_SERVICE : ON_BOTH_ENGINES)],
+          globalSetup: ["test/helpers/postgres-server.ts"],
+          setupFiles: ["test/helpers/postgres-setup.ts"],
+        },
+      },
+    ],
   },
 });

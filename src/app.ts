@@ -27,8 +27,8 @@ import { createSealer, type Sealer } from "./security/sealer.ts";
 import { chooseProducts } from "./serving/products.ts";
 import { createServing } from "./serving/serving.ts";
 import { ServingThreads } from "./serving/serving-threads.ts";
+import { type DatabaseShare, openDatabase } from "./storage/database.ts";
 import { readSigningKeys } from "./storage/sqlite/restore.ts";
-import { openSqliteStorage, type SqliteShare } from "./storage/sqlite/sqlite-storage.ts";
 import { expose } from "./telemetry/exposition.ts";
 import { combine, type Metric } from "./telemetry/metric.ts";
 import type { MetricExport } from "./telemetry/metric-export.ts";
@@ -73,7 +73,7 @@ export interface Deployment {
   readonly sealer: Sealer;
   readonly checkpointer: Checkpointer;
   /** What one further thread needs to work on the database. */
-  readonly shareDatabase: () => SqliteShare;
+  readonly shareDatabase: () => DatabaseShare;
   /** Makes the first organization, admin and service key; see `usecases/set-up.ts`. */
   setUp(input: SetUpInput): Promise<FirstCredentials>;
 }
@@ -99,14 +99,18 @@ export async function openDeployment(
     sink: logSink,
   });
   // A new key beside an old database would open nothing that is sealed in it.
-  const isNew = !existsSync(config.databasePath);
-  const fromFile = makeRootKey && isNew ? ensureRootKeyFile : readRootKeyFile;
-  const rootKey = config.rootKey ?? (await fromFile(config.rootKeyFile, entropy));
+  const openRootKey = async (isNew: boolean): Promise<Uint8Array> => {
+    const fromFile = makeRootKey && isNew ? ensureRootKeyFile : readRootKeyFile;
+    return config.rootKey ?? (await fromFile(config.rootKeyFile, entropy));
+  };
+  const keyOfFile = config.postgres === undefined ? await openRootKey(!existsSync(config.databasePath)) : undefined;
   await using resources = new AsyncDisposableStack();
   const writes = new WriteMeter();
-  const database = await openSqliteStorage({ path: config.databasePath, logger, meter: writes });
-  const storage = aroundStorage(database);
+  const { databasePath, postgres } = config;
+  const database = await openDatabase({ databasePath, postgres, logger, meter: writes });
+  const storage = aroundStorage(database.storage);
   resources.defer(() => storage.close());
+  const rootKey = keyOfFile ?? (await openRootKey(await isUntouched(storage)));
   const sealer = createSealer(rootKey, entropy);
   const checkpointer = await Checkpointer.open({
     storage,
@@ -132,6 +136,11 @@ export async function openDeployment(
     shareDatabase: () => database.share(),
     setUp: (input) => setUp(parts, input),
   };
+}
+
+/** Whether nothing was sealed in a database yet. */
+async function isUntouched(storage: Storage): Promise<boolean> {
+  return (await storage.isEmpty()) && (await storage.listSigningKeys()).length === 0;
 }
 
 /**
@@ -167,12 +176,17 @@ export async function assertRootKeyOpens(config: Config, databaseFile: string): 
   );
 }
 
-export { openAuditLog } from "./storage/sqlite/audit-log.ts";
+export {
+  type DatabasePlace,
+  openAuditLog,
+  openTokenPurge,
+  planUpgrade,
+  type TokenPurge,
+  upgradeDatabase,
+} from "./storage/offline.ts";
 export { backUpDatabase } from "./storage/sqlite/backup.ts";
 export { type Check, checkDatabase } from "./storage/sqlite/check.ts";
 export { findLoss, restoreDatabase } from "./storage/sqlite/restore.ts";
-export { openTokenPurge } from "./storage/sqlite/token-purge.ts";
-export { planUpgrade, upgradeDatabase } from "./storage/sqlite/upgrade.ts";
 export type { FirstCredentials };
 
 export interface App extends AsyncDisposable {

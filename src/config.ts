@@ -5,6 +5,7 @@ import type { AccessTokenAlgorithm } from "./domain/access-tokens.ts";
 import { isAddressBlock } from "./domain/address.ts";
 import type { AttemptAllowances } from "./domain/attempts.ts";
 import type { MailSettings } from "./domain/mail.ts";
+import { nameOfPostgres, type PostgresSettings, readPostgresUrl } from "./domain/postgres-settings.ts";
 import type { RateLimit } from "./domain/profile.ts";
 import { parseRootKey } from "./domain/root-key.ts";
 import { isKeyName } from "./domain/signed-note.ts";
@@ -26,8 +27,10 @@ export interface Config {
   /** Threads that serve gRPC. */
   readonly threads: number;
   readonly dataDir: string;
-  /** File of the SQLite database. */
+  /** File of the SQLite database, where it is one. */
   readonly databasePath: string;
+  /** Undefined where the database is a file. */
+  readonly postgres: PostgresSettings | undefined;
   /** Id of the profile of new organizations. */
   readonly defaultProfile: string;
   /** Folder of the company's own profiles. */
@@ -120,7 +123,26 @@ export const SETTINGS = {
   databaseUrl: {
     env: "LATCHKEY_DATABASE_URL",
     default: "sqlite:<data dir>/latchkey.db",
-    description: "The database: `sqlite:` and a path",
+    description:
+      "The database: `sqlite:` and a path, or `postgres://user:password@host/database`, whose `sslmode` is `verify-full` unless it says otherwise or the host is this machine; with a password as a variable only",
+  },
+  databaseConnections: {
+    env: "LATCHKEY_DATABASE_CONNECTIONS",
+    default: "10",
+    description:
+      "Connections to PostgreSQL for reads, of each thread; two more are for writes and for following others",
+  },
+  staleness: {
+    env: "LATCHKEY_STALENESS",
+    default: "1s",
+    description:
+      "How old may be what is known of other processes' changes in PostgreSQL, in `ms` or `s`; what is older is asked again",
+  },
+  failOpenSeconds: {
+    env: "LATCHKEY_FAIL_OPEN_SECONDS",
+    default: "0",
+    description:
+      "Seconds more that tokens in memory are answered while PostgreSQL can't be reached: revokes elsewhere aren't known then",
   },
   profile: {
     env: "LATCHKEY_PROFILE",
@@ -373,6 +395,14 @@ export function loadConfig(env: Environment, flags: Environment): Config {
     check(name, holds, `must be a whole number from ${from} to ${to}, not ${value}`);
     return Number(value);
   };
+  const duration = (name: SettingName, fromMs: number, toMs: number): number => {
+    const value = raw(name);
+    const [, count = "", unit = ""] = /^(\d{1,6})(ms|s)$/.exec(value) ?? [];
+    const ms = Number(count) * (unit === "s" ? 1000 : 1);
+    const range = `from ${fromMs}ms to ${toMs / 1000}s`;
+    check(name, unit !== "" && ms >= fromMs && ms <= toMs, `must be a time ${range}, for example 500ms, not ${value}`);
+    return ms;
+  };
   const attempts = (name: SettingName): RateLimit => {
     const value = raw(name);
     const [, count = "", length = "", unit = ""] = /^([1-9]\d{0,8})\/([1-9]\d{0,3})([smh])$/.exec(value) ?? [];
@@ -391,7 +421,17 @@ export function loadConfig(env: Environment, flags: Environment): Config {
     faults.push(`--dev contradicts ${SETTINGS.mode.env}=production; run \`latchkey serve\` without --dev`);
   }
   const dataDir = resolve(raw("dataDir"));
-  const databasePath = sqlitePath(raw("databaseUrl"), dataDir, faults);
+  const databaseUrl = raw("databaseUrl");
+  const isPostgres = /^postgres(?:ql)?:/.test(databaseUrl);
+  const databasePath = isPostgres ? "" : sqlitePath(databaseUrl, dataDir, faults);
+  const stalenessMs = duration("staleness", 50, 60_000);
+  const pool = {
+    poolSize: wholeNumber("databaseConnections", 1, 1_000),
+    stalenessMs,
+    failOpenMs: wholeNumber("failOpenSeconds", 0, 86_400) * 1000,
+  };
+  const hasFlag = flags[flagOf(SETTINGS.databaseUrl)] !== undefined;
+  const postgres = isPostgres ? postgresSettings(databaseUrl, hasFlag, pool, faults) : undefined;
   const checkpointDir = join(dataDir, "checkpoints");
   const config: Config = {
     mode,
@@ -401,6 +441,7 @@ export function loadConfig(env: Environment, flags: Environment): Config {
     threads: set("threads") === undefined ? defaultThreads(mode) : wholeNumber("threads", 1, MAX_THREADS),
     dataDir,
     databasePath,
+    postgres,
     defaultProfile: raw("profile"),
     profilesDir: raw("profilesDir") === "" ? undefined : resolve(raw("profilesDir")),
     hostProfiles: readHostProfiles(list("hostProfiles"), faults),
@@ -510,8 +551,32 @@ function sqlitePath(url: string, dataDir: string, faults: string[]): string {
   }
   // The URL may hold a password, so only its scheme is shown.
   const scheme = /^\w+:/.exec(url)?.[0] ?? "that";
-  faults.push(`${SETTINGS.databaseUrl.env} must be sqlite: and a path; ${scheme} is not served`);
+  faults.push(`${SETTINGS.databaseUrl.env} must be sqlite: and a path, or postgres://…; ${scheme} is not served`);
   return "";
+}
+
+function postgresSettings(
+  url: string,
+  isFlag: boolean,
+  pool: Pick<PostgresSettings, "poolSize" | "stalenessMs" | "failOpenMs">,
+  faults: string[],
+): PostgresSettings | undefined {
+  const address = readPostgresUrl(url);
+  if (typeof address === "string") {
+    faults.push(`${SETTINGS.databaseUrl.env} ${address}`);
+    return undefined;
+  }
+  if (isFlag && address.password !== undefined) {
+    faults.push(
+      `--${flagOf(SETTINGS.databaseUrl)} holds a password, which every user of the machine could see: set ${SETTINGS.databaseUrl.env}`,
+    );
+  }
+  return { ...address, ...pool };
+}
+
+/** The database's name for people. */
+export function nameOfDatabase({ postgres, databasePath }: Config): string {
+  return postgres === undefined ? databasePath : nameOfPostgres(postgres);
 }
 
 function readHostProfiles(items: readonly string[], faults: string[]): ReadonlyMap<string, string> {

@@ -9,7 +9,7 @@ import { AuthService } from "../gen/latchkey/v1/auth_pb.ts";
 import { OrganizationService, Role } from "../gen/latchkey/v1/organization_pb.ts";
 import { TokenService } from "../gen/latchkey/v1/token_pb.ts";
 import { verifyAuditLog } from "../src/cli/audit-verify.ts";
-import type { EventRow } from "../src/storage/sqlite/rows.ts";
+import type { EventRow } from "../src/storage/rows.ts";
 import { Deployment, Finding, mustAnswer, type Service } from "../test/helpers/deployment.ts";
 import { flipSomeBit } from "../test/helpers/event-flips.ts";
 import { count, expectNone, type Trial } from "./trial.ts";

@@ -5,7 +5,7 @@ import { createInterface } from "node:readline";
 import { fromJsonString } from "@bufbuild/protobuf";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { EventSchema } from "../../gen/latchkey/v1/audit_pb.ts";
-import { openAuditLog } from "../app.ts";
+import { type DatabasePlace, openAuditLog } from "../app.ts";
 import { type Action, type ActorKind, type AuditEvent, type ChainFault, ChainVerifier } from "../domain/audit.ts";
 import { CheckedTree, type Checkpoint } from "../domain/checkpoint.ts";
 import { fromPublicId, toPublicId } from "../domain/ids.ts";
@@ -49,14 +49,18 @@ class LogVerifier extends ChainVerifier {
 }
 
 /**
- * @param path an export, a database file, or `-` for an export on the standard input
+ * @param from an export, a database file, or `-` for an export on the standard input; or a configured database
  * @param checkpoints of the log, which are over the events of all organizations
  * @throws StartError for a file that can't be read
  */
-export async function verifyAuditLog(path: string, checkpoints: readonly Checkpoint[] = []): Promise<Verification> {
+export async function verifyAuditLog(
+  from: string | DatabasePlace,
+  checkpoints: readonly Checkpoint[] = [],
+): Promise<Verification> {
   const verifier = new LogVerifier(checkpoints);
-  const isWhole = await isDatabase(path);
-  const fault = isWhole ? verifyDatabase(path, verifier) : await verifyExport(path, verifier);
+  const isWhole = typeof from !== "string" || (await isDatabase(from));
+  const place = typeof from === "string" ? { databasePath: from, postgres: undefined } : from;
+  const fault = isWhole ? await verifyDatabase(place, verifier) : await verifyExport(place.databasePath, verifier);
   const heads = Array.from(verifier.heads, ([id, { sequence, hash }]) => ({
     organizationId: toPublicId("org", id),
     sequence,
@@ -66,10 +70,10 @@ export async function verifyAuditLog(path: string, checkpoints: readonly Checkpo
   return { count: verifier.count, heads, fault, difference };
 }
 
-function verifyDatabase(path: string, verifier: ChainVerifier): string | undefined {
-  using log = openAuditLog(path);
+async function verifyDatabase(place: DatabasePlace, verifier: ChainVerifier): Promise<string | undefined> {
+  await using log = await openAuditLog(place);
   let last = 0;
-  for (const event of log.events()) {
+  for await (const event of log.events()) {
     if (!verifier.add(event)) return faultOf(verifier);
     last = event.revision;
   }

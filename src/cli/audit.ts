@@ -3,6 +3,7 @@ import { toJson } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { AuditService, type Event, EventSchema, type ListEventsRequest } from "../../gen/latchkey/v1/audit_pb.ts";
 import { readCheckpointKey } from "../app.ts";
+import type { Config } from "../config.ts";
 import type { Checkpoint } from "../domain/checkpoint.ts";
 import { formatVerifierKey } from "../domain/signed-note.ts";
 import { verifyAuditLog } from "./audit-verify.ts";
@@ -91,9 +92,9 @@ export const audit: CommandGroup = {
       async run(values, positionals) {
         const { checkpoints: paths, key, ...flags } = values;
         if (key !== undefined && paths.length === 0) throw new UsageError("--key is for --checkpoints");
-        const path = positionals[0] ?? configFrom(flags).databasePath;
+        const from = positionals[0] ?? configured(configFrom(flags));
         const checkpoints = paths.length === 0 ? [] : await readCheckpoints(paths, await verifierKey(key, flags));
-        const { count, heads, fault, difference } = await verifyAuditLog(path, checkpoints);
+        const { count, heads, fault, difference } = await verifyAuditLog(from, checkpoints);
         for (const { organizationId, sequence, hash } of heads) {
           console.log(`${organizationId}  ${sequence}  ${Buffer.from(hash).toString("hex")}`);
         }
@@ -135,12 +136,17 @@ export const audit: CommandGroup = {
   },
   notes:
     "ORG is a public id (org_…) or a UUID; without one a service key of all organizations gets all of them.\n" +
-    "verify takes an export, a database file (also of a running service), or - for the standard input; without\n" +
+    "verify takes an export, a SQLite file (also of a running service), or - for the standard input; without\n" +
     "FILE it is the configured database. It prints each chain's last sequence and hash, which are worth keeping\n" +
     "elsewhere, and exits with 1 at the first fault. --checkpoints names a file or a folder of checkpoints, and may\n" +
     "be given several times; with them it also finds that the log's end was cut off, or an old copy put back. KEY is\n" +
     "what `latchkey audit key` printed; without it the key comes from the root key.",
 };
+
+/** A file is looked at before it is taken for a database. */
+function configured(config: Config): string | Config {
+  return config.postgres === undefined ? config.databasePath : config;
+}
 
 function coverage(checkpoints: readonly Checkpoint[], count: number): string {
   const last = checkpoints.reduce((one, two) => (two.size > one.size ? two : one));

@@ -5,7 +5,7 @@ import { command } from "./command.ts";
 import { assertSound } from "./database-check.ts";
 import { interruptible } from "./interruptible.ts";
 import { showProgress } from "./progress.ts";
-import { configFrom, DATABASE_OPTIONS, placeOfRootKey } from "./settings.ts";
+import { configFrom, DATABASE_OPTIONS, databaseFileOf, placeOfRootKey } from "./settings.ts";
 
 export const backup = command({
   args: ["FILE"],
@@ -18,16 +18,17 @@ export const backup = command({
     const { force, ...flags } = values;
     const [file = ""] = positionals;
     const config = configFrom(flags);
+    const database = databaseFileOf(config, "back it up with pg_dump, or as your server's operators do");
     let revision: number | undefined;
     return interruptible(async (signal) => {
       await backUpDatabase({
-        database: config.databasePath,
+        database,
         file,
         overwrite: force === true,
         onProgress: showProgress("copying"),
         signal,
         async approve(copy) {
-          ({ revision } = await assertSound(copy, config.databasePath, "it was not backed up"));
+          ({ revision } = await assertSound(copy, database, "it was not backed up"));
         },
       });
       console.error(`wrote ${file}: revision ${revision}, ${statSync(file).size} bytes, checked`);

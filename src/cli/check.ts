@@ -3,7 +3,7 @@ import { readCheckpoints } from "./checkpoint-files.ts";
 import { command, UsageError } from "./command.ts";
 import { checkFile } from "./database-check.ts";
 import { JSON_OPTION } from "./service-call.ts";
-import { configFrom, DATABASE_OPTIONS } from "./settings.ts";
+import { configFrom, DATABASE_OPTIONS, databaseFileOf } from "./settings.ts";
 import { printTable } from "./table.ts";
 import { verifierKey } from "./verifier-key.ts";
 
@@ -37,7 +37,8 @@ export const check = command({
   async run(values, positionals) {
     const { json, checkpoints: paths, key, ...flags } = values;
     if (key !== undefined && paths.length === 0) throw new UsageError("--key is for --checkpoints");
-    const [file = configFrom(flags).databasePath] = positionals;
+    const advice = "verify its audit log with `latchkey audit verify`";
+    const [file = databaseFileOf(configFrom(flags), advice)] = positionals;
     const checkpoints = paths.length === 0 ? [] : await readCheckpoints(paths, await verifierKey(key, flags));
     const { revision, checks, faults } = await checkFile(file, file, checkpoints);
     const isSound = faults.length === 0;

@@ -13,10 +13,10 @@ export const migrate = command({
     "There is no way back but a backup.",
   async run(values) {
     const { "dry-run": isDryRun, ...flags } = values;
-    const { databasePath } = configFrom(flags);
+    const config = configFrom(flags);
     // Also before the real thing: it writes nothing, and so doesn't make a database where there is none.
-    const plan = planUpgrade(databasePath);
-    const { version, missing } = isDryRun ? plan : upgradeDatabase(databasePath);
+    const plan = await planUpgrade(config);
+    const { version, missing } = isDryRun ? plan : await upgradeDatabase(config);
     const newest = version + missing.length;
     if (missing.length === 0) {
       console.error(`schema ${version} is the newest`);

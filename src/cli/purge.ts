@@ -1,6 +1,6 @@
-/** `latchkey purge`: deletes tokens that ended long ago from the database file, also of a running service. */
+/** `latchkey purge`: deletes tokens that ended long ago from the database, also of a running service. */
 import { setTimeout } from "node:timers/promises";
-import { openTokenPurge } from "../app.ts";
+import { openTokenPurge, type TokenPurge } from "../app.ts";
 import { systemChange } from "../domain/audit.ts";
 import { command, UsageError } from "./command.ts";
 import { parseMoment } from "./moment.ts";
@@ -27,14 +27,15 @@ export const purge = command({
     "on the configured database, beside a running service.",
   async run(values) {
     const { "older-than": olderThan, "dry-run": dryRun = false, json, ...flags } = values;
-    const { databasePath, tokenRetentionDays } = configFrom(flags);
+    const config = configFrom(flags);
+    const { tokenRetentionDays } = config;
     if (olderThan === undefined && tokenRetentionDays === 0) {
       throw new UsageError("LATCHKEY_TOKEN_RETENTION_DAYS=0 keeps tokens forever; --older-than says which go anyway");
     }
     const age = typeof olderThan === "string" ? olderThan : `${tokenRetentionDays}d`;
     const endedBefore = parseMoment("--older-than", age, Date.now());
-    using tokens = openTokenPurge(databasePath);
-    const count = dryRun ? tokens.count(endedBefore, new Date()) : await purgeAll(tokens, endedBefore);
+    await using tokens = await openTokenPurge(config);
+    const count = dryRun ? await tokens.count(endedBefore, new Date()) : await purgeAll(tokens, endedBefore);
     if (json) {
       console.log(JSON.stringify({ count, endedBefore: endedBefore.toISOString(), dryRun }));
     } else {
@@ -45,10 +46,10 @@ export const purge = command({
   },
 });
 
-async function purgeAll(tokens: ReturnType<typeof openTokenPurge>, endedBefore: Date): Promise<number> {
+async function purgeAll(tokens: TokenPurge, endedBefore: Date): Promise<number> {
   for (let total = 0; ; ) {
     const startedAtMs = performance.now();
-    const purged = tokens.purge(endedBefore, BATCH, systemChange(new Date()));
+    const purged = await tokens.purge(endedBefore, BATCH, systemChange(new Date()));
     total += purged;
     if (purged < BATCH) return total;
     // Half of the time is the service's.

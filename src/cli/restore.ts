@@ -6,7 +6,7 @@ import { command } from "./command.ts";
 import { assertSound } from "./database-check.ts";
 import { interruptible } from "./interruptible.ts";
 import { showProgress } from "./progress.ts";
-import { configFrom, DATABASE_OPTIONS } from "./settings.ts";
+import { configFrom, DATABASE_OPTIONS, databaseFileOf } from "./settings.ts";
 
 export const restore = command({
   args: ["FILE"],
@@ -24,13 +24,14 @@ export const restore = command({
     const { force, ...flags } = values;
     const [file = ""] = positionals;
     const config = configFrom(flags);
+    const database = databaseFileOf(config, "restore it with pg_restore; see docs/operations.md");
     let revision: number | undefined;
     let revivedTokens: readonly string[] = [];
     let losesEvents = false;
     return interruptible(async (signal) => {
       const kept = await restoreDatabase({
         backup: file,
-        database: config.databasePath,
+        database,
         at: new Date(),
         onProgress: showProgress("copying"),
         signal,
@@ -46,7 +47,7 @@ export const restore = command({
           object(objections, force === true);
         },
       });
-      console.error(`restored ${config.databasePath} from ${file}, which ends with revision ${revision}`);
+      console.error(`restored ${database} from ${file}, which ends with revision ${revision}`);
       if (kept !== undefined) console.error(`The database that was there is ${kept}`);
       const abandoned = losesEvents ? await abandonCheckpoints(config, revision ?? 0) : 0;
       if (abandoned > 0) console.error(`Put aside ${count(abandoned, "checkpoint")} of what was lost`);

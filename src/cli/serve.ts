@@ -1,6 +1,6 @@
 /** `latchkey serve`: runs the service until it is told to stop. */
 import { openDeployment, startApp } from "../app.ts";
-import type { Config } from "../config.ts";
+import { type Config, nameOfDatabase } from "../config.ts";
 import { StartError } from "../domain/start-error.ts";
 import { command } from "./command.ts";
 import { greetDeveloper, makeDevelopmentCredentials } from "./development.ts";
@@ -31,7 +31,7 @@ async function serveUntilStopped(config: Config): Promise<void> {
     const empty = await storage.isEmpty();
     if (empty && !development) {
       throw new StartError(
-        `The database ${config.databasePath} is empty: run \`latchkey bootstrap\` first, or \`latchkey serve --dev\` to try things out`,
+        `The database ${nameOfDatabase(config)} is empty: run \`latchkey bootstrap\` first, or \`latchkey serve --dev\` to try things out`,
       );
     }
     const credentials = empty ? await makeDevelopmentCredentials(deployment) : undefined;

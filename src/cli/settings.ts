@@ -1,5 +1,6 @@
 /** The service's settings as command-line options. */
 import { type Config, flagOf, loadConfig, SETTINGS, type Setting } from "../config.ts";
+import { StartError } from "../domain/start-error.ts";
 import type { Options } from "./command.ts";
 
 const flagged: readonly Setting[] = Object.values(SETTINGS).filter((setting: Setting) => setting.secret !== true);
@@ -21,6 +22,12 @@ function optionOf({ env, description, default: value }: Setting) {
 /** Where an operator finds the root key. */
 export function placeOfRootKey({ rootKey, rootKeyFile }: Config): string {
   return rootKey === undefined ? rootKeyFile : SETTINGS.rootKey.env;
+}
+
+/** @throws StartError where the database isn't a file, with what to do instead */
+export function databaseFileOf({ databasePath, postgres }: Config, advice: string): string {
+  if (postgres === undefined) return databasePath;
+  throw new StartError(`The database is PostgreSQL, and this command is for SQLite files: ${advice}`);
 }
 
 /** @throws StartError with a line for each fault */

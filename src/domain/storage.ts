@@ -8,7 +8,8 @@
  * - S2. A read that starts after a write has resolved sees that write.
  * - S3. A write is whole or not at all, whatever else runs at the same time.
  * - S4. Values come back as they went in: text to the code point, times to the millisecond, absent as
- *   `undefined`. Text compares exactly, byte for byte; only `User.email` was lowered by the caller.
+ *   `undefined`. Text compares exactly, byte for byte; only `User.email` was lowered by the caller. No text holds
+ *   U+0000, which callers see to.
  * - S5. An engine's own errors don't leave it. A conflict is an AppError of the kind named at the method;
  *   a database that can't be reached, written or read is an AppError of kind `unavailable`.
  * - S6. An unknown id is answered with `undefined` or an empty list, never with an error.

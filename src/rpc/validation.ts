@@ -1,12 +1,15 @@
 /** Checks a request against the rules that stand in the proto files. */
 import type { DescMessage, Message } from "@bufbuild/protobuf";
-import { pathToString } from "@bufbuild/protobuf/reflect";
+import { pathToString, type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 import { createValidator, type Violation } from "@bufbuild/protovalidate";
 import { type FieldViolation, invalidArgument } from "../domain/errors.ts";
 import { MAX_VIOLATIONS } from "./limits.ts";
 
 /** A path quotes map keys, and those are the caller's to choose. */
 const MAX_FIELD_LENGTH = 120;
+
+/** Texts that are only hashed or parsed, never stored, so that any will do. */
+const NEVER_STORED = new Set(["token", "plaintext", "password", "current_password", "new_password", "refresh_token"]);
 
 const patterns = new Map<string, RegExp>();
 
@@ -37,7 +40,39 @@ export function validate(schema: DescMessage, message: Message): void {
 export function findFaults(schema: DescMessage, message: Message): readonly FieldViolation[] {
   const result = validator.validate(schema, message);
   if (result.kind === "error") throw result.error;
-  return result.kind === "invalid" ? result.violations.slice(0, MAX_VIOLATIONS).map(toFieldViolation) : [];
+  const faults = result.kind === "invalid" ? result.violations.map(toFieldViolation) : [];
+  for (const field of fieldsWithNul(reflect(schema, message, false))) {
+    if (faults.some((fault) => fault.field.startsWith(field))) continue;
+    faults.push({ field, description: "must not hold the character U+0000" });
+  }
+  return faults.slice(0, MAX_VIOLATIONS);
+}
+
+/** PostgreSQL can't store the character, so nothing that may be stored or looked for has it, whatever the engine. */
+function* fieldsWithNul(message: ReflectMessage, path = ""): Generator<string> {
+  for (const field of message.fields) {
+    if (NEVER_STORED.has(field.name) || !message.isSet(field)) continue;
+    const place = `${path}${field.name}`;
+    switch (field.fieldKind) {
+      case "scalar":
+        if (hasNul(message.get(field))) yield place;
+        break;
+      case "list":
+        if (field.listKind === "scalar" && Array.from(message.get(field)).some(hasNul)) yield place;
+        break;
+      case "map":
+        if (Array.from(message.get(field)).flat().some(hasNul)) yield place;
+        break;
+      case "message":
+        yield* fieldsWithNul(message.get(field), `${place}.`);
+        break;
+      case "enum":
+    }
+  }
+}
+
+function hasNul(value: unknown): boolean {
+  return typeof value === "string" && value.includes("\0");
 }
 
 function toFieldViolation(violation: Violation): FieldViolation {

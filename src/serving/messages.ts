@@ -4,7 +4,7 @@ import type { SignedCheckpoint } from "../domain/checkpoint.ts";
 import type { ErrorKind } from "../domain/errors.ts";
 import type { Profile } from "../domain/profile.ts";
 import type { NoteKey } from "../domain/signed-note.ts";
-import type { SqliteShare } from "../storage/sqlite/sqlite-storage.ts";
+import type { DatabaseShare } from "../storage/database.ts";
 import type { Metric } from "../telemetry/metric.ts";
 import type { DatabaseState } from "./serving.ts";
 
@@ -14,7 +14,7 @@ export interface ServingThreadOptions {
   /** Of Latchkey. */
   readonly version: string;
   readonly rootKey: Uint8Array;
-  readonly database: SqliteShare;
+  readonly database: DatabaseShare;
   /** As they were read when the process started, so that all threads have the same. */
   readonly profiles: readonly Profile[];
   readonly checkpointKey: NoteKey;

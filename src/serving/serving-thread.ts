@@ -9,7 +9,7 @@ import { createLogger } from "../logger.ts";
 import { pooledEntropy } from "../security/entropy.ts";
 import { createPasswordHasher } from "../security/passwords.ts";
 import { createSealer } from "../security/sealer.ts";
-import { joinSqliteStorage } from "../storage/sqlite/sqlite-storage.ts";
+import { joinDatabase } from "../storage/database.ts";
 import type { FromServingThread, ServingThreadOptions, SigningOutcome, ToServingThread } from "./messages.ts";
 import { chooseProducts } from "./products.ts";
 import { createServing } from "./serving.ts";
@@ -29,7 +29,7 @@ const logger = createLogger({
 });
 const entropy = pooledEntropy();
 const writes = new WriteMeter();
-const storage = await joinSqliteStorage(database, writes);
+const storage = await joinDatabase(database, writes);
 const signings = new Map<number, (outcome: SigningOutcome) => void>();
 const serving = await createServing({
   config,

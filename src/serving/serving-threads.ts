@@ -3,7 +3,7 @@ import { Worker } from "node:worker_threads";
 import { AppError } from "../domain/errors.ts";
 import type { Logger } from "../domain/logger.ts";
 import { StartError } from "../domain/start-error.ts";
-import type { SqliteShare } from "../storage/sqlite/sqlite-storage.ts";
+import { type DatabaseShare, transferOf } from "../storage/database.ts";
 import { combine, type Metric } from "../telemetry/metric.ts";
 import type { Checkpointer } from "../usecases/checkpointer.ts";
 import type { FromServingThread, ServingThreadOptions, SigningOutcome, ToServingThread } from "./messages.ts";
@@ -14,7 +14,7 @@ export interface ServingThreadsOptions {
   readonly count: number;
   readonly deployment: Omit<ServingThreadOptions, "database" | "checkpointKey">;
   /** Made anew for each thread. */
-  readonly shareDatabase: () => SqliteShare;
+  readonly shareDatabase: () => DatabaseShare;
   readonly checkpointer: Pick<Checkpointer, "key" | "sign">;
   /** See `ServingParts`. */
   readonly onUnavailable: () => void;
@@ -137,7 +137,7 @@ class ServingThread {
     const worker = new Worker(new URL("./serving-thread.ts", import.meta.url), {
       name: "grpc",
       workerData: { ...deployment, database, checkpointKey: checkpointer.key } satisfies ServingThreadOptions,
-      transferList: [database.writers],
+      transferList: [...transferOf(database)],
     });
     this.#worker = worker;
     let failure: unknown = new Error("the thread ended");

@@ -1,5 +1,5 @@
 /** What a thread needs to answer calls: use cases over a storage, and the pipeline that leads to them. */
-import type { Config } from "../config.ts";
+import { type Config, nameOfDatabase } from "../config.ts";
 import type { AccessTokens } from "../domain/access-tokens.ts";
 import type { Clock, Entropy } from "../domain/clock.ts";
 import { AppError } from "../domain/errors.ts";
@@ -95,10 +95,11 @@ export async function createServing(parts: ServingParts): Promise<Serving> {
   }).catch((cause: unknown) => {
     // The store's own trouble says nothing of the root key.
     if (cause instanceof AppError) {
-      throw new StartError(`${config.databasePath} can't be served: ${cause.message} Check the disk`, { cause });
+      const advice = config.postgres === undefined ? "Check the disk" : "Check the server";
+      throw new StartError(`${nameOfDatabase(config)} can't be served: ${cause.message} ${advice}`, { cause });
     }
     throw new StartError(
-      `The signing key in ${config.databasePath} doesn't open: put back the root key that it was made with`,
+      `The signing key in ${nameOfDatabase(config)} doesn't open: put back the root key that it was made with`,
       { cause },
     );
   });

@@ -24,8 +24,8 @@ import {
 
 const [ADA, BOB] = ["01890a5d-ac96-774b-bcce-b302099a8057", "01890a5d-ac96-774b-bcce-b302099a8058"] as const;
 
-/** Names that are alike, but not byte for byte: letter case, accents, wildcards, NUL and what comes before others. */
-const NAMES = ["ci", "ci-1", "CI", "c", "cï", "ci\u0308", "%", "c%", "_i", "", "ci\u0000x", "ci\u0000", "\u{1f511}ci"];
+/** Names that are alike, but not byte for byte: letter case, accents, wildcards, control characters and what comes before others. */
+const NAMES = ["ci", "ci-1", "CI", "c", "cï", "ci\u0308", "%", "c%", "_i", "", "ci\u0001x", "ci\u0001", "\u{1f511}ci"];
 
 const near = fc.integer({ min: -3, max: 3 }).map(after);
 

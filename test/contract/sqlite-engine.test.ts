@@ -11,7 +11,7 @@ import { createDatabaseFile } from "../../src/storage/sqlite/files.ts";
 import { migrate } from "../../src/storage/sqlite/migrations.ts";
 import { prepareReads } from "../../src/storage/sqlite/reads.ts";
 import { openSqliteStorage } from "../../src/storage/sqlite/sqlite-storage.ts";
-import { filterParameters } from "../../src/storage/sqlite/token-filter.ts";
+import { filterParameters } from "../../src/storage/token-filter.ts";
 import { openSqliteSubject, silentLogger, temporaryDirectory } from "../helpers/sqlite.ts";
 import { logIdentity } from "../helpers/sqlite-wal.ts";
 import { everyToken, NO_FILTER, someChange, someFingerprint, someOrganization, someToken } from "./samples.ts";

@@ -3,8 +3,8 @@ import { randomInt } from "node:crypto";
 import Database from "better-sqlite3";
 import { describe, expect, it } from "vitest";
 import { type ChainHead, EMPTY_CHAIN, findFault } from "../../src/domain/audit.ts";
+import { type EventRow, toEvent } from "../../src/storage/rows.ts";
 import { openAuditLog } from "../../src/storage/sqlite/audit-log.ts";
-import { type EventRow, toEvent } from "../../src/storage/sqlite/rows.ts";
 import { flipSomeBit } from "../helpers/event-flips.ts";
 import { openSqliteSubject } from "../helpers/sqlite.ts";
 import {

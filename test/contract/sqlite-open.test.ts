@@ -9,7 +9,7 @@ import { describe, expect, it } from "vitest";
 import { StartError } from "../../src/domain/start-error.ts";
 import { createDatabaseFile } from "../../src/storage/sqlite/files.ts";
 import type { Migration } from "../../src/storage/sqlite/migrations/migration.ts";
-import { migrate } from "../../src/storage/sqlite/migrations.ts";
+import { MIGRATIONS, migrate } from "../../src/storage/sqlite/migrations.ts";
 import { openSqliteStorage } from "../../src/storage/sqlite/sqlite-storage.ts";
 import { openSqliteSubject, silentLogger, temporaryDirectory } from "../helpers/sqlite.ts";
 import { startWritingProcess } from "./durability.ts";
@@ -225,7 +225,7 @@ describe("migrations", () => {
     await subject.storage.close();
     execute(subject.path, "INSERT INTO schema_migrations VALUES (99, 'later', 0, '')");
     expect(await refusal(subject.path)).toBe(
-      `${subject.path} was written by a newer Latchkey (schema 99, this one knows 11): install that version or newer`,
+      `${subject.path} was written by a newer Latchkey (schema 99, this one knows ${MIGRATIONS.length}): install that version or newer`,
     );
   });
 
@@ -244,7 +244,7 @@ describe("migrations", () => {
     const child = fileURLToPath(new URL("./migrating-child.ts", import.meta.url));
     await Promise.all(Array.from({ length: 4 }, () => runNode(child, path)));
     const versions = query(path, "SELECT version FROM schema_migrations");
-    expect(versions).toEqual(Array.from({ length: 11 }, (_, index) => ({ version: index + 1 })));
+    expect(versions).toEqual(MIGRATIONS.map((_, index) => ({ version: index + 1 })));
   });
 });
 

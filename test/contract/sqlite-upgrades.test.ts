@@ -4,9 +4,7 @@ import Database from "better-sqlite3";
 import { describe, expect, it } from "vitest";
 import { ChainVerifier, EMPTY_CHAIN, nextEvent } from "../../src/domain/audit.ts";
 import { planSet } from "../../src/domain/occurrences.ts";
-import { createDatabaseFile } from "../../src/storage/sqlite/files.ts";
-import { invitationRow } from "../../src/storage/sqlite/invitation-rows.ts";
-import { MIGRATIONS, migrate } from "../../src/storage/sqlite/migrations.ts";
+import { invitationRow } from "../../src/storage/invitation-rows.ts";
 import {
   eventRow,
   membershipRow,
@@ -15,7 +13,9 @@ import {
   signingKeyRow,
   tokenRow,
   userRow,
-} from "../../src/storage/sqlite/rows.ts";
+} from "../../src/storage/rows.ts";
+import { createDatabaseFile } from "../../src/storage/sqlite/files.ts";
+import { MIGRATIONS, migrate } from "../../src/storage/sqlite/migrations.ts";
 import { openSqliteStorage } from "../../src/storage/sqlite/sqlite-storage.ts";
 import { silentLogger, temporaryDirectory } from "../helpers/sqlite.ts";
 import {

@@ -2,7 +2,6 @@
 import { appendFile, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { create, toJson } from "@bufbuild/protobuf";
-import Database from "better-sqlite3";
 import { describe, expect, it, vi } from "vitest";
 import { EventSchema } from "../../gen/latchkey/v1/audit_pb.ts";
 import { verifyAuditLog } from "../../src/cli/audit-verify.ts";
@@ -35,7 +34,8 @@ describe("latchkey audit checkpoint, key and verify --checkpoints", () => {
 
   it("verify a log with what was printed", async () => {
     await using test = await startTestApp({ env: { LATCHKEY_CHECKPOINT_INTERVAL: "0" } });
-    const { dataDir, databasePath } = test.config;
+    const { dataDir } = test.config;
+    const { file: place, env } = test.database;
     const file = join(dataDir, "checkpoints.txt");
     const { note, verifierKey } = await getCheckpoint(test);
     await appendFile(file, note);
@@ -43,35 +43,36 @@ describe("latchkey audit checkpoint, key and verify --checkpoints", () => {
     await appendFile(file, (await getCheckpoint(test)).note);
     await test.addMember("member");
 
-    const given = await runProgram(["audit", "verify", databasePath, "--checkpoints", file, "--key", verifierKey]);
+    const given = await runProgram(["audit", "verify", ...place, "--checkpoints", file, "--key", verifierKey], env);
     expect(given.stderr).toMatch(
       /^checkpoints are verified with the key that was given, (\S+)\n7 events in 2 chains: nothing was edited\n2 checkpoints: nothing was rewritten or cut off up to event 6 \(\S+Z\); 1 after it are in no checkpoint yet\n$/,
     );
     expect(given.code).toBe(0);
     const twice = ["--checkpoints", file, "--checkpoints", file];
-    const own = await runProgram(["audit", "verify", "--data-dir", dataDir, ...twice]);
+    const own = await runProgram(["audit", "verify", "--data-dir", dataDir, ...twice], env);
     expect(own.code).toBe(0);
     expect(own.stderr).toContain(`checkpoints are verified with the key of this root key, ${verifierKey}\n`);
     expect(own.stderr).toContain("\n4 checkpoints: ");
 
-    const database = new Database(databasePath);
-    database.exec("DROP TRIGGER events_are_not_deleted");
-    database.exec("DELETE FROM events WHERE revision > 4; UPDATE revision SET value = 4");
-    database.close();
-    expect(await verifyAuditLog(databasePath)).toMatchObject({ fault: undefined, difference: undefined });
-    const short = await runProgram(["audit", "verify", databasePath, "--checkpoints", file, "--key", verifierKey]);
+    await test.database.allowEdits();
+    await test.database.query("DELETE FROM events WHERE revision > 4");
+    await test.database.query("UPDATE revision SET value = 4");
+    expect(await verifyAuditLog(test.config)).toMatchObject({ fault: undefined, difference: undefined });
+    const short = await runProgram(["audit", "verify", ...place, "--checkpoints", file, "--key", verifierKey], env);
     expect(short.code).toBe(1);
     expect(short.stderr).toMatch(
       /\n4 events in 2 chains: nothing was edited\nlatchkey: the log has 4 events, and the checkpoint of \S+ was signed over 5 \(up to revision 5\): the end was cut off, or an old copy was put back\n$/,
     );
 
     const complaints = vi.spyOn(console, "error").mockReturnValue();
+    for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value);
     const keyless = ["--data-dir", join(dataDir, "nowhere"), "--checkpoints", file];
-    expect(await runCommandLine(["audit", "verify", databasePath, ...keyless])).toBe(1);
-    expect(await runCommandLine(["audit", "verify", databasePath, "--checkpoints", file, "--key", "nonsense"])).toBe(2);
-    expect(await runCommandLine(["audit", "verify", databasePath, "--key", verifierKey])).toBe(2);
+    expect(await runCommandLine(["audit", "verify", ...place, ...keyless])).toBe(1);
+    expect(await runCommandLine(["audit", "verify", ...place, "--checkpoints", file, "--key", "nonsense"])).toBe(2);
+    expect(await runCommandLine(["audit", "verify", ...place, "--key", verifierKey])).toBe(2);
     const said = complaints.mock.calls.flat().join("\n");
     complaints.mockRestore();
+    vi.unstubAllEnvs();
     expect(said).toMatch(/root key .*can't be read.*--key must be a key.*--key is for --checkpoints/s);
   });
 

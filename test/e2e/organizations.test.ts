@@ -523,7 +523,7 @@ describe.each(RPC_SURFACES)("OrganizationService through %s", (name) => {
       ["no role", { role: Role.UNSPECIFIED }, "role: is required"],
       ["an unknown role", { role: 99 as Role }, "role: value must be one of the defined enum values"],
       ["a control character", { firstName: "A\u001b[2Jda" }, "first_name: must not hold control characters"],
-      ["a NUL", { displayName: "\u0000" }, "display_name: must not hold control characters"],
+      ["a NUL", { displayName: "\u0000" }, "display_name: must not hold the character U+0000"],
       ["a picture that runs", { avatarUrl: "javascript:alert(1)" }, "avatar_url: must be an http or https URL"],
       ["a picture that is no URL", { avatarUrl: "ada" }, "avatar_url: must be a valid URI"],
     ])("refuses %s, and adds nobody", async (_, request, message) => {

@@ -77,7 +77,7 @@ describe("latchkey purge", () => {
     const dead = await Promise.all(Array.from({ length: 300 }, (_, index) => issue(`dead ${index}`)));
     await tokens.revokeMany({ organizationId, namePrefix: "dead" });
     const { secret: alive } = await issue("alive");
-    const env = { LATCHKEY_DATA_DIR: test.config.dataDir };
+    const { env } = test.database;
 
     expect(await runProgram(["purge"], env)).toMatchObject({
       code: 0,
@@ -105,7 +105,7 @@ describe("latchkey purge", () => {
     const introspection = openSurface(test.app, "grpc");
     expect(expectOk(await introspection.introspect({ bearer: serviceKey }, { token: alive })).active).toBe(true);
     introspection.close();
-    const verified = await runProgram(["audit", "verify", test.config.databasePath]);
+    const verified = await runProgram(["audit", "verify", ...test.database.file], env);
     expect(verified).toMatchObject({ code: 0, stderr: expect.stringContaining("nothing was edited") as string });
     tokens.close();
   });
@@ -115,7 +115,7 @@ describe("latchkey purge", () => {
     const { organizationId, serviceKey } = test.credentials;
     const tokens = createClient(TokenService, { address: test.app.grpcAddress, token: serviceKey });
     const { token } = await tokens.issue({ organizationId, name: "alive" });
-    const env = { LATCHKEY_DATA_DIR: test.config.dataDir };
+    const { env } = test.database;
     for (const olderThan of ["0d", "2999-01-01"]) {
       const purged = await runProgram(["purge", "--older-than", olderThan, "--json"], env);
       expect(JSON.parse(purged.stdout)).toMatchObject({ count: 0 });
@@ -126,7 +126,7 @@ describe("latchkey purge", () => {
 
   it("goes by the setting, also by one that keeps tokens forever", async () => {
     await using test = await startTestApp();
-    const env = { LATCHKEY_DATA_DIR: test.config.dataDir, LATCHKEY_TOKEN_RETENTION_DAYS: "0" };
+    const env = { ...test.database.env, LATCHKEY_TOKEN_RETENTION_DAYS: "0" };
     const refused = await runProgram(["purge"], env);
     expect(refused).toMatchObject({ code: 2, stdout: "" });
     expect(refused.stderr).toMatch(/^latchkey purge: LATCHKEY_TOKEN_RETENTION_DAYS=0 keeps tokens forever/);
@@ -152,19 +152,17 @@ describe("latchkey purge", () => {
 
     await using test = await startTestApp();
     await test.app.stop();
-    const own = new Database(test.config.databasePath);
     for (const [edit, message] of [
       [
-        "DELETE FROM schema_migrations ORDER BY version DESC LIMIT 1",
+        "DELETE FROM schema_migrations WHERE version = (SELECT max(version) FROM schema_migrations)",
         /has another schema: start this version of the service on it first/,
       ],
       ["UPDATE schema_migrations SET checksum = 'another' WHERE version = 1", /has a schema that this Latchkey didn't/],
     ] as const) {
-      own.exec(edit);
-      const refused = await runProgram(["purge"], { LATCHKEY_DATA_DIR: test.config.dataDir });
+      await test.database.query(edit);
+      const refused = await runProgram(["purge"], test.database.env);
       expect(refused.code).toBe(1);
       expect(refused.stderr).toMatch(message);
     }
-    own.close();
   });
 });

@@ -38,12 +38,12 @@ async function countStaleAnswers(
   const id = token?.id ?? "";
   const secret = (await prepare?.(tokens, id)) ?? issued;
 
-  // Introspections are in flight while the call is, so that whatever might be cached is.
+  // Introspections are in flight before the call and during it, so that whatever might be cached is.
+  await backend.introspect({ token: secret });
   let ended = false;
   const load = Array.from({ length: 16 }, async () => {
     while (!ended) await backend.introspect({ token: secret });
   });
-  await backend.introspect({ token: secret });
   await end(tokens, id);
   ended = true;
   const later = Array.from({ length: INTROSPECTIONS }, () =>

@@ -2,7 +2,6 @@
 import { once } from "node:events";
 import { createServer } from "node:net";
 import type { Worker } from "node:worker_threads";
-import Database from "better-sqlite3";
 import { expect, it } from "vitest";
 import { Health, HealthCheckResponse_ServingStatus as ServingStatus } from "../../gen/grpc/health/v1/health_pb.ts";
 import { AuditService } from "../../gen/latchkey/v1/audit_pb.ts";
@@ -244,11 +243,10 @@ it("writes down on its stop what every thread has counted", async () => {
   const { secret } = await (connections[0] as Connection).tokens.issue({ organizationId, name: "counted" });
   await Promise.all(connections.map(({ introspection }) => introspection.introspect({ token: secret })));
   await test.app.stop();
-  const database = new Database(test.config.databasePath, { readonly: true });
-  const sum = "SELECT sum(uses) FROM token_uses JOIN tokens ON id = token_id WHERE name = 'counted'";
-  const uses = database.prepare<[], number>(sum).pluck().get();
-  database.close();
-  expect(uses).toBe(CONNECTIONS);
+  const [counted] = await test.database.query(
+    "SELECT sum(uses) AS uses FROM token_uses JOIN tokens ON id = token_id WHERE name = 'counted'",
+  );
+  expect(Number(counted?.["uses"])).toBe(CONNECTIONS);
 });
 
 it("replaces a thread that dies, while the others go on", async () => {

@@ -15,13 +15,13 @@ export type BuildName = keyof typeof ALTERED_BUILDS;
 
 const GROUP_COMMIT = "src/storage/sqlite/group-commit.ts";
 const WRITER_THREAD = "src/storage/sqlite/writer-thread.ts";
-const COMMANDS = "src/storage/sqlite/commands.ts";
+const COMMANDS = "src/storage/commands.ts";
 const AUDIT = "src/domain/audit.ts";
 const IDEMPOTENCY = "src/usecases/idempotency.ts";
 
-const INSERT_EVENT = "writes.insertEvent.run(...valuesOf(eventRow(event), EVENT_COLUMNS));";
+const INSERT_EVENT = "return writes.insertEvent.run(...valuesOf(eventRow(event), EVENT_COLUMNS));";
 const GUARD_OF_RECORDS =
-  "if (writes.hasRecordedCall.get({ keyHash, now: toMillis(createdAt) }) === 1) throw idempotencyKeyReused();";
+  "if ((yield* writes.hasRecordedCall.get({ keyHash, now: toMillis(createdAt) })) === 1) throw idempotencyKeyReused();";
 
 const COMMIT_AND_ANSWER =
   "const replies = commitGroup(group.map(({ request }) => request));\n  answer(group, replies);";
@@ -44,8 +44,8 @@ export const ALTERED_BUILDS = {
   "answers-before-the-commit": [
     {
       file: GROUP_COMMIT,
-      from: "const after = writes.getRevision.get();\n",
-      to: `const after = writes.getRevision.get();
+      from: "const after = finish(writes.getRevision.get());\n",
+      to: `const after = finish(writes.getRevision.get());
         globalThis.answerEarly(replies);
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
         `,
@@ -108,8 +108,8 @@ export const ALTERED_BUILDS = {
   "calls-a-failed-write-its-own-fault": [
     {
       file: "src/storage/sqlite/errors.ts",
-      from: 'return { kind: "unavailable", message: "The database can\'t be written at the moment."',
-      to: 'return { kind: "internal", message: "The database can\'t be written at the moment."',
+      from: 'return { kind: "unavailable", message: NOT_WRITABLE',
+      to: 'return { kind: "internal", message: NOT_WRITABLE',
     },
   ],
   "never-writes-again": [
@@ -179,7 +179,9 @@ export const ALTERED_BUILDS = {
       to: "previousHash: revision % 100 === 0 ? EMPTY_CHAIN.hash : head.hash,",
     },
   ],
-  "loses-some-events": [{ file: COMMANDS, from: INSERT_EVENT, to: `if (event.revision % 100 > 0) ${INSERT_EVENT}` }],
+  "loses-some-events": [
+    { file: COMMANDS, from: INSERT_EVENT, to: `if (event.revision % 100 === 0) return []; ${INSERT_EVENT}` },
+  ],
   "believes-any-checkpoint": [
     {
       file: "src/domain/checkpoint.ts",
@@ -194,7 +196,9 @@ export const ALTERED_BUILDS = {
       to: "if (stored === undefined) return false; const expected = parsePhc(stored);",
     },
   ],
-  "changes-without-an-event": [{ file: COMMANDS, from: INSERT_EVENT, to: `try { ${INSERT_EVENT} } catch {}` }],
+  "changes-without-an-event": [
+    { file: COMMANDS, from: INSERT_EVENT, to: `try { ${INSERT_EVENT} } catch { return []; }` },
+  ],
 } as const satisfies Readonly<Record<string, readonly Edit[]>>;
 
 const HOOK = new URL("./altered-build-hook.ts", import.meta.url);

@@ -1,6 +1,6 @@
 /** Turns bits of stored events, as somebody would who has the database file. */
 import Database from "better-sqlite3";
-import type { EventRow } from "../../src/storage/sqlite/rows.ts";
+import type { EventRow } from "../../src/storage/rows.ts";
 
 /** Columns by the type that their bits are in. */
 const COLUMNS = {

@@ -15,7 +15,7 @@ import type { Storage } from "../../src/domain/storage.ts";
 import { eventMessage } from "../../src/rpc/messages.ts";
 import { createCheckpointSigner } from "../../src/security/checkpoint-signer.ts";
 import { createSealer } from "../../src/security/sealer.ts";
-import { eventRow } from "../../src/storage/sqlite/rows.ts";
+import { eventRow } from "../../src/storage/rows.ts";
 import { openSqliteStorage } from "../../src/storage/sqlite/sqlite-storage.ts";
 import { Checkpointer } from "../../src/usecases/checkpointer.ts";
 import { everyEvent, someChange, someOrganization, someToken } from "../contract/samples.ts";

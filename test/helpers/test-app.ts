@@ -11,6 +11,8 @@ import { type Change, SYSTEM_ACTOR } from "../../src/domain/audit.ts";
 import type { Organization, User } from "../../src/domain/entities.ts";
 import { fromPublicId, toPublicId, uuidV7 } from "../../src/domain/ids.ts";
 import type { Role } from "../../src/domain/roles.ts";
+import { temporaryDatabase } from "./postgres.ts";
+import { openTestDatabase, type TestDatabase } from "./test-database.ts";
 
 export interface Person {
   readonly userId: string;
@@ -22,6 +24,7 @@ export interface TestApp extends AsyncDisposable {
   readonly app: App;
   readonly config: Config;
   readonly credentials: FirstCredentials;
+  readonly database: TestDatabase;
   /** Every line that was logged so far. */
   readonly logLines: string[];
   /** Adds a person with a role to an organization; the default is the first one. */
@@ -40,10 +43,16 @@ export interface TestAppOptions {
 }
 
 export async function startTestApp({ env = {}, surroundings = {} }: TestAppOptions = {}): Promise<TestApp> {
+  await using resources = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), "latchkey-test-"));
+  resources.defer(() => rm(folder, { recursive: true, force: true }));
+  // Set by `postgres-setup.ts`.
+  const server = process.env["TEST_POSTGRES_URL"];
+  const database = server === undefined ? undefined : resources.use(await temporaryDatabase(server));
   const config = loadConfig(
     {
       LATCHKEY_DATA_DIR: folder,
+      ...(database && { LATCHKEY_DATABASE_URL: database.url, LATCHKEY_DATABASE_CONNECTIONS: "4" }),
       LATCHKEY_GRPC_ADDR: "127.0.0.1:0",
       LATCHKEY_HTTP_ADDR: "127.0.0.1:0",
       LATCHKEY_OPS_ADDR: "127.0.0.1:0",
@@ -69,15 +78,18 @@ export async function startTestApp({ env = {}, surroundings = {} }: TestAppOptio
     adminPassword: "correct horse battery staple",
   });
   const app = await startApp(deployment);
+  resources.defer(() => app.stop());
   const { storage, passwords, profiles, entropy } = deployment;
   const newId = (): string => uuidV7(Date.now(), entropy(10));
   const memberPassword = "a member's password";
   const memberHash = passwords.hash(memberPassword);
 
+  const parts = resources.move();
   return {
     app,
     config,
     credentials,
+    database: openTestDatabase(config, database?.url),
     logLines,
     async addMember(role, organizationId = credentials.organizationId) {
       const user: User = {
@@ -130,10 +142,7 @@ export async function startTestApp({ env = {}, surroundings = {} }: TestAppOptio
         client.close();
       }
     },
-    async [Symbol.asyncDispose]() {
-      await app.stop();
-      await rm(folder, { recursive: true, force: true });
-    },
+    [Symbol.asyncDispose]: () => parts.disposeAsync(),
   };
 }
 

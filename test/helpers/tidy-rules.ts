@@ -37,7 +37,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     "config",
     "logger",
     "domain",
-    "storage/sqlite",
+    "storage",
     "mail",
     "identity",
     "security",

@@ -196,7 +196,7 @@ describe("the token model", () => {
     const entries = await readdir(service.test.config.dataDir, { recursive: true, withFileTypes: true });
     const names = entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name));
     const files = await Promise.all(names.map((name) => readFile(name)));
-    const whole = Buffer.concat(files);
+    const whole = Buffer.concat([...files, await service.test.database.contents()]);
     expect(whole.includes(createHash("sha256").update(secret).digest())).toBe(true);
     const random = secret.slice("wal_".length);
     for (const trace of [

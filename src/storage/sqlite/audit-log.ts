@@ -2,8 +2,8 @@
 import Database from "better-sqlite3";
 import type { AuditEvent } from "../../domain/audit.ts";
 import { StartError } from "../../domain/start-error.ts";
+import { type EventRow, toEvent } from "../rows.ts";
 import { toStartError } from "./errors.ts";
-import { type EventRow, toEvent } from "./rows.ts";
 
 /** The log as it was when it was opened. */
 export interface AuditLog extends Disposable {

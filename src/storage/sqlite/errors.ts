@@ -2,9 +2,7 @@
 import Database from "better-sqlite3";
 import { AppError, type ErrorKind, type ErrorReason } from "../../domain/errors.ts";
 import { StartError } from "../../domain/start-error.ts";
-
-/** Of a conflict, whichever value it is about. */
-export const TAKEN = "Its id, or another value that must be unique, is taken.";
+import { MISSING, NOT_WRITABLE, TAKEN } from "../errors.ts";
 
 /** An error on its way from the writer thread: structured clone keeps no classes. */
 export interface SentError {
@@ -13,12 +11,6 @@ export interface SentError {
   readonly reason?: ErrorReason | undefined;
   /** What the driver said. For the log only. */
   readonly detail: string;
-}
-
-/** The failure of a read, in terms of the port. */
-export function readError(error: unknown): AppError {
-  if (error instanceof AppError) return error;
-  return new AppError("unavailable", "The database can't be read at the moment.", { cause: error });
 }
 
 /** The failure of one command, in terms of the port. */
@@ -38,7 +30,7 @@ export function toCommandError(error: unknown): SentError {
     case "SQLITE_CONSTRAINT_FOREIGNKEY":
       return {
         kind: "failed_precondition",
-        message: "It refers to something that doesn't exist.",
+        message: MISSING,
         detail: describe(error),
       };
     default:
@@ -48,7 +40,7 @@ export function toCommandError(error: unknown): SentError {
 
 /** The failure of a whole transaction, whatever it was. */
 export function toTransactionError(error: unknown): SentError {
-  return { kind: "unavailable", message: "The database can't be written at the moment.", detail: describe(error) };
+  return { kind: "unavailable", message: NOT_WRITABLE, detail: describe(error) };
 }
 
 export function fromSentError({ kind, message, reason, detail }: SentError): AppError {

@@ -1,6 +1,7 @@
 /** Runs many commands in one transaction, so that they share the price of making it durable. */
 import type Database from "better-sqlite3";
 import { prepareWrites, runCommand, runOnce } from "./commands.ts";
+import { finish } from "./dialect.ts";
 import { toCommandError, toTransactionError } from "./errors.ts";
 import type { CommandReply, CommandRequest } from "./messages.ts";
 
@@ -66,9 +67,9 @@ export function groupCommitter(connection: Database.Database, onChange: () => vo
   return (requests) => {
     try {
       begin.run();
-      const before = writes.getRevision.get();
+      const before = finish(writes.getRevision.get());
       const replies = runAll(requests);
-      const after = writes.getRevision.get();
+      const after = finish(writes.getRevision.get());
       commit.run();
       if (after !== before) onChange();
       return replies;

@@ -1,7 +1,7 @@
 /** What the threads that serve and the writer thread say to each other. */
 import type { MessagePort } from "node:worker_threads";
 import type { IdempotencyRecord } from "../../domain/idempotency.ts";
-import type { CommandName } from "./commands.ts";
+import type { CommandName } from "../commands.ts";
 import type { SentError } from "./errors.ts";
 
 /** The writer thread's `workerData`. */

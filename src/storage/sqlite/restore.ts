@@ -6,6 +6,7 @@ import { SYSTEM_ACTOR } from "../../domain/audit.ts";
 import type { SigningKey } from "../../domain/entities.ts";
 import { toPublicId } from "../../domain/ids.ts";
 import { StartError } from "../../domain/start-error.ts";
+import { type SigningKeyRow, toSigningKey } from "../rows.ts";
 import { prepareWrites, runCommand } from "./commands.ts";
 import { openFileToRead, openWriteConnection } from "./connection.ts";
 import { type CopyOptions, copyDatabase } from "./copy.ts";
@@ -13,7 +14,6 @@ import { toReadError } from "./errors.ts";
 import { moveFile, resolveDatabaseFile, syncFile } from "./files.ts";
 import { lockDatabase } from "./lock.ts";
 import { assertNotForeign, migrate } from "./migrations.ts";
-import { type SigningKeyRow, toSigningKey } from "./rows.ts";
 
 export interface RestoreOptions extends Pick<CopyOptions, "onProgress" | "signal"> {
   readonly backup: string;

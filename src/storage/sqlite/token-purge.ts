@@ -2,8 +2,10 @@
 import Database from "better-sqlite3";
 import type { Change } from "../../domain/audit.ts";
 import { StartError } from "../../domain/start-error.ts";
-import { type CommandInput, prepareWrites, runCommand } from "./commands.ts";
+import type { CommandInput } from "../commands.ts";
+import { prepareWrites, runCommand } from "./commands.ts";
 import { openWriteConnection } from "./connection.ts";
+import { finish } from "./dialect.ts";
 import { toStartError } from "./errors.ts";
 import { requireSchema } from "./migrations.ts";
 
@@ -30,7 +32,10 @@ export function openTokenPurge(path: string): TokenPurge {
   );
   return {
     count: (endedBefore, now) =>
-      attempt(path, () => writes.countEnded.get({ endedBefore: endedBefore.getTime(), now: now.getTime() }) ?? 0),
+      attempt(
+        path,
+        () => finish(writes.countEnded.get({ endedBefore: endedBefore.getTime(), now: now.getTime() })) ?? 0,
+      ),
     purge: (endedBefore, limit, change) => attempt(path, () => run.immediate({ endedBefore, limit, change })),
     [Symbol.dispose]: () => void connection.close(),
   };

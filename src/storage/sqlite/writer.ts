@@ -3,7 +3,8 @@ import type { MessagePort } from "node:worker_threads";
 import { AppError } from "../../domain/errors.ts";
 import type { IdempotencyRecord } from "../../domain/idempotency.ts";
 import type { WriteMeter } from "../../domain/write-meter.ts";
-import type { CommandInput, CommandName, CommandResult } from "./commands.ts";
+import type { CommandInput, CommandName, CommandResult } from "../commands.ts";
+import { notWritable } from "../errors.ts";
 import { fromSentError } from "./errors.ts";
 import type { CommandReply, CommandRequest, Replies } from "./messages.ts";
 
@@ -144,8 +145,4 @@ export class Writer {
     this.#waiting.clear();
     this.#afterReplies();
   }
-}
-
-function notWritable(cause: unknown): AppError {
-  return new AppError("unavailable", "The database can't be written at the moment.", { cause });
 }

@@ -1,6 +1,5 @@
 /** The writes of people's own accounts: registering, invitations, signing out, passwords; and of the keys that sign people in. */
-import type Database from "better-sqlite3";
-import type { Change } from "../../domain/audit.ts";
+import type { Change, Occurrence } from "../domain/audit.ts";
 import type {
   Identity,
   Invitation,
@@ -10,9 +9,9 @@ import type {
   Session,
   SigningKey,
   User,
-} from "../../domain/entities.ts";
-import { AppError } from "../../domain/errors.ts";
-import { type Id, SYSTEM_ORGANIZATION_ID } from "../../domain/ids.ts";
+} from "../domain/entities.ts";
+import { AppError } from "../domain/errors.ts";
+import { type Id, SYSTEM_ORGANIZATION_ID } from "../domain/ids.ts";
 import {
   identityLinked,
   invitationRevoked,
@@ -25,7 +24,7 @@ import {
   registrationRefused,
   sessionEndedByPassword,
   sessionEndedBySignOut,
-} from "../../domain/occurrences.ts";
+} from "../domain/occurrences.ts";
 import {
   type Guest,
   MAX_INVITATIONS,
@@ -33,11 +32,12 @@ import {
   type NewInvitation,
   type PasswordChange,
   type PasswordLink,
-} from "../../domain/storage.ts";
+} from "../domain/storage.ts";
 import type { AddEvent, Writes } from "./commands.ts";
 import { type InvitationRow, invitationRow, toInvitation } from "./invitation-rows.ts";
 import { FIND_USER_BY_IDENTITY } from "./reads.ts";
 import {
+  byAge,
   membershipRow,
   organizationRow,
   type SessionRow,
@@ -50,6 +50,7 @@ import {
   type UserRow,
   userRow,
 } from "./rows.ts";
+import type { Dialect, Work } from "./statement.ts";
 
 interface SessionEnd {
   readonly id: Id;
@@ -117,9 +118,12 @@ interface NewPassword {
 }
 
 /** Opens an organization's chain for so many events of one change; see `commands.ts`. */
-type OpenChain = (writes: Writes, change: Change, organizationId: Id, count: number) => AddEvent;
+type OpenChain = (writes: Writes, change: Change, organizationId: Id, count: number) => Work<AddEvent>;
 
-export function prepareAccountWrites(connection: Database.Database) {
+/** Adds the event of a change to its organization's chain; see `commands.ts`. */
+type RecordEvent = (writes: Writes, change: Change, occurrence: Occurrence) => Work<unknown>;
+
+export function prepareAccountWrites(connection: Dialect) {
   return {
     countPasswordLinks: connection
       .prepare<{ userId: string; now: number }, number>(
@@ -239,174 +243,177 @@ export function prepareAccountWrites(connection: Database.Database) {
   };
 }
 
-export function accountCommands(openChain: OpenChain) {
+export function accountCommands(openChain: OpenChain, record: RecordEvent) {
   /** What goes with a password: the links to another one, and the sessions. */
-  const replaced = (
+  function* replaced(
     writes: Writes,
     change: Change,
     user: User,
     { keptSessionId, occurrence }: { keptSessionId: Id; occurrence: typeof passwordChanged },
-  ): void => {
+  ): Work<void> {
     const parameters = { userId: user.id, keptId: keptSessionId, endedAt: toMillis(change.at) };
-    const sessions = writes.endSessionsOfUser.all(parameters).map(toSession);
-    writes.deletePasswordLinks.run(user.id);
+    const sessions = (yield* writes.endSessionsOfUser.all(parameters)).toSorted(byAge).map(toSession);
+    yield* writes.deletePasswordLinks.run(user.id);
     // A session's person is a member where it is: it ends with the membership.
-    for (const organizationId of organizationsOf(writes, user.id)) {
+    for (const organizationId of yield* organizationsOf(writes, user.id)) {
       const ended = sessions.filter((session) => session.organizationId === organizationId);
-      const addEvent = openChain(writes, change, organizationId, 1 + ended.length);
-      addEvent(occurrence(organizationId, user));
-      for (const session of ended) addEvent(sessionEndedByPassword(session, user));
+      const addEvent = yield* openChain(writes, change, organizationId, 1 + ended.length);
+      yield* addEvent(occurrence(organizationId, user));
+      for (const session of ended) yield* addEvent(sessionEndedByPassword(session, user));
     }
-  };
+  }
 
   return {
-    endSession(writes: Writes, { id, change }: SessionEnd): Session | undefined {
-      const ended = writes.endLiveSession.get({ id, endedAt: toMillis(change.at) });
-      const row = ended ?? writes.getSession.get(id);
+    *endSession(writes: Writes, { id, change }: SessionEnd): Work<Session | undefined> {
+      const ended = yield* writes.endLiveSession.get({ id, endedAt: toMillis(change.at) });
+      const row = ended ?? (yield* writes.getSession.get(id));
       if (row === undefined) return undefined;
       const session = toSession(row);
-      const user = writes.getUser.get(session.userId);
+      const user = yield* writes.getUser.get(session.userId);
       if (ended !== undefined && user !== undefined) {
-        openChain(writes, change, session.organizationId, 1)(sessionEndedBySignOut(session, toUser(user)));
+        yield* record(writes, change, sessionEndedBySignOut(session, toUser(user)));
       }
       return session;
     },
 
-    createPasswordLink(writes: Writes, { link, change }: NewPasswordLink): boolean {
+    *createPasswordLink(writes: Writes, { link, change }: NewPasswordLink): Work<boolean> {
       const { fingerprint, userId, expiresAt } = link;
-      const working = writes.countPasswordLinks.get({ userId, now: toMillis(change.at) }) ?? 0;
+      const working = (yield* writes.countPasswordLinks.get({ userId, now: toMillis(change.at) })) ?? 0;
       if (working >= MAX_PASSWORD_LINKS) return false;
-      const user = writes.getUser.get(userId);
+      const user = yield* writes.getUser.get(userId);
       // A user who doesn't exist is left to the foreign key.
-      writes.insertPasswordLink.run({ fingerprint, userId, expiresAt: toMillis(expiresAt) });
+      yield* writes.insertPasswordLink.run({ fingerprint, userId, expiresAt: toMillis(expiresAt) });
       if (user === undefined) return false;
-      for (const organizationId of organizationsOf(writes, userId)) {
-        openChain(writes, change, organizationId, 1)(passwordLinkSent(organizationId, user));
+      for (const organizationId of yield* organizationsOf(writes, userId)) {
+        yield* record(writes, change, passwordLinkSent(organizationId, user));
       }
       return true;
     },
 
-    resetPassword(writes: Writes, { fingerprint, passwordHash, change }: PasswordReset): boolean {
-      const userId = writes.findPasswordLink.get({ fingerprint, now: toMillis(change.at) });
-      const row = userId === undefined ? undefined : writes.getUser.get(userId);
+    *resetPassword(writes: Writes, { fingerprint, passwordHash, change }: PasswordReset): Work<boolean> {
+      const userId = yield* writes.findPasswordLink.get({ fingerprint, now: toMillis(change.at) });
+      const row = userId === undefined ? undefined : yield* writes.getUser.get(userId);
       if (row === undefined) return false;
-      writes.setPassword.run({ userId: row.id, passwordHash });
+      yield* writes.setPassword.run({ userId: row.id, passwordHash });
       // The link went to the mailbox.
-      writes.confirmUser.run({ id: row.id, now: toMillis(change.at) });
-      replaced(writes, change, toUser(row), { keptSessionId: "", occurrence: passwordRestored });
+      yield* writes.confirmUser.run({ id: row.id, now: toMillis(change.at) });
+      yield* replaced(writes, change, toUser(row), { keptSessionId: "", occurrence: passwordRestored });
       return true;
     },
 
-    sweepPasswordLinks(writes: Writes, { now, limit }: LinkSweep): number {
-      return writes.sweepPasswordLinks.run({ now: toMillis(now), limit }).changes;
+    *sweepPasswordLinks(writes: Writes, { now, limit }: LinkSweep): Work<number> {
+      return yield* writes.sweepPasswordLinks.changes({ now: toMillis(now), limit });
     },
 
-    replaceSigningKey(writes: Writes, { newestId, key }: SigningKeyReplacement): boolean {
-      const newest = writes.listSigningKeys.all().at(-1);
+    *replaceSigningKey(writes: Writes, { newestId, key }: SigningKeyReplacement): Work<boolean> {
+      const newest = (yield* writes.listSigningKeys.all()).at(-1);
       if (newest?.id !== newestId) return false;
       // By a clock that was set back it would come before the other one, and never be the newest.
       const created_at = Math.max(toMillis(key.createdAt), newest.created_at + 1);
-      writes.insertSigningKey.run({ ...signingKeyRow(key), created_at });
+      yield* writes.insertSigningKey.run({ ...signingKeyRow(key), created_at });
       return true;
     },
 
-    deleteSigningKeys(writes: Writes, { succeededBefore }: SigningKeyEnd): void {
-      const keys = writes.listSigningKeys.all();
+    *deleteSigningKeys(writes: Writes, { succeededBefore }: SigningKeyEnd): Work<void> {
+      const keys = yield* writes.listSigningKeys.all();
       for (const [index, { id }] of keys.entries()) {
         const successor = keys[index + 1];
         if (successor !== undefined && successor.created_at < toMillis(succeededBefore))
-          writes.deleteSigningKey.run(id);
+          yield* writes.deleteSigningKey.run(id);
       }
     },
 
-    createInvitation(writes: Writes, { invitation, fingerprint, change }: InvitationMade): Invitation {
+    *createInvitation(writes: Writes, { invitation, fingerprint, change }: InvitationMade): Work<Invitation> {
       const { organizationId, email } = invitation;
-      if (writes.isMember.get({ organizationId, email }) === 1) {
+      if ((yield* writes.isMember.get({ organizationId, email })) === 1) {
         throw new AppError("already_exists", "The person is a member of the organization.");
       }
-      writes.replaceInvitation.run({ organizationId, email });
-      if ((writes.countInvitations.get({ organizationId, now: toMillis(change.at) }) ?? 0) >= MAX_INVITATIONS) {
+      yield* writes.replaceInvitation.run({ organizationId, email });
+      if (
+        ((yield* writes.countInvitations.get({ organizationId, now: toMillis(change.at) })) ?? 0) >= MAX_INVITATIONS
+      ) {
         throw new AppError(
           "failed_precondition",
           `An organization has up to ${MAX_INVITATIONS} invitations at a time.`,
         );
       }
-      writes.insertInvitation.run({ ...invitationRow(invitation), fingerprint });
-      openChain(writes, change, organizationId, 1)(memberInvited(invitation));
+      yield* writes.insertInvitation.run({ ...invitationRow(invitation), fingerprint });
+      yield* record(writes, change, memberInvited(invitation));
       return invitation;
     },
 
-    revokeInvitation(writes: Writes, { organizationId, id, change }: InvitationEnd): Invitation | undefined {
-      const row = writes.revokeInvitation.get({ organizationId, id, now: toMillis(change.at) });
+    *revokeInvitation(writes: Writes, { organizationId, id, change }: InvitationEnd): Work<Invitation | undefined> {
+      const row = yield* writes.revokeInvitation.get({ organizationId, id, now: toMillis(change.at) });
       if (row === undefined) return undefined;
       const invitation = toInvitation(row);
-      openChain(writes, change, organizationId, 1)(invitationRevoked(invitation));
+      yield* record(writes, change, invitationRevoked(invitation));
       return invitation;
     },
 
-    acceptInvitation(writes: Writes, { fingerprint, guest, change }: Acceptance): Member | undefined {
+    *acceptInvitation(writes: Writes, { fingerprint, guest, change }: Acceptance): Work<Member | undefined> {
       const now = toMillis(change.at);
-      const row = writes.useInvitation.get({ fingerprint, now });
+      const row = yield* writes.useInvitation.get({ fingerprint, now });
       if (row === undefined) return undefined;
       const { organizationId, email, role, isMailed } = toInvitation(row);
-      const existing = writes.findUserByEmail.get(email);
+      const existing = yield* writes.findUserByEmail.get(email);
       if (guest.kind === "person") {
         if (existing?.id !== guest.userId)
           throw new AppError("failed_precondition", "The invitation is for another person.");
       } else if (existing === undefined) {
-        writes.insertUser.run(userRow({ ...guest.user, email }));
-      } else if (isMailed && !isConfirmed(writes, existing.id)) {
-        writes.setPassword.run({ userId: existing.id, passwordHash: guest.user.passwordHash });
-        replaced(writes, change, toUser(existing), { keptSessionId: "", occurrence: passwordRestored });
+        yield* writes.insertUser.run(userRow({ ...guest.user, email }));
+      } else if (isMailed && !(yield* isConfirmed(writes, existing.id))) {
+        yield* writes.setPassword.run({ userId: existing.id, passwordHash: guest.user.passwordHash });
+        yield* replaced(writes, change, toUser(existing), { keptSessionId: "", occurrence: passwordRestored });
       } else {
         throw new AppError("failed_precondition", "Somebody has the address already.");
       }
-      const user = writes.findUserByEmail.get(email);
+      const user = yield* writes.findUserByEmail.get(email);
       if (user === undefined) throw new Error("a user who was just written is missing");
       const key = { organizationId, userId: user.id };
-      if (isMailed) writes.confirmUser.run({ id: user.id, now });
-      if (writes.getMember.get(key) === undefined) {
+      if (isMailed) yield* writes.confirmUser.run({ id: user.id, now });
+      if ((yield* writes.getMember.get(key)) === undefined) {
         const membership: Membership = { ...key, role, createdAt: change.at };
-        writes.insertMembership.run(membershipRow(membership));
-        openChain(writes, change, organizationId, 1)(memberAdded(membership, user));
+        yield* writes.insertMembership.run(membershipRow(membership));
+        yield* record(writes, change, memberAdded(membership, user));
       }
-      const member = writes.getMember.get(key);
+      const member = yield* writes.getMember.get(key);
       if (member === undefined) throw new Error("a member that was just written is missing");
       return toMember(member);
     },
 
-    sweepInvitations(writes: Writes, { now, limit }: LinkSweep): number {
-      return writes.sweepInvitations.run({ now: toMillis(now), limit }).changes;
+    *sweepInvitations(writes: Writes, { now, limit }: LinkSweep): Work<number> {
+      return yield* writes.sweepInvitations.changes({ now: toMillis(now), limit });
     },
 
-    linkIdentity(writes: Writes, { identity, email, passwordHash, change }: IdentityLink): User | undefined {
-      const linked = writes.findUserByIdentity.get(identity.issuer, identity.subject);
+    *linkIdentity(writes: Writes, { identity, email, passwordHash, change }: IdentityLink): Work<User | undefined> {
+      const linked = yield* writes.findUserByIdentity.get(identity.issuer, identity.subject);
       if (linked !== undefined) return toUser(linked);
-      const row = writes.findUserByEmail.get(email);
+      const row = yield* writes.findUserByEmail.get(email);
       if (row === undefined) return undefined;
-      if (writes.hasIdentityOf.get(row.id, identity.issuer) === 1) {
+      if ((yield* writes.hasIdentityOf.get(row.id, identity.issuer)) === 1) {
         throw new AppError("failed_precondition", "The user has another identity of the issuer.");
       }
       const now = toMillis(change.at);
-      if (!isConfirmed(writes, row.id)) {
-        writes.setPassword.run({ userId: row.id, passwordHash });
-        replaced(writes, change, toUser(row), { keptSessionId: "", occurrence: passwordRestored });
+      if (!(yield* isConfirmed(writes, row.id))) {
+        yield* writes.setPassword.run({ userId: row.id, passwordHash });
+        yield* replaced(writes, change, toUser(row), { keptSessionId: "", occurrence: passwordRestored });
       }
-      writes.confirmUser.run({ id: row.id, now });
-      writes.insertIdentity.run({ ...identity, userId: row.id, now });
-      const user = writes.getUser.get(row.id);
-      if (user === undefined) throw new Error("a user who was just changed is missing");
-      for (const organizationId of organizationsOf(writes, user.id)) {
-        openChain(writes, change, organizationId, 1)(identityLinked(organizationId, user, identity));
+      yield* writes.confirmUser.run({ id: row.id, now });
+      yield* writes.insertIdentity.run({ ...identity, userId: row.id, now });
+      const changed = yield* writes.getUser.get(row.id);
+      if (changed === undefined) throw new Error("a user who was just changed is missing");
+      const user = toUser(changed);
+      for (const organizationId of yield* organizationsOf(writes, user.id)) {
+        yield* record(writes, change, identityLinked(organizationId, user, identity));
       }
-      return toUser(user);
+      return user;
     },
 
-    register(writes: Writes, { organization, user, change }: Registration): boolean {
-      const taken = writes.findUserByEmail.get(user.email);
+    *register(writes: Writes, { organization, user, change }: Registration): Work<boolean> {
+      const taken = yield* writes.findUserByEmail.get(user.email);
       if (taken !== undefined) {
-        for (const organizationId of organizationsOf(writes, taken.id)) {
-          openChain(writes, change, organizationId, 1)(registrationRefused(organizationId, taken));
+        for (const organizationId of yield* organizationsOf(writes, taken.id)) {
+          yield* record(writes, change, registrationRefused(organizationId, taken));
         }
         return false;
       }
@@ -416,33 +423,33 @@ export function accountCommands(openChain: OpenChain) {
         role: "owner",
         createdAt: change.at,
       };
-      writes.insertOrganization.run(organizationRow(organization));
-      writes.insertUser.run(userRow(user));
-      writes.insertMembership.run(membershipRow(membership));
-      const addEvent = openChain(writes, change, organization.id, 2);
-      addEvent(organizationCreated(organization));
-      addEvent(memberAdded(membership, user));
+      yield* writes.insertOrganization.run(organizationRow(organization));
+      yield* writes.insertUser.run(userRow(user));
+      yield* writes.insertMembership.run(membershipRow(membership));
+      const addEvent = yield* openChain(writes, change, organization.id, 2);
+      yield* addEvent(organizationCreated(organization));
+      yield* addEvent(memberAdded(membership, user));
       return true;
     },
 
-    changePassword(writes: Writes, { userId, password, change }: NewPassword): boolean {
+    *changePassword(writes: Writes, { userId, password, change }: NewPassword): Work<boolean> {
       const { before, after, keptSessionId } = password;
-      if (writes.changePassword.run({ userId, before, after }).changes === 0) return false;
-      const row = writes.getUser.get(userId);
+      if ((yield* writes.changePassword.changes({ userId, before, after })) === 0) return false;
+      const row = yield* writes.getUser.get(userId);
       if (row === undefined) throw new Error("a user who was just changed is missing");
-      replaced(writes, change, toUser(row), { keptSessionId, occurrence: passwordChanged });
+      yield* replaced(writes, change, toUser(row), { keptSessionId, occurrence: passwordChanged });
       return true;
     },
   };
 }
 
 /** Whether it is certain that the person has the mailbox of their address. */
-export function isConfirmed(writes: Writes, userId: Id): boolean {
-  return writes.isConfirmed.get(userId) === 1;
+export function* isConfirmed(writes: Writes, userId: Id): Work<boolean> {
+  return (yield* writes.isConfirmed.get(userId)) === 1;
 }
 
 /** Whose audit logs tell of a person: those of their organizations, else that of the deployment. */
-function organizationsOf(writes: Writes, userId: Id): readonly Id[] {
-  const organizations = writes.listOrganizationsOfUser.all(userId);
+function* organizationsOf(writes: Writes, userId: Id): Work<readonly Id[]> {
+  const organizations = yield* writes.listOrganizationsOfUser.all(userId);
   return organizations.length > 0 ? organizations : [SYSTEM_ORGANIZATION_ID];
 }

@@ -1,6 +1,7 @@
 /** A `TokenFilter` in SQL, for reads and writes alike. */
-import type { TokenFilter } from "../../domain/storage.ts";
+import type { TokenFilter } from "../domain/storage.ts";
 import { toMillis } from "./rows.ts";
+import type { Dialect } from "./statement.ts";
 
 export interface TokenFilterParameters {
   readonly type: string | null;
@@ -11,14 +12,16 @@ export interface TokenFilterParameters {
   readonly unusedSince: number | null;
 }
 
-/** Holds for a row of `tokens` that matches. Bytes are compared, for SQLite's length of a text ends at U+0000. */
-export const MATCHES_FILTER = `
-  (@type IS NULL OR type = @type)
-  AND (@namePrefix IS NULL OR substr(CAST(name AS BLOB), 1, length(@namePrefix)) = @namePrefix)
-  AND (@createdBy IS NULL OR created_by = @createdBy)
-  AND (@userId IS NULL OR user_id = @userId)
-  AND (@unusedSince IS NULL OR coalesce(last_used_at, created_at) < @unusedSince)
-`;
+/** Holds for a row of `tokens` that matches. */
+export function matchesFilter({ startsWith }: Dialect): string {
+  return `
+    (CAST(@type AS TEXT) IS NULL OR type = @type)
+    AND ${startsWith("name", "@namePrefix")}
+    AND (CAST(@createdBy AS TEXT) IS NULL OR created_by = @createdBy)
+    AND (CAST(@userId AS TEXT) IS NULL OR user_id = @userId)
+    AND (CAST(@unusedSince AS BIGINT) IS NULL OR coalesce(last_used_at, created_at) < @unusedSince)
+  `;
+}
 
 export function filterParameters(filter: TokenFilter): TokenFilterParameters {
   const { type, namePrefix, createdBy, userId, unusedSince } = filter;

@@ -1,6 +1,6 @@
 /** Rows of invitations to the domain's invitations, and back. */
-import type { Invitation } from "../../domain/entities.ts";
-import type { Role } from "../../domain/roles.ts";
+import type { Invitation } from "../domain/entities.ts";
+import type { Role } from "../domain/roles.ts";
 import { toMillis } from "./rows.ts";
 
 export interface InvitationRow {

@@ -1,7 +1,7 @@
 /** Rows of the database to entities of the domain, and back. */
-import type { Action, ActorKind, AuditEvent } from "../../domain/audit.ts";
-import type { TokenRecord } from "../../domain/decision.ts";
-import type { DigestAlgorithm, DigestScheme, ImportKey } from "../../domain/digest-scheme.ts";
+import type { Action, ActorKind, AuditEvent } from "../domain/audit.ts";
+import type { TokenRecord } from "../domain/decision.ts";
+import type { DigestAlgorithm, DigestScheme, ImportKey } from "../domain/digest-scheme.ts";
 import type {
   Member,
   Membership,
@@ -12,10 +12,10 @@ import type {
   SigningKey,
   Token,
   User,
-} from "../../domain/entities.ts";
-import type { RecordedCall } from "../../domain/idempotency.ts";
-import type { Role } from "../../domain/roles.ts";
-import type { PresentedSecret, SecretKind } from "../../domain/rotation.ts";
+} from "../domain/entities.ts";
+import type { RecordedCall } from "../domain/idempotency.ts";
+import type { Role } from "../domain/roles.ts";
+import type { PresentedSecret, SecretKind } from "../domain/rotation.ts";
 
 export interface OrganizationRow {
   readonly id: string;
@@ -472,12 +472,17 @@ export function eventRow(event: AuditEvent): EventRow {
   };
 }
 
+/** The order of sessions that end together, which no statement that changes them keeps. */
+export function byAge(one: SessionRow, two: SessionRow): number {
+  return one.created_at - two.created_at || Number(one.id > two.id) - Number(one.id < two.id);
+}
+
 /** A row's values in the order of the columns. */
 export function valuesOf<Row>(row: Row, columns: readonly (keyof Row)[]): Row[keyof Row][] {
   return columns.map((column) => row[column]);
 }
 
-/** Throws on an invalid Date: SQLite would store NULL for it, and a token without expiry never expires. */
+/** Throws on an invalid Date: an engine could store NULL for it, and a token without expiry never expires. */
 export function toMillis(time: Date): number {
   const millis = time.getTime();
   if (Number.isNaN(millis)) throw new RangeError("an invalid Date can't be stored");

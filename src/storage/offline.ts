@@ -1,0 +1,72 @@
+/** What is done on a database where no service has to run, whatever its engine is. All throw a StartError. */
+import type { AuditEvent, Change } from "../domain/audit.ts";
+import type { PostgresSettings } from "../domain/postgres-settings.ts";
+import * as postgresLog from "./postgres/audit-log.ts";
+import * as postgresPurge from "./postgres/token-purge.ts";
+import * as postgresUpgrade from "./postgres/upgrade.ts";
+import * as sqliteLog from "./sqlite/audit-log.ts";
+import * as sqlitePurge from "./sqlite/token-purge.ts";
+import * as sqliteUpgrade from "./sqlite/upgrade.ts";
+
+export interface DatabasePlace {
+  /** Of a SQLite database. */
+  readonly databasePath: string;
+  /** Undefined for a SQLite database. */
+  readonly postgres: PostgresSettings | undefined;
+}
+
+/** The log as it was when it was opened. */
+export interface AuditLog extends AsyncDisposable {
+  /** The number of the store's last change. With events, it is that of the last one. */
+  readonly revision: number;
+  /** By ascending revision. Can be read once. */
+  events(): Iterable<AuditEvent> | AsyncIterable<AuditEvent>;
+}
+
+/** Reads an audit log, beside services that may be running, and changes nothing. */
+export async function openAuditLog({ databasePath, postgres }: DatabasePlace): Promise<AuditLog> {
+  if (postgres !== undefined) return postgresLog.openAuditLog(postgres);
+  const log = sqliteLog.openAuditLog(databasePath);
+  return {
+    revision: log.revision,
+    events: () => log.events(),
+    [Symbol.asyncDispose]: async () => log[Symbol.dispose](),
+  };
+}
+
+export interface TokenPurge extends AsyncDisposable {
+  /** How many tokens `purge` would delete. */
+  count(endedBefore: Date, now: Date): Promise<number>;
+  /** `Storage.purgeTokens`, as one transaction. */
+  purge(endedBefore: Date, limit: number, change: Change): Promise<number>;
+}
+
+/** Purges tokens, beside services that may be running. */
+export async function openTokenPurge({ databasePath, postgres }: DatabasePlace): Promise<TokenPurge> {
+  if (postgres !== undefined) return postgresPurge.openTokenPurge(postgres);
+  const tokens = sqlitePurge.openTokenPurge(databasePath);
+  return {
+    count: async (endedBefore, now) => tokens.count(endedBefore, now),
+    purge: async (endedBefore, limit, change) => tokens.purge(endedBefore, limit, change),
+    [Symbol.asyncDispose]: async () => tokens[Symbol.dispose](),
+  };
+}
+
+/** Where a database stands among the steps that this program knows. */
+export interface SchemaState {
+  /** How many steps it has had. */
+  readonly version: number;
+  /** Those that it lacks, in their order. */
+  readonly missing: readonly { readonly name: string }[];
+}
+
+/** Reads where the schema stands, also beside a running service, and changes nothing. */
+export async function planUpgrade({ databasePath, postgres }: DatabasePlace): Promise<SchemaState> {
+  return postgres === undefined ? sqliteUpgrade.planUpgrade(databasePath) : postgresUpgrade.planUpgrade(postgres);
+}
+
+/** Takes all steps that are missing, as one write, and answers where the schema stood before. */
+export async function upgradeDatabase({ databasePath, postgres }: DatabasePlace): Promise<SchemaState> {
+  if (postgres !== undefined) return postgresUpgrade.upgradeDatabase(postgres);
+  return sqliteUpgrade.upgradeDatabase(databasePath);
+}
