@@ -13,7 +13,7 @@ import { grpcClient } from "../helpers/grpc-client.ts";
 import { startServiceProcess, temporaryFolder } from "../helpers/service-process.ts";
 import { startTestApp, type TestApp } from "../helpers/test-app.ts";
 
-const EVERY_SERVICE = ["", "Audit", "Auth", "Introspection", "Organization", "Token", "User"];
+const EVERY_SERVICE = ["", "Audit", "Auth", "Dashboard", "Introspection", "Organization", "Token", "User"];
 
 /** What a probe every second, and one at once after a failed call, must be well below. */
 const SOON = { timeout: 5_000 };
