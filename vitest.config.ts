@@ -29,6 +29,8 @@ export default defineConfig({
   test: {
     // Processes, not threads: better-sqlite3 is a native addon, and the code under test starts worker threads itself.
     pool: "forks",
+    // One for each core: most tests wait for processes of their own.
+    maxWorkers: "100%",
     testTimeout: 30_000,
     hookTimeout: 60_000,
     // An .only left behind fails everywhere, not just in CI.
