@@ -8,8 +8,8 @@ import { MAX_VIOLATIONS } from "./limits.ts";
 /** A path quotes map keys, and those are the caller's to choose. */
 const MAX_FIELD_LENGTH = 120;
 
-/** Texts that are only hashed or parsed, never stored, so that any will do. */
-const NEVER_STORED = new Set(["token", "plaintext", "password", "current_password", "new_password", "refresh_token"]);
+/** Texts that are only hashed, never stored, so that any will do. */
+const ONLY_HASHED = new Set(["token", "plaintext", "password", "current_password", "new_password", "refresh_token"]);
 
 const patterns = new Map<string, RegExp>();
 
@@ -51,7 +51,8 @@ export function findFaults(schema: DescMessage, message: Message): readonly Fiel
 /** PostgreSQL can't store the character, so nothing that may be stored or looked for has it, whatever the engine. */
 function* fieldsWithNul(message: ReflectMessage, path = ""): Generator<string> {
   for (const field of message.fields) {
-    if (NEVER_STORED.has(field.name) || !message.isSet(field)) continue;
+    // An id that isn't one is nobody's, as any other that is unknown.
+    if (ONLY_HASHED.has(field.name) || /^(?:.+_)?id$/.test(field.name) || !message.isSet(field)) continue;
     const place = `${path}${field.name}`;
     switch (field.fieldKind) {
       case "scalar":

@@ -29,19 +29,25 @@ describe("a limit of 60 a minute over four processes", () => {
     const { tokenId, windowStart } = someLeaseRequest();
     const script = new URL("../usecases/rate-limiter-child.ts", import.meta.url);
     const start = () => startProcess<number>(script, [subject.location, tokenId]);
-    await using doomed = start();
-    await using others = new AsyncDisposableStack();
-    const spending = Array.from({ length: PROCESSES - 1 }, () => others.use(start()));
-    await doomed.acknowledged(3);
+    await using processes = new AsyncDisposableStack();
+    const all = Array.from({ length: PROCESSES }, () => processes.use(start()));
+    // Whoever starts late may find nothing left: the one that is killed is the first that is in the middle of it.
+    const doomed = await Promise.any(
+      all.map(async (each) => {
+        await each.acknowledged(3);
+        return each;
+      }),
+    );
     const before = sum(await doomed.kill());
     await waitUntil(async () => (await subject.storage.readWindow(tokenId, windowStart)) === 60);
     const bursts = await startBurst(subject.location, tokenId, 100);
     const late = await bursts();
+    const spending = all.filter((each) => each !== doomed);
     const after = await Promise.all(spending.map(async (each) => sum(await each.kill())));
-    const all = before + late + sum(after);
-    expect(all).toBeLessThanOrEqual(60);
+    const admitted = before + late + sum(after);
+    expect(admitted).toBeLessThanOrEqual(60);
     // A twentieth of the window is lost with each process that is killed.
-    expect(all).toBeGreaterThanOrEqual(60 - 3 * PROCESSES);
+    expect(admitted).toBeGreaterThanOrEqual(60 - 3 * PROCESSES);
   });
 });
 

@@ -165,7 +165,7 @@ describe("a start that can't be", () => {
     [
       { LATCHKEY_DATABASE_URL: "mysql://root:hunter2@db/x" },
       [],
-      "LATCHKEY_DATABASE_URL must be sqlite: and a path; mysql: is not served",
+      "LATCHKEY_DATABASE_URL must be sqlite: and a path, or postgres://…; mysql: is not served",
     ],
     [
       { LATCHKEY_ACCESS_TOKEN_ALGORITHM: "none" },
