@@ -31,7 +31,7 @@ export default defineConfig({
     pool: "forks",
     // One for each core: most tests wait for processes of their own.
     maxWorkers: "100%",
-    testTimeout: 30_000,
+    testTimeout: 60_000,
     hookTimeout: 60_000,
     // An .only left behind fails everywhere, not just in CI.
     allowOnly: false,

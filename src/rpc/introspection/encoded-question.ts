@@ -62,6 +62,7 @@ export function readQuestion(bytes: Buffer, start: number, end: number): Introsp
       clientIp = text;
     } else if (tag === REQUIRED_SCOPES) {
       if (text.length === 0 || text.length > MAX_SCOPE_LENGTH || requiredScopes.length === MAX_SCOPES) return undefined;
+      if (text.includes("\0")) return undefined;
       if (requiredScopes === NO_SCOPES) requiredScopes = [text];
       else requiredScopes.push(text);
     } else {
