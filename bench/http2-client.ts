@@ -51,9 +51,10 @@ export class Http2Client {
   #window = DEFAULT_WINDOW;
   #received = 0;
   #waiting: Waiting[] = [];
-  /** What leaves with the next flush. */
+  /** What leaves with the next flush, which comes when what runs now has returned: several calls are one write. */
   #out = Buffer.allocUnsafe(256 * 1024);
   #outLength = 0;
+  #willFlush = false;
   #isClosed = false;
 
   /** Connects, and is ready when the server has sent its settings. */
@@ -97,12 +98,11 @@ export class Http2Client {
     }
     this.#frame(FRAME.settings, 0, 0, settings);
     this.#widen(LARGEST_WINDOW - DEFAULT_WINDOW);
-    this.flush();
   }
 
   #onSettings: () => void;
 
-  /** Starts a call with a message. It leaves with the next `flush`. */
+  /** Starts a call with a message. */
   call(body: Uint8Array, events: StreamEvents, isLastMessage: boolean): number {
     const id = this.#nextId;
     this.#nextId += 2;
@@ -118,7 +118,7 @@ export class Http2Client {
     this.#sendWaiting();
   }
 
-  flush(): void {
+  #flush(): void {
     if (this.#outLength === 0) return;
     this.#socket.write(Buffer.from(this.#out.subarray(0, this.#outLength)));
     this.#outLength = 0;
@@ -147,7 +147,7 @@ export class Http2Client {
 
   #frame(type: number, flags: number, id: number, payload: Uint8Array): void {
     const size = FRAME_HEADER_BYTES + payload.length;
-    if (this.#outLength + size > this.#out.length) this.flush();
+    if (this.#outLength + size > this.#out.length) this.#flush();
     const out = this.#out;
     const start = this.#outLength;
     out[start] = payload.length >>> 16;
@@ -158,6 +158,12 @@ export class Http2Client {
     out.writeUInt32BE(id, start + 5);
     out.set(payload, start + FRAME_HEADER_BYTES);
     this.#outLength += size;
+    if (this.#willFlush) return;
+    this.#willFlush = true;
+    process.nextTick(() => {
+      this.#willFlush = false;
+      this.#flush();
+    });
   }
 
   #widen(bytes: number): void {
@@ -179,7 +185,6 @@ export class Http2Client {
     }
     this.#rest = place === bytes.length ? Buffer.alloc(0) : bytes.subarray(place);
     this.#sendWaiting();
-    this.flush();
   }
 
   #take(type: number, flags: number, id: number, bytes: Buffer, start: number, end: number): void {

@@ -81,7 +81,6 @@ class Caller {
         });
       };
       for (let index = 0; index < concurrency; index++) next();
-      this.#flush();
     });
     this.seconds = (performance.now() - startedAt) / 1000;
     return latencies;
@@ -101,7 +100,6 @@ class Caller {
         });
         pending.push(answered.then(() => void latencies.push(performance.now() - dueAt)));
       }
-      this.#flush();
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
     await Promise.all(pending);
@@ -149,7 +147,6 @@ class Caller {
         },
         false,
       );
-      client.flush();
     });
   }
 
@@ -159,11 +156,7 @@ class Caller {
     return client;
   }
 
-  #flush(): void {
-    for (const client of this.#clients) client.flush();
-  }
-
-  /** Sends the next call; what is heard of one answer may send others, in one write. */
+  /** Sends the next call. */
   #call(done: (error?: Error) => void): void {
     const turn = this.#next++;
     const { bodies, expects } = this.#job;
