@@ -12,17 +12,17 @@ import { OK, STATUS, type Status } from "../rpc/status.ts";
 import {
   answerTookTooLong,
   DEADLINE_SLACK_MS,
-  type OpenCall,
   peerAddress,
   REQUEST_ID_HEADER,
   requestTookTooLong,
 } from "./exchange.ts";
+import type { OpenCall, OpenCalls } from "./open-calls.ts";
 import { toGrpcStatus } from "./status.ts";
 
 export interface DirectCallDeps {
   readonly pipeline: Pipeline;
   /** The calls that aren't finished. */
-  readonly open: Set<OpenCall>;
+  readonly open: OpenCalls;
 }
 
 /** Before each message: whether it is compressed, and its length. */
@@ -80,6 +80,7 @@ function peerOf({ session }: ServerHttp2Stream): string {
 }
 
 export abstract class DirectCall implements IncomingCall, OpenCall {
+  place = -1;
   readonly method: DescMethod;
   readonly surface: Surface = "internal";
   readonly protocol: Protocol = "grpc";
@@ -95,7 +96,7 @@ export abstract class DirectCall implements IncomingCall, OpenCall {
   protected hasRequest = false;
   protected isFinished = false;
   readonly #headers: IncomingHttpHeaders;
-  readonly #open: Set<OpenCall>;
+  readonly #open: OpenCalls;
   #timer: NodeJS.Timeout | undefined;
   #abort: AbortController | undefined;
 

@@ -15,23 +15,14 @@ import type { Call, CallControl } from "../rpc/call.ts";
 import { MAX_TIMEOUT_MS } from "../rpc/limits.ts";
 import type { Pipeline } from "../rpc/pipeline.ts";
 import { OK, STATUS, type Status } from "../rpc/status.ts";
+import type { OpenCall, OpenCalls } from "./open-calls.ts";
 import { toGrpcStatus } from "./status.ts";
 
 /** What the exchanges of a server share. */
 export interface ExchangeDeps {
   readonly pipeline: Pipeline;
   /** The calls that aren't finished. */
-  readonly open: Set<OpenCall>;
-}
-
-/** A call that isn't finished. */
-export interface OpenCall {
-  /** Whether it has had its time; that of a stream ends only while its request is due. */
-  isLate(nowMs: number): boolean;
-  /** Ends a call that has had its time. */
-  expire(): void;
-  /** The stream is gone. */
-  onCancel(): void;
+  readonly open: OpenCalls;
 }
 
 /** A client's deadline counts from when it sent the call, and so comes a little before ours. */
@@ -54,13 +45,14 @@ export const OK_STATUS: GrpcStatus = { code: grpcCode.OK, details: "" };
  * after the body. So this takes the place of both: it drives the transport and leaves the handler out.
  */
 export abstract class Exchange extends ServerInterceptingCall implements OpenCall {
+  place = -1;
   protected readonly pipeline: Pipeline;
   protected readonly method: DescMethod;
   protected readonly transport: ServerInterceptingCallInterface;
   /** Set once all of the request is in, or enough of it to serve the call. */
   protected hasRequest = false;
   protected isFinished = false;
-  readonly #open: Set<OpenCall>;
+  readonly #open: OpenCalls;
   #call: Call | undefined;
   /** Made when somebody asks for its signal. */
   #abort: AbortController | undefined;

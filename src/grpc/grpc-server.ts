@@ -8,7 +8,7 @@ import { MAX_REQUEST_BYTES } from "../rpc/limits.ts";
 import type { Pipeline } from "../rpc/pipeline.ts";
 import { pipelineInterceptor, serviceDefinition } from "./adapter.ts";
 import { directCalls } from "./direct-calls.ts";
-import type { OpenCall } from "./exchange.ts";
+import { OpenCalls } from "./open-calls.ts";
 import { serverWithStreams } from "./stream-server.ts";
 import { capTimeoutHeaders } from "./timeout-header.ts";
 
@@ -70,7 +70,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   setLogVerbosity(logVerbosity.NONE);
   capTimeoutHeaders();
 
-  const calls = new Set<OpenCall>();
+  const calls = new OpenCalls();
   const deps = { pipeline, open: calls };
   const server = serverWithStreams({ ...LIMITS, interceptors: [pipelineInterceptor(deps)] }, directCalls(deps));
   // No implementations: the interceptor answers.
@@ -95,10 +95,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   listener.on("error", (err) => logger.error({ err }, "gRPC listener failed"));
 
   // One look at all calls now and then is cheaper than a timer for each.
-  const arrivals = setInterval(() => {
-    const now = performance.now();
-    for (const call of calls) if (call.isLate(now)) call.expire();
-  }, ARRIVAL_CHECK_MS).unref();
+  const arrivals = setInterval(() => calls.expireLate(performance.now()), ARRIVAL_CHECK_MS).unref();
 
   const shutDown = async (): Promise<void> => {
     const closed = new Promise<void>((resolve) => {
@@ -113,7 +110,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
     clearInterval(arrivals);
     clearTimeout(force);
     // Every connection is gone; grpc-js would tell these a moment later.
-    for (const call of calls) call.onCancel();
+    calls.cancelAll();
   };
   let stopped: Promise<void> | undefined;
   return { address, stop: () => (stopped ??= shutDown()) };

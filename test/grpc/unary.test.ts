@@ -14,6 +14,7 @@ import { type Caller, callerId } from "../../src/domain/caller.ts";
 import { AppError, type ErrorKind } from "../../src/domain/errors.ts";
 import { pipelineInterceptor } from "../../src/grpc/adapter.ts";
 import { peerAddress } from "../../src/grpc/exchange.ts";
+import { OpenCalls } from "../../src/grpc/open-calls.ts";
 import { MAX_REQUEST_BYTES } from "../../src/rpc/limits.ts";
 import { Pipeline } from "../../src/rpc/pipeline.ts";
 import { STATUS } from "../../src/rpc/status.ts";
@@ -468,7 +469,7 @@ describe("services that can't be served are refused at the start", () => {
       authenticate,
       logger,
     });
-    expect(() => pipelineInterceptor({ pipeline, open: new Set() })).toThrow(
+    expect(() => pipelineInterceptor({ pipeline, open: new OpenCalls() })).toThrow(
       "/latchkey.v1.TokenService/Issue has no handler",
     );
   });
@@ -488,7 +489,7 @@ describe("services that can't be served are refused at the start", () => {
     const service = createFileRegistry(file, () => undefined).getService("Files") as DescService;
     const handlers = { upload: async () => ({}) };
     const pipeline = new Pipeline([{ service, openTo: "nobody", handlers }], { authenticate, logger });
-    expect(() => pipelineInterceptor({ pipeline, open: new Set() })).toThrow(
+    expect(() => pipelineInterceptor({ pipeline, open: new OpenCalls() })).toThrow(
       "/Files/Upload: client streaming is not supported",
     );
   });
