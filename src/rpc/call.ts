@@ -43,7 +43,7 @@ export interface IncomingCall {
   readonly route?: HttpRoute | undefined;
   /** Undefined for all calls but those of the dashboard's pages. */
   readonly browser?: Browser | undefined;
-  /** That of the connection, verified; undefined where there is none. The same object for all calls of a connection. */
+  /** That of the connection, verified; undefined where there is none. Read only where nothing else says who calls. */
   readonly certificate?: ClientCertificate | undefined;
   /** The value of a request header (gRPC metadata), by its lower-case name. Of several, the first. */
   header(name: string): string | undefined;

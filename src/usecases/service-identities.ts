@@ -13,7 +13,7 @@ export class ServiceIdentities {
   readonly #clock: Clock;
   readonly #logger: Logger;
   #byName: ReadonlyMap<string, ServiceIdentity> = new Map();
-  /** By certificate, which is one object for each connection. Undefined is nobody. */
+  /** By certificate, which is one object for many calls of a connection. Undefined is nobody. */
   #callers = new WeakMap<ClientCertificate, { readonly caller: Caller | undefined }>();
 
   constructor({ clock, logger }: { readonly clock: Clock; readonly logger: Logger }) {
