@@ -256,8 +256,8 @@ export async function startApp(deployment: Deployment): Promise<App> {
   await database.start();
   showHealth();
   const readMetrics = async (): Promise<readonly Metric[]> => {
-    const ofProcess = { version: packageJson.version, database, certificates: files.certificates() };
-    return combine(await Promise.all([serving.metrics(), threads.metrics(), processMetrics(ofProcess)]));
+    const all = [serving.metrics(), threads.metrics(), processMetrics({ version: packageJson.version, database })];
+    return combine(await Promise.all(all));
   };
   const ops = await startOpsServer({
     address: config.opsAddress,

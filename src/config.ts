@@ -450,7 +450,7 @@ export function loadConfig(env: Environment, flags: Environment): Config {
   };
   const address = (name: SettingName): string => {
     const value = raw(name);
-    const port = /^(?:\[[0-9a-f:.]+\]|[\w.-]+):(\d{1,5})$/i.exec(value)?.[1];
+    const port = portOf(value);
     check(
       name,
       port !== undefined && Number(port) <= 65535,
@@ -573,7 +573,10 @@ export function loadConfig(env: Environment, flags: Environment): Config {
     `must be 1: on ${process.platform} threads can't share a port`,
   );
   const { grpcTls, grpcAddress, requiresClientCertificate, grpcClientsFile } = config;
-  const mayBePlain = oneOf("grpcPlaintext", ["loopback", "allow"]) === "allow" || isLoopback(grpcAddress);
+  const mayBePlain =
+    oneOf("grpcPlaintext", ["loopback", "allow"]) === "allow" ||
+    isLoopback(grpcAddress) ||
+    portOf(grpcAddress) === undefined;
   check(
     "grpcAddress",
     mayBePlain || raw("grpcTlsCert") !== "" || raw("grpcTlsKey") !== "",
@@ -645,6 +648,11 @@ export function loadConfig(env: Environment, flags: Environment): Config {
 function defaultThreads(mode: Mode): number {
   if (mode === "development" || !SHARES_PORTS) return 1;
   return Math.min(Math.max(1, availableParallelism() - 1), MAX_THREADS);
+}
+
+/** The port in `host:port`; undefined where there is none. */
+function portOf(address: string): string | undefined {
+  return /^(?:\[[0-9a-f:.]+\]|[\w.-]+):(\d{1,5})$/i.exec(address)?.[1];
 }
 
 /** Whether only this machine can reach an address. What a name leads to can change. */

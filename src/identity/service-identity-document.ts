@@ -78,7 +78,7 @@ export function readServiceIdentities(
 ): { readonly value: readonly ServiceIdentity[] } | { readonly faults: readonly string[] } {
   const content = readDocument(path);
   if ("faults" in content) return content;
-  const read = document.safeParse(content.document ?? {});
+  const read = document.safeParse(content.document ?? {}, { reportInput: true });
   if (!read.success) return { faults: documentFaults(read.error) };
   const { services } = read.data;
   const faults = [

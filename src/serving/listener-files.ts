@@ -14,8 +14,6 @@ export interface ListenerFiles extends Disposable {
   readonly httpTls: ReloadedFiles<ServerTls> | undefined;
   /** Apart from the certificates: a slip in one must not keep the other from being renewed. */
   readonly services: ReloadedFiles<readonly ServiceIdentity[]> | undefined;
-  /** The certificates that are in use. */
-  certificates(): readonly { readonly listener: string; readonly expiresAtMs: number }[];
 }
 
 interface Parts {
@@ -43,14 +41,7 @@ export function openListenerFiles({ grpcTls, httpTls, grpcClientsFile }: Config,
       ),
   };
   const kept = opened.move();
-  return {
-    ...found,
-    certificates: () =>
-      Object.entries({ grpc: found.grpcTls, http: found.httpTls }).flatMap(([listener, files]) =>
-        files === undefined ? [] : [{ listener, expiresAtMs: files.current.expiresAtMs }],
-      ),
-    [Symbol.dispose]: () => kept.dispose(),
-  };
+  return { ...found, [Symbol.dispose]: () => kept.dispose() };
 }
 
 function followTls(what: string, files: TlsFiles, { clock, logger }: Parts): ReloadedFiles<ServerTls> {

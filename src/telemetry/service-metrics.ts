@@ -35,8 +35,6 @@ export interface ThreadSources {
 export interface ProcessSources {
   readonly version: string;
   readonly database: { readonly readsFailSince: Date | undefined; readonly writesFailSince: Date | undefined };
-  /** Those of the listeners that speak TLS. */
-  readonly certificates: readonly { readonly listener: string; readonly expiresAtMs: number }[];
 }
 
 /** Reads those of a thread that serves. What can't be read at the moment has no sample; it never rejects. */
@@ -127,11 +125,7 @@ export function threadMetrics(sources: ThreadSources): () => Promise<readonly Me
 }
 
 /** Reads those that there are once, whatever the number of threads. Never rejects. */
-export async function processMetrics({
-  version,
-  database,
-  certificates,
-}: ProcessSources): Promise<readonly Metric[]> {
+export async function processMetrics({ version, database }: ProcessSources): Promise<readonly Metric[]> {
   const reading = await readProcess();
   return [
     gauge("latchkey_build_info", "Version of the service and of Node; always 1.", [
@@ -143,11 +137,6 @@ export async function processMetrics({
     gauge("latchkey_database_writes_ok", "1 while the database can be written, 0 while it can't.", [
       [{}, works(database.writesFailSince)],
     ]),
-    gauge(
-      "latchkey_tls_certificate_expiry_seconds",
-      "When the certificate that a listener shows ends, in seconds since 1970.",
-      certificates.map(({ listener, expiresAtMs }) => [{ listener }, expiresAtMs / 1000]),
-    ),
     counter("process_cpu_seconds_total", "User and system time that the process used.", [[{}, reading.cpuSeconds]]),
     gauge("process_resident_memory_bytes", "Memory of the process.", [[{}, reading.residentBytes]]),
     gauge(

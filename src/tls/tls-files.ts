@@ -60,6 +60,7 @@ export function readServerTls(files: TlsFiles): { readonly value: ServerTls } | 
       throw new Fault(`is not the key of the first certificate in ${files.cert.path} (${files.cert.setting})`);
     }
   });
+  if (faults.length > 0) return { faults };
   attempt(files.cert, () => {
     try {
       // OpenSSL has limits of its own, for example for short keys.

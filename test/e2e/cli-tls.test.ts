@@ -56,7 +56,7 @@ describe("the client commands over TLS", () => {
     expect(await run(["config", "set", "--key", ""], env)).toMatchObject({ code: 2 });
   });
 
-  it("say what stands in the way", async () => {
+  it("say what stands in the way", { timeout: 240_000 }, async () => {
     const stranger = join(service.folder, "stranger.crt");
     await writeFile(stranger, (await createAuthority()).pem);
     const refused = async (args: readonly string[], env: TestEnv = {}) => {
