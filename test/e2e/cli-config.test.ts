@@ -105,7 +105,7 @@ describe("latchkey config", () => {
   it.each([
     ["{", "is not JSON"],
     ["[]", "must hold a JSON object"],
-    ['{"tokn":"lk_secret"}', "tokn is not a setting; there are token, addr, url, session"],
+    ['{"tokn":"lk_secret"}', "tokn is not a setting; there are token, addr, cacert, cert, key, url, session"],
     ['{"token":1}', "token must be a text"],
     ['{"session":{"accessToken":"lk_secret"}}', "session is not what login wrote"],
   ])("that holds %s is refused, and not quoted", async (text, fault) => {
@@ -130,12 +130,12 @@ describe("latchkey config", () => {
   });
 
   it.each([
-    [["set"], "needs --token, --addr or --url"],
+    [["set"], "needs --token, --addr, --cacert, --cert, --key or --url"],
     [["set", "--token"], "no token was given"],
     [["set", "--token", "two words"], "a token is one word"],
     [["set", "--addr", ""], "--addr must not be empty"],
     [["set", "--url", "example.com"], "--url must be a URL"],
-    [["get", "nope"], "NAME must be one of token, addr, url, session, not nope"],
+    [["get", "nope"], "NAME must be one of token, addr, cacert, cert, key, url, session, not nope"],
     [["unset"], "needs 1 or more arguments, not 0"],
     [["nope"], "needs one of set, get, list, unset, not nope"],
   ])("%o is a misuse", async (args, message) => {

@@ -1,6 +1,6 @@
 /** Starting and stopping the program as an operator does. */
 
-import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import Database from "better-sqlite3";
@@ -8,6 +8,7 @@ import { describe, expect, it } from "vitest";
 import { IntrospectionService } from "../../gen/latchkey/v1/introspection_pb.ts";
 import { TokenService } from "../../gen/latchkey/v1/token_pb.ts";
 import { createClient } from "../../src/client/index.ts";
+import { createAuthority, writePair } from "../helpers/certificates.ts";
 import { runProgram, startServiceProcess, temporaryFolder } from "../helpers/service-process.ts";
 
 interface DevCredentials {
@@ -183,6 +184,29 @@ describe("a start that can't be", () => {
     ],
     [{ LATCHKEY_TRUSTED_PROXIES: "10.0.0.0/99" }, [], "LATCHKEY_TRUSTED_PROXIES must hold addresses"],
     [{ LATCHKEY_ROOT_KEY: "short" }, [], "LATCHKEY_ROOT_KEY must be 32 bytes"],
+    [{ LATCHKEY_GRPC_ADDR: "0.0.0.0:0" }, [], "LATCHKEY_GRPC_ADDR 0.0.0.0:0 can be reached from other machines"],
+    [{ LATCHKEY_GRPC_ADDR: "[::]:0" }, ["--dev"], "or set LATCHKEY_GRPC_PLAINTEXT=allow where something else encrypts"],
+    [
+      { LATCHKEY_GRPC_ADDR: "127.example.com:0" },
+      [],
+      "set LATCHKEY_GRPC_TLS_CERT and LATCHKEY_GRPC_TLS_KEY, listen on",
+    ],
+    [{ LATCHKEY_GRPC_PLAINTEXT: "yes" }, [], "LATCHKEY_GRPC_PLAINTEXT must be one of loopback, allow, not yes"],
+    [{ LATCHKEY_GRPC_TLS_CERT: "a" }, [], "LATCHKEY_GRPC_TLS_CERT is needed together with LATCHKEY_GRPC_TLS_KEY"],
+    [{ LATCHKEY_HTTP_TLS_KEY: "a" }, [], "LATCHKEY_HTTP_TLS_CERT is needed together with LATCHKEY_HTTP_TLS_KEY"],
+    [
+      { LATCHKEY_GRPC_CLIENT_CA: "a", LATCHKEY_GRPC_CLIENTS_FILE: "b" },
+      [],
+      "LATCHKEY_GRPC_CLIENT_CA needs LATCHKEY_GRPC_TLS_CERT and LATCHKEY_GRPC_TLS_KEY",
+    ],
+    [{ LATCHKEY_GRPC_CLIENTS_FILE: "a" }, [], "LATCHKEY_GRPC_CLIENTS_FILE needs LATCHKEY_GRPC_CLIENT_CA"],
+    [{ LATCHKEY_GRPC_CLIENT_CERTS: "required" }, [], "LATCHKEY_GRPC_CLIENT_CERTS needs LATCHKEY_GRPC_CLIENT_CA"],
+    [{ LATCHKEY_GRPC_CLIENT_CERTS: "never" }, [], "LATCHKEY_GRPC_CLIENT_CERTS must be one of optional, required"],
+    [
+      { LATCHKEY_GRPC_TLS_CERT: "a", LATCHKEY_GRPC_TLS_KEY: "b", LATCHKEY_GRPC_CLIENT_CA: "c" },
+      [],
+      "LATCHKEY_GRPC_CLIENT_CA has no effect without LATCHKEY_GRPC_CLIENTS_FILE or LATCHKEY_GRPC_CLIENT_CERTS=required",
+    ],
   ])("says what is wrong with %o", async (env, args, message) => {
     await using folder = await temporaryFolder();
     const { code, stdout, stderr } = await runProgram(["serve", ...args], { LATCHKEY_DATA_DIR: folder.path, ...env });
@@ -190,6 +214,38 @@ describe("a start that can't be", () => {
     expect(stderr).toMatch(/^latchkey: [^\n]+\n$/);
     expect(stderr).toContain(message);
     expect(stderr).not.toContain("hunter2");
+  });
+
+  it("says of a file for TLS what is wrong with it, by its setting, and nothing of what is in it", async () => {
+    await using folder = await temporaryFolder();
+    const pair = await (await createAuthority()).server();
+    const { cert, key } = await writePair(folder.path, "server", pair);
+    await chmod(key, 0o644);
+    const env = { LATCHKEY_DATA_DIR: folder.path, LATCHKEY_GRPC_TLS_CERT: cert, LATCHKEY_GRPC_TLS_KEY: key };
+    const { code, stdout, stderr } = await runProgram(["serve", "--dev"], env);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+    expect(stderr).toMatch(/^latchkey: LATCHKEY_GRPC_TLS_KEY: \S+server\.key is open to others \(mode 0644\)[^\n]+\n$/);
+  });
+
+  it("reads a key that root lets its group read, and listens beyond this machine with TLS or when told to", async () => {
+    await using folder = await temporaryFolder();
+    const pair = await (await createAuthority()).server();
+    const files = await writePair(folder.path, "server", pair);
+    // So Kubernetes hands keys to a service that isn't root.
+    if (process.getuid?.() === 0) await chmod(files.key, 0o640);
+    const env = { LATCHKEY_DATA_DIR: folder.path, LATCHKEY_GRPC_ADDR: "0.0.0.0:0", LATCHKEY_HTTP_ADDR: "0.0.0.0:0" };
+    const warnings = ({ stdout }: { readonly stdout: readonly string[] }): readonly string[] =>
+      stdout.filter((line) => line.includes('"level":"warn"'));
+    {
+      const tls = { LATCHKEY_GRPC_TLS_CERT: files.cert, LATCHKEY_GRPC_TLS_KEY: files.key };
+      const proxied = { LATCHKEY_TRUSTED_PROXIES: "10.0.0.0/8" };
+      await using service = await startServiceProcess(["--dev"], { ...env, ...tls, ...proxied });
+      expect(service.ready.grpc).toMatch(/^0\.0\.0\.0:/);
+      expect(warnings(service)).toEqual([]);
+    }
+    await using service = await startServiceProcess([], { ...env, LATCHKEY_GRPC_PLAINTEXT: "allow" });
+    expect(warnings(service).join("\n")).toContain("gRPC is served in plain text beyond this machine");
+    expect(warnings(service).join("\n")).toContain("set LATCHKEY_HTTP_TLS_CERT, or LATCHKEY_TRUSTED_PROXIES");
   });
 
   it("names every fault at once", async () => {

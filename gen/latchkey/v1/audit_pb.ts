@@ -246,8 +246,8 @@ export type Actor = Message<"latchkey.v1.Actor"> & {
   kind: string;
 
   /**
-   * Public id, or `issuer:subject` of a person whom another issuer vouches for; the kind itself for those that
-   * have none.
+   * Public id, or `issuer:subject` of a person whom another issuer vouches for, or `certificate/name` of a service
+   * that has a client certificate in place of a key; the kind itself for those that have none.
    *
    * @generated from field: string id = 2;
    */
@@ -268,8 +268,8 @@ export type ActorJson = {
   kind?: string;
 
   /**
-   * Public id, or `issuer:subject` of a person whom another issuer vouches for; the kind itself for those that
-   * have none.
+   * Public id, or `issuer:subject` of a person whom another issuer vouches for, or `certificate/name` of a service
+   * that has a client certificate in place of a key; the kind itself for those that have none.
    *
    * @generated from field: string id = 2;
    */
