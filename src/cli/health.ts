@@ -1,4 +1,6 @@
 /** `latchkey health`: asks the operators' port of a service on this machine how it is. */
+import { get, type IncomingMessage } from "node:http";
+import { text } from "node:stream/consumers";
 import { flagOf, SETTINGS } from "../config.ts";
 import { command, UsageError } from "./command.ts";
 import { CommandError } from "./command-error.ts";
@@ -7,7 +9,7 @@ import { optionOf } from "./settings.ts";
 
 const FLAG = flagOf(SETTINGS.opsAddress);
 
-/** What calls this gives up too, and would show less than we do. */
+/** Shorter than the time that those who run this give it, so that they see what is wrong. */
 const TIMEOUT_MS = 3_000;
 
 export const health = command({
@@ -39,8 +41,12 @@ function reachable(address: string): string {
 
 async function ask(address: string, path: string): Promise<{ readonly isWell: boolean; readonly answer: string }> {
   try {
-    const response = await fetch(`http://${address}${path}`, { signal: AbortSignal.timeout(TIMEOUT_MS) });
-    return { isWell: response.ok, answer: await response.text() };
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    // `fetch` takes twice as long to load, and checks come again and again.
+    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+      get(`http://${address}${path}`, { signal }, resolve).once("error", reject);
+    });
+    return { isWell: response.statusCode === 200, answer: await text(response) };
   } catch {
     throw new CommandError(
       `nothing answers at ${address}: start the service, or set ${SETTINGS.opsAddress.env} or --${FLAG}`,

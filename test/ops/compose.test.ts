@@ -150,9 +150,10 @@ describe("the load balancer", () => {
   });
 
   it("asks a path of the service that says whether it is ready, at the operators' port", async () => {
-    const server = lineOf("defaults", "default-server");
-    expect(server[server.indexOf("port") + 1]).toBe(portOf(SETTINGS.opsAddress.default));
-    const [, , method, path] = lineOf("defaults", "option", "httpchk");
+    const connect = lineOf("defaults", "http-check", "connect");
+    expect(connect.slice(2)).toEqual(["port", portOf(SETTINGS.opsAddress.default), "proto", "h1"]);
+    const [, , , method, , path] = lineOf("defaults", "http-check", "send");
+    expect(lineOf("defaults", "default-server")[1]).toBe("check");
     await using test = await startTestApp();
     const response = await fetch(`http://${test.app.opsAddress}${path}`, { method: method ?? "" });
     expect([response.status, await response.json()]).toEqual([200, { status: "ready", reads: "ok", writes: "ok" }]);
