@@ -16,10 +16,12 @@ COPY bin bin
 COPY gen gen
 COPY src src
 # One start, as the user that will run it, fails the build if anything is missing, and leaves compiled code: starts are
-# quicker and leaner with it. What else it makes and prints is thrown away.
+# quicker and leaner with it. What else it makes and prints is thrown away, for there are credentials in it.
 RUN install --directory --owner=10001 .cache /tmp/data \
-  && LATCHKEY_DATA_DIR=/tmp/data setpriv --reuid=10001 --regid=10001 --clear-groups \
-    timeout --preserve-status 20 bin/latchkey serve --dev > /dev/null 2>&1 \
+  && LATCHKEY_DATA_DIR=/tmp/data setpriv --reuid=10001 --regid=10001 --clear-groups sh -c ' \
+    bin/latchkey serve --dev & \
+    until bin/latchkey health; do kill -0 $! && sleep 1 || exit 1; done; \
+    kill $! && wait $!' > /dev/null 2>&1 \
   && chown --recursive root:root .cache && chmod --recursive a+rX,go-w .cache
 
 FROM debian:trixie-slim
