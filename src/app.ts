@@ -2,8 +2,9 @@
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import packageJson from "../package.json" with { type: "json" };
-import type { Config } from "./config.ts";
+import { type Config, isLoopback } from "./config.ts";
 import type { Clock, Entropy } from "./domain/clock.ts";
+import type { Logger } from "./domain/logger.ts";
 import type { PasswordHasher } from "./domain/passwords.ts";
 import type { Profiles } from "./domain/profile.ts";
 import type { NoteKey } from "./domain/signed-note.ts";
@@ -24,6 +25,7 @@ import { pooledEntropy } from "./security/entropy.ts";
 import { createPasswordHasher } from "./security/passwords.ts";
 import { ensureRootKeyFile, readRootKeyFile } from "./security/root-key-file.ts";
 import { createSealer, type Sealer } from "./security/sealer.ts";
+import { openListenerFiles } from "./serving/listener-files.ts";
 import { chooseProducts } from "./serving/products.ts";
 import { createServing } from "./serving/serving.ts";
 import { ServingThreads } from "./serving/serving-threads.ts";
@@ -209,6 +211,7 @@ export async function startApp(deployment: Deployment): Promise<App> {
   const { config, logger, storage, products, checkpointer, clock } = deployment;
   parts.defer(() => storage.close());
   parts.defer(() => checkpointer.stop());
+  const files = parts.use(openListenerFiles(config, deployment));
   let phase: Readiness["phase"] = "starting";
   const database = new DatabaseHealth(deployment, () => showHealth());
   const onUnavailable = (): void => database.doubt();
@@ -236,6 +239,10 @@ export async function startApp(deployment: Deployment): Promise<App> {
     serving.showHealth(state);
     threads.showHealth(state);
   };
+  files.services?.follow((services) => {
+    serving.identifyAs(services);
+    threads.identifyAs(services);
+  });
   const { accessTokens } = serving;
   const { tokenRetentionDays } = config;
   for (const sweeper of startSweepers({ storage, accessTokens, clock, logger, tokenRetentionDays })) {
@@ -265,6 +272,7 @@ export async function startApp(deployment: Deployment): Promise<App> {
     products,
     clock,
     address: config.httpAddress,
+    tls: files.httpTls?.current,
     corsOrigins: config.corsOrigins,
     trustedProxies: config.trustedProxies,
     publicUrl: config.publicUrl,
@@ -272,14 +280,22 @@ export async function startApp(deployment: Deployment): Promise<App> {
     logger,
   });
   parts.defer(() => http.stop());
+  files.httpTls?.follow((tls) => http.renewTls(tls));
   const grpc = await startGrpcServer({
     pipeline: serving.pipeline,
     address: config.grpcAddress,
     sharing: config.threads > 1 ? "first" : "none",
+    tls: files.grpcTls?.current,
+    requiresClientCertificate: config.requiresClientCertificate,
     logger,
   });
   parts.defer(() => grpc.stop());
-  await threads.listen(grpc.address);
+  files.grpcTls?.follow((tls) => {
+    grpc.renewTls(tls);
+    threads.renewTls(tls);
+  });
+  await threads.listen(grpc.address, files.grpcTls?.current);
+  warnOfPlainText(config, logger);
   await checkpointer.start();
   if (config.otel?.metrics !== undefined) {
     const { startMetricExport } = await import("./telemetry/metric-export.ts");
@@ -309,4 +325,17 @@ export async function startApp(deployment: Deployment): Promise<App> {
     stop,
     [Symbol.asyncDispose]: stop,
   };
+}
+
+/** What the operator has allowed, or may have overlooked. A proxy before the public port is told by its address. */
+function warnOfPlainText({ grpcAddress, grpcTls, httpAddress, httpTls, trustedProxies }: Config, logger: Logger): void {
+  if (grpcTls === undefined && !isLoopback(grpcAddress)) {
+    logger.warn({ address: grpcAddress }, "gRPC is served in plain text beyond this machine");
+  }
+  if (httpTls === undefined && !isLoopback(httpAddress) && trustedProxies.length === 0) {
+    logger.warn(
+      { address: httpAddress },
+      "HTTP is served in plain text beyond this machine: set LATCHKEY_HTTP_TLS_CERT, or LATCHKEY_TRUSTED_PROXIES to the proxy that has the certificate",
+    );
+  }
 }

@@ -13,6 +13,7 @@ import { isKeyName } from "./domain/signed-note.ts";
 import { StartError } from "./domain/start-error.ts";
 import { type IdentitySettings, isSafeUrl, NO_IDENTITY, readIdentityFile } from "./identity/identity-document.ts";
 import { type OtelSettings, readOtelSettings } from "./telemetry/otel-settings.ts";
+import type { NamedFile, TlsFiles } from "./tls/tls-files.ts";
 
 export type Mode = "production" | "development";
 export type LogFormat = "auto" | "json" | "pretty";
@@ -21,8 +22,16 @@ export interface Config {
   readonly mode: Mode;
   /** `host:port` of the internal listener. */
   readonly grpcAddress: string;
+  /** Undefined serves gRPC in plain text. */
+  readonly grpcTls: TlsFiles | undefined;
+  /** Whether a connection without a client certificate is refused. */
+  readonly requiresClientCertificate: boolean;
+  /** Which services the holders of client certificates are; undefined where they are none. */
+  readonly grpcClientsFile: NamedFile | undefined;
   /** `host:port` of the public listener. */
   readonly httpAddress: string;
+  /** Undefined serves HTTP in plain text. */
+  readonly httpTls: TlsFiles | undefined;
   /** `host:port` of the operators' listener. */
   readonly opsAddress: string;
   /** Threads that serve gRPC. */
@@ -99,12 +108,56 @@ export const SETTINGS = {
   grpcAddress: {
     env: "LATCHKEY_GRPC_ADDR",
     default: "127.0.0.1:50051",
-    description: "Where backends call over gRPC; port 0 picks a free one",
+    description: "Where backends call over gRPC; port 0 picks a free one. Beyond this machine it needs TLS",
+  },
+  grpcTlsCert: {
+    env: "LATCHKEY_GRPC_TLS_CERT",
+    default: "",
+    description:
+      "File of the certificate, and those up to its root, that gRPC is served with over TLS (PEM); read again when it changes",
+  },
+  grpcTlsKey: {
+    env: "LATCHKEY_GRPC_TLS_KEY",
+    default: "",
+    description: "File of the certificate's private key (PEM), which nobody else may read",
+  },
+  grpcPlaintext: {
+    env: "LATCHKEY_GRPC_PLAINTEXT",
+    default: "loopback",
+    description:
+      "Where gRPC may be served without TLS: `loopback`, or `allow` for everywhere, where something else encrypts it",
+  },
+  grpcClientCa: {
+    env: "LATCHKEY_GRPC_CLIENT_CA",
+    default: "",
+    description: "File of the authorities whose client certificates are good (PEM); read again when it changes",
+  },
+  grpcClientCerts: {
+    env: "LATCHKEY_GRPC_CLIENT_CERTS",
+    default: "optional",
+    description:
+      "With `LATCHKEY_GRPC_CLIENT_CA`: `optional` lets clients without a certificate send a service key, `required` refuses their connection",
+  },
+  grpcClientsFile: {
+    env: "LATCHKEY_GRPC_CLIENTS_FILE",
+    default: "",
+    description:
+      "File, YAML or JSON, of the services that client certificates stand for; read again when it changes. See docs/operations.md",
   },
   httpAddress: {
     env: "LATCHKEY_HTTP_ADDR",
     default: "127.0.0.1:8080",
     description: "Where the public calls over HTTP; port 0 picks a free one",
+  },
+  httpTlsCert: {
+    env: "LATCHKEY_HTTP_TLS_CERT",
+    default: "",
+    description: "As `LATCHKEY_GRPC_TLS_CERT`, for the public port where no proxy before it has the certificate",
+  },
+  httpTlsKey: {
+    env: "LATCHKEY_HTTP_TLS_KEY",
+    default: "",
+    description: "As `LATCHKEY_GRPC_TLS_KEY`",
   },
   opsAddress: {
     env: "LATCHKEY_OPS_ADDR",
@@ -324,7 +377,23 @@ export const CLIENT_SETTINGS = {
   address: {
     env: "LATCHKEY_ADDR",
     default: "127.0.0.1:50051",
-    description: "gRPC address that the client commands call",
+    description: "gRPC address that the client commands call; with `https://` before it over TLS",
+  },
+  cacert: {
+    env: "LATCHKEY_CACERT",
+    default: "",
+    description:
+      "File of the authorities whose server certificates those commands trust (PEM), with which they speak TLS; an address such as `https://keys.example.com:50051` does so with the public ones",
+  },
+  cert: {
+    env: "LATCHKEY_CERT",
+    default: "",
+    description: "File of the client certificate of those commands (PEM)",
+  },
+  key: {
+    env: "LATCHKEY_KEY",
+    default: "",
+    description: "File of its private key (PEM)",
   },
   url: {
     env: "LATCHKEY_URL",
@@ -425,6 +494,13 @@ export function loadConfig(variables: Environment, flags: Environment): Config {
     check(name, count !== "", `must be a number, and in how long, for example ${SETTINGS[name].default}, not ${value}`);
     return { requests: Number(count), windowMs: Number(length) * ({ s: 1, m: 60, h: 3600 }[unit] ?? 0) * 1000 };
   };
+  const file = (name: SettingName): NamedFile | undefined =>
+    raw(name) === "" ? undefined : { path: resolve(raw(name)), setting: SETTINGS[name].env };
+  const tlsFiles = (certName: SettingName, keyName: SettingName, clientCa?: NamedFile): TlsFiles | undefined => {
+    const [cert, key] = [file(certName), file(keyName)];
+    check(certName, (cert === undefined) === (key === undefined), `is needed together with ${SETTINGS[keyName].env}`);
+    return cert && key && { cert, key, clientCa };
+  };
   const list = (name: SettingName): readonly string[] =>
     raw(name)
       .split(",")
@@ -451,10 +527,15 @@ export function loadConfig(variables: Environment, flags: Environment): Config {
   const postgres = isPostgres ? postgresSettings(databaseUrl, hasFlag, databasePassword, pool, faults) : undefined;
   check("databasePassword", isPostgres || databasePassword === "", "is for PostgreSQL; unset it");
   const checkpointDir = join(dataDir, "checkpoints");
+  const grpcClientCa = file("grpcClientCa");
   const config: Config = {
     mode,
     grpcAddress: address("grpcAddress"),
+    grpcTls: tlsFiles("grpcTlsCert", "grpcTlsKey", grpcClientCa),
+    requiresClientCertificate: oneOf("grpcClientCerts", ["optional", "required"]) === "required",
+    grpcClientsFile: file("grpcClientsFile"),
     httpAddress: address("httpAddress"),
+    httpTls: tlsFiles("httpTlsCert", "httpTlsKey"),
     opsAddress: address("opsAddress"),
     threads: set("threads") === undefined ? defaultThreads(mode) : wholeNumber("threads", 1, MAX_THREADS),
     dataDir,
@@ -508,6 +589,33 @@ export function loadConfig(variables: Environment, flags: Environment): Config {
     "threads",
     config.threads === 1 || SHARES_PORTS,
     `must be 1: on ${process.platform} threads can't share a port`,
+  );
+  const { grpcTls, grpcAddress, requiresClientCertificate, grpcClientsFile } = config;
+  const mayBePlain = oneOf("grpcPlaintext", ["loopback", "allow"]) === "allow" || isLoopback(grpcAddress);
+  check(
+    "grpcAddress",
+    mayBePlain || raw("grpcTlsCert") !== "" || raw("grpcTlsKey") !== "",
+    `${grpcAddress} can be reached from other machines, and service keys would cross the network in plain text: set ${SETTINGS.grpcTlsCert.env} and ${SETTINGS.grpcTlsKey.env}, listen on 127.0.0.1, or set ${SETTINGS.grpcPlaintext.env}=allow where something else encrypts the connections`,
+  );
+  check(
+    "grpcClientCa",
+    grpcClientCa === undefined || grpcTls !== undefined,
+    `needs ${SETTINGS.grpcTlsCert.env} and ${SETTINGS.grpcTlsKey.env}`,
+  );
+  check(
+    "grpcClientCerts",
+    !requiresClientCertificate || grpcClientCa !== undefined,
+    `needs ${SETTINGS.grpcClientCa.env}, the authorities whose certificates are good`,
+  );
+  check(
+    "grpcClientsFile",
+    grpcClientsFile === undefined || grpcClientCa !== undefined,
+    `needs ${SETTINGS.grpcClientCa.env}, the authorities whose certificates are good`,
+  );
+  check(
+    "grpcClientCa",
+    grpcClientCa === undefined || grpcClientsFile !== undefined || requiresClientCertificate,
+    `has no effect without ${SETTINGS.grpcClientsFile.env} or ${SETTINGS.grpcClientCerts.env}=required`,
   );
   for (const origin of config.corsOrigins) {
     check(
@@ -588,6 +696,11 @@ function readSecret(path: string): { readonly secret: string } | { readonly faul
 function defaultThreads(mode: Mode): number {
   if (mode === "development" || !SHARES_PORTS) return 1;
   return Math.min(Math.max(1, availableParallelism() - 1), MAX_THREADS);
+}
+
+/** Whether only this machine can reach an address. What a name leads to can change. */
+export function isLoopback(address: string): boolean {
+  return /^(?:127(?:\.\d{1,3}){3}|localhost|\[(?:0*:)*0*1\]|\[::ffff:127(?:\.\d{1,3}){3}\]):\d+$/i.test(address);
 }
 
 function isPlainUrl(text: string): boolean {

@@ -3,11 +3,7 @@ import { CLIENT_SETTINGS } from "../config.ts";
 import { configFileOf, readConfigFile, type Session, type SettingName } from "./config-file.ts";
 import type { Program } from "./program.ts";
 
-export interface ClientFlags {
-  readonly addr?: string | undefined;
-  readonly token?: string | undefined;
-  readonly url?: string | undefined;
-}
+export type ClientFlags = Readonly<Partial<Record<SettingName, string | undefined>>>;
 
 interface Found {
   /** Undefined when there is none. */
@@ -34,9 +30,15 @@ export async function clientSettings(flags: ClientFlags, program: Program): Prom
   const variables = {
     token: program.tokenVariable,
     addr: CLIENT_SETTINGS.address.env,
+    cacert: CLIENT_SETTINGS.cacert.env,
+    cert: CLIENT_SETTINGS.cert.env,
+    key: CLIENT_SETTINGS.key.env,
     url: CLIENT_SETTINGS.url.env,
   };
-  const defaults = { token: undefined, addr: CLIENT_SETTINGS.address.default, url: CLIENT_SETTINGS.url.default };
+  const defaults: Readonly<Partial<Record<SettingName, string>>> = {
+    addr: CLIENT_SETTINGS.address.default,
+    url: CLIENT_SETTINGS.url.default,
+  };
   const find = (name: SettingName): Found => {
     const variable = variables[name];
     const candidates: readonly Found[] = [
@@ -46,5 +48,13 @@ export async function clientSettings(flags: ClientFlags, program: Program): Prom
     ];
     return candidates.find(({ value }) => value !== undefined) ?? { value: defaults[name], from: "default" };
   };
-  return { token: find("token"), addr: find("addr"), url: find("url"), session: kept.session };
+  return {
+    token: find("token"),
+    addr: find("addr"),
+    cacert: find("cacert"),
+    cert: find("cert"),
+    key: find("key"),
+    url: find("url"),
+    session: kept.session,
+  };
 }

@@ -1,4 +1,5 @@
 /** `latchkey config`: keeps a person's settings in a file that is theirs alone. */
+import { resolve } from "node:path";
 import { CLIENT_SETTINGS } from "../config.ts";
 import { type ClientFlags, type ClientSettings, clientSettings } from "./client-settings.ts";
 import { type CommandGroup, subcommand, UsageError } from "./command.ts";
@@ -22,21 +23,37 @@ export const config: CommandGroup = {
           help: "the credential; without a value it is asked for, or read from the standard input",
         },
         addr: { type: "string", value: "HOST:PORT", help: "the service's gRPC address" },
+        cacert: {
+          type: "string",
+          value: "FILE",
+          help: "the authorities whose server certificates are trusted, over TLS",
+        },
+        cert: { type: "string", value: "FILE", help: "a client certificate" },
+        key: { type: "string", value: "FILE", help: "its private key; the file stays where it is" },
         url: { type: "string", value: "URL", help: "the service's public URL, where `login` signs in" },
       },
       notes:
         "A credential that is written on the command line is seen by the machine's other users, and kept by the shell.",
       async run(values, _, { program }) {
         const { addr, url } = values;
-        if (values.token === undefined && addr === undefined && url === undefined) {
-          throw new UsageError("needs --token, --addr or --url");
+        const files = { cacert: values.cacert, cert: values.cert, key: values.key };
+        const paths = Object.entries(files).filter(([, file]) => file !== undefined);
+        if (values.token === undefined && addr === undefined && url === undefined && paths.length === 0) {
+          throw new UsageError("needs --token, --addr, --cacert, --cert, --key or --url");
+        }
+        for (const [name, file] of paths) {
+          if (file === "") throw new UsageError(`--${name} must not be empty; \`config unset ${name}\` removes it`);
         }
         if (addr === "") throw new UsageError("--addr must not be empty; `config unset addr` removes it");
         if (url !== undefined && !URL.canParse(url)) throw new UsageError("--url must be a URL");
         const token = values.token === "" ? await readToken() : values.token;
         if (token !== undefined && !/^[\x21-\x7e]+$/.test(token)) throw new UsageError("a token is one word of ASCII");
         const path = configFileOf(program);
-        const settings = Object.entries({ token, addr, url }).filter(([, value]) => value !== undefined);
+        const settings = [
+          ...Object.entries({ token, addr, url }).filter(([, value]) => value !== undefined),
+          // Commands run in other folders too.
+          ...paths.map(([name, file = ""]) => [name, resolve(file)]),
+        ];
         await changeConfigFile(path, (kept) => ({ ...kept, ...Object.fromEntries(settings) }));
         console.error(`wrote ${path}`);
         return EXIT.done;

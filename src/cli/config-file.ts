@@ -7,7 +7,7 @@ import { withLock } from "./file-lock.ts";
 import type { Program } from "./program.ts";
 
 /** What a person sets. */
-export const SETTING_NAMES = ["token", "addr", "url"] as const;
+export const SETTING_NAMES = ["token", "addr", "cacert", "cert", "key", "url"] as const;
 export type SettingName = (typeof SETTING_NAMES)[number];
 
 /** What `login` keeps. */

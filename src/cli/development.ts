@@ -32,6 +32,7 @@ export async function greetDeveloper(config: Config, app: App, first: FirstCrede
   const { basePaths, presentation } = app.deployment.products.fallback;
   const [basePath = ""] = basePaths;
   const accessTokenPath = pathTo(presentation.responses.login.body, "{access_token}") ?? "";
+  const url = `${config.httpTls === undefined ? "http" : "https"}://${app.httpAddress}`;
   const show = (name: keyof FirstCredentials): string => (first === undefined ? get(name) : first[name]);
   const lines = [
     "",
@@ -39,23 +40,28 @@ export async function greetDeveloper(config: Config, app: App, first: FirstCrede
     "",
     "Issue a token, ask whether it is good, and list it (in another terminal):",
     "",
-    `  export LATCHKEY_ADDR=${app.grpcAddress} LATCHKEY_TOKEN=${show("serviceKey")}`,
+    `  export LATCHKEY_ADDR=${app.grpcAddress}${caOf(config)} LATCHKEY_TOKEN=${show("serviceKey")}`,
     `  TOKEN=$(npx latchkey issue --org ${credentials.organizationId} --name "CI pipeline"${issueOptions(app)})`,
     `  echo "$TOKEN" | npx latchkey introspect -`,
     `  npx latchkey list --org ${credentials.organizationId}`,
     "",
     "Sign in over HTTP as the organization's admin, and list its tokens:",
     "",
-    `  ACCESS_TOKEN=$(curl -s http://${app.httpAddress}${basePath}/auth/login -H 'Content-Type: application/json' \\`,
+    `  ACCESS_TOKEN=$(curl -s ${url}${basePath}/auth/login -H 'Content-Type: application/json' \\`,
     `    -d "{\\"email\\":\\"${credentials.adminEmail}\\",\\"password\\":\\"${show("adminPassword")}\\"}" \\`,
     `    | node -p 'JSON.parse(fs.readFileSync(0))${accessTokenPath}')`,
-    `  curl -s http://${app.httpAddress}${basePath}/api-tokens -H "Authorization: Bearer $ACCESS_TOKEN"`,
+    `  curl -s ${url}${basePath}/api-tokens -H "Authorization: Bearer $ACCESS_TOKEN"`,
     "",
-    `The dashboard, with the same email and password: http://${app.httpAddress}/`,
-    `The API as a document: http://${app.httpAddress}/openapi.json`,
+    `The dashboard, with the same email and password: ${url}/`,
+    `The API as a document: ${url}/openapi.json`,
     "",
   ];
   console.error(lines.join("\n"));
+}
+
+/** What a client needs to know a certificate by that it signed itself, as one to try things out with does. */
+function caOf({ grpcTls }: Config): string {
+  return grpcTls === undefined ? "" : ` LATCHKEY_CACERT=${grpcTls.cert.path}`;
 }
 
 async function readCredentials(config: Config): Promise<FirstCredentials | undefined> {

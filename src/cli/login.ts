@@ -3,18 +3,20 @@ import { toJson } from "@bufbuild/protobuf";
 import { AuthService, UserSchema } from "../../gen/latchkey/v1/auth_pb.ts";
 import { CLIENT_SETTINGS } from "../config.ts";
 import { clientSettings } from "./client-settings.ts";
+import { trustAuthority } from "./client-tls.ts";
 import { command, UsageError } from "./command.ts";
 import { changeConfigFile, configFileOf, type Session } from "./config-file.ts";
 import { isInteractive, readLine } from "./confirm.ts";
 import { EXIT } from "./exit-codes.ts";
 import { callPublic } from "./public-call.ts";
 import { readPassword } from "./secret-input.ts";
-import { JSON_OPTION, URL_OPTION } from "./service-call.ts";
+import { CACERT_OPTION, JSON_OPTION, URL_OPTION } from "./service-call.ts";
 import { sessionOf } from "./session.ts";
 
 export const login = command({
   options: {
     ...URL_OPTION,
+    ...CACERT_OPTION,
     ...JSON_OPTION,
     email: { type: "string", value: "EMAIL", help: "the address to sign in with; without it you are asked" },
     org: { type: "string", value: "ORG", default: "", help: "the organization to act in; else the one joined first" },
@@ -24,7 +26,9 @@ export const login = command({
     `configuration file and renewed by itself, until \`logout\`. A token from --token, ${CLIENT_SETTINGS.token.env}\n` +
     "or `config set --token` goes before it.",
   async run(values, _, { program }) {
-    const { url, token } = await clientSettings(values, program);
+    const settings = await clientSettings(values, program);
+    const { url, token } = settings;
+    await trustAuthority(settings);
     const place = url.value ?? "";
     const email = values.email ?? (isInteractive() ? await readLine("Email: ") : "");
     if (email === "") throw new UsageError("needs --email");

@@ -1,4 +1,6 @@
 /** `latchkey logout`: ends the session of `login`. */
+import { clientSettings } from "./client-settings.ts";
+import { trustAuthority } from "./client-tls.ts";
 import { command } from "./command.ts";
 import { changeConfigFile, configFileOf, readConfigFile } from "./config-file.ts";
 import { EXIT } from "./exit-codes.ts";
@@ -16,6 +18,7 @@ export const logout = command({
       console.error("nobody is signed in");
       return EXIT.done;
     }
+    await trustAuthority(await clientSettings({}, program));
     let email = "";
     await changeConfigFile(path, async (kept) => {
       const { session, ...others } = kept;

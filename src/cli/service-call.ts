@@ -4,11 +4,20 @@ import { type ServiceError, status } from "@grpc/grpc-js";
 import { createClient, type ServiceClient } from "../client/index.ts";
 import { CLIENT_SETTINGS } from "../config.ts";
 import { type ClientFlags, clientSettings } from "./client-settings.ts";
+import { type Connection, connectionOf, trustAuthority } from "./client-tls.ts";
 import type { Options } from "./command.ts";
 import { CommandError } from "./command-error.ts";
 import { exitCodeOf } from "./exit-codes.ts";
 import { loadedProfiles, type Program } from "./program.ts";
 import { accessTokenOf } from "./session.ts";
+
+export const CACERT_OPTION = {
+  cacert: {
+    type: "string",
+    value: "FILE",
+    help: `speak TLS, and trust the authorities in this file (${CLIENT_SETTINGS.cacert.env})`,
+  },
+} as const satisfies Options;
 
 export const CLIENT_OPTIONS = {
   addr: {
@@ -17,6 +26,9 @@ export const CLIENT_OPTIONS = {
     help: `the service's gRPC address (${CLIENT_SETTINGS.address.env}, ${CLIENT_SETTINGS.address.default})`,
   },
   token: { type: "string", value: "TOKEN", help: `the credential (better in ${CLIENT_SETTINGS.token.env})` },
+  ...CACERT_OPTION,
+  cert: { type: "string", value: "FILE", help: `a client certificate (${CLIENT_SETTINGS.cert.env})` },
+  key: { type: "string", value: "FILE", help: `its private key (${CLIENT_SETTINGS.key.env})` },
 } as const satisfies Options;
 
 /** Of commands that sign in. */
@@ -52,19 +64,25 @@ export async function callService<S extends DescService, T>(
   program: Program,
   use: (client: ServiceClient<S>) => Promise<T>,
 ): Promise<T> {
-  const { addr, token, session } = await clientSettings(flags, program);
-  const address = addr.value ?? "";
+  const settings = await clientSettings(flags, program);
+  const { token, session } = settings;
+  const connection = await connectionOf(settings);
   const isSession = token.value === undefined && session !== undefined;
+  if (isSession) await trustAuthority(settings);
   const credential = isSession ? await accessTokenOf(session, program) : token.value;
-  const client = createClient(service, { address, ...(await credentialOf(credential)) });
+  const client = openClient(service, connection, await credentialOf(credential));
   try {
     return await use(client);
   } catch (error) {
     const { code, details } = error as ServiceError;
     if (code === undefined) throw error;
     if (details.startsWith("No connection established")) {
+      const { address, tls } = connection;
+      const [, reason = "no reason told"] = /Last error: (.*?)\.?(?: Resolution note.*)?$/.exec(details) ?? [];
       throw new CommandError(
-        `nothing answers at ${address}: start the service, or set ${CLIENT_SETTINGS.address.env} or --addr`,
+        tls === undefined
+          ? `nothing answers at ${address}: start the service, or set ${CLIENT_SETTINGS.address.env} or --addr`
+          : `nothing answers at ${address} over TLS (${reason}): look at --addr, --cacert, --cert and --key, or their variables`,
         exitCodeOf(status.UNAVAILABLE),
       );
     }
@@ -75,6 +93,20 @@ export async function callService<S extends DescService, T>(
     throw new CommandError(`${details}${code === status.UNAUTHENTICATED ? hint : ""}`, exitCodeOf(code));
   } finally {
     client.close();
+  }
+}
+
+/** @throws CommandError for files that hold something else */
+function openClient<S extends DescService>(
+  service: S,
+  connection: Connection,
+  credential: { readonly token?: string; readonly apiKey?: string },
+): ServiceClient<S> {
+  try {
+    return createClient(service, { ...connection, ...credential });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new CommandError(`the files of --cacert, --cert and --key can't be used: ${reason}`);
   }
 }
 

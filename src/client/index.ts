@@ -8,7 +8,15 @@ import {
   type MessageShape,
   toBinary,
 } from "@bufbuild/protobuf";
-import { Client, credentials, logVerbosity, Metadata, type ServiceError, setLogVerbosity } from "@grpc/grpc-js";
+import {
+  type ChannelCredentials,
+  Client,
+  credentials,
+  logVerbosity,
+  Metadata,
+  type ServiceError,
+  setLogVerbosity,
+} from "@grpc/grpc-js";
 
 /** Names of a service's unary methods. */
 type UnaryNames<S extends DescService> = {
@@ -25,10 +33,20 @@ export type ServiceClient<S extends DescService> = {
 export interface ClientOptions {
   /** `host:port` */
   readonly address: string;
+  /** Undefined speaks plain text. */
+  readonly tls?: ClientTls | undefined;
   /** A service key, API token or access token, sent as a bearer credential. */
   readonly token?: string;
   /** An API token of a product that takes it in `X-Api-Key`. */
   readonly apiKey?: string;
+}
+
+export interface ClientTls {
+  /** The authorities whose server certificates are good, PEM; undefined trusts those that Node does. */
+  readonly ca?: Buffer | undefined;
+  /** A client certificate, with those up to its root, and its key, PEM: both or none. */
+  readonly cert?: Buffer | undefined;
+  readonly key?: Buffer | undefined;
 }
 
 export interface CallOptions {
@@ -42,13 +60,23 @@ const DEFAULT_TIMEOUT_MS = 10_000;
 // grpc-js prints headers that it can't read to the standard error, and ours carry credentials.
 setLogVerbosity(logVerbosity.NONE);
 
-/** Rejections are grpc-js's `ServiceError`, with `code` and `details`. */
+/**
+ * Rejections are grpc-js's `ServiceError`, with `code` and `details`.
+ *
+ * @throws Error for a certificate or a key that can't be used
+ */
 export function createClient<S extends DescService>(service: S, options: ClientOptions): ServiceClient<S> {
-  const client = new Client(options.address, credentials.createInsecure());
+  const client = new Client(options.address, channelCredentials(options.tls));
   const methods = service.methods
     .filter(({ methodKind }) => methodKind === "unary")
     .map((method) => [method.localName, unaryCall(client, method, options)] as const);
   return { ...Object.fromEntries(methods), close: () => client.close() } as ServiceClient<S>;
+}
+
+function channelCredentials(tls: ClientTls | undefined): ChannelCredentials {
+  if (tls === undefined) return credentials.createInsecure();
+  const { ca = null, key = null, cert = null } = tls;
+  return credentials.createSsl(ca, key, cert);
 }
 
 function unaryCall(client: Client, method: DescMethod, { token, apiKey }: ClientOptions) {

@@ -3,6 +3,7 @@ import type { KnownToken } from "./entities.ts";
 import { type Id, SYSTEM_ORGANIZATION_ID, toPublicId } from "./ids.ts";
 import type { RateStatus } from "./rate-window.ts";
 import type { Role } from "./roles.ts";
+import type { ServiceIdentity } from "./service-identity.ts";
 
 export type Caller =
   /** Nobody said who it is. */
@@ -36,10 +37,13 @@ export type Caller =
       /** Where the token stands after this call; undefined when it has no limit. */
       readonly rateStatus: RateStatus | undefined;
     }
-  /** A backend, with a service key. */
-  | { readonly kind: "service"; readonly token: KnownToken };
+  /** A backend, with a service key or a client certificate. */
+  | { readonly kind: "service"; readonly service: KnownToken | ServiceIdentity };
 
-/** The public id of the caller, for logs and for `created_by`. Of a person elsewhere it is `issuer:subject`. */
+/**
+ * The public id of the caller, for logs and for `created_by`. Of a person elsewhere it is `issuer:subject`, of a
+ * backend with a client certificate `certificate/name`: no issuer's name has a slash.
+ */
 export function callerId(caller: Caller): string {
   switch (caller.kind) {
     case "anonymous":
@@ -49,14 +53,17 @@ export function callerId(caller: Caller): string {
     case "external":
       return `${caller.issuer}:${caller.subject}`;
     case "token":
-    case "service":
       return toPublicId("tok", caller.token.id);
+    case "service": {
+      const { service } = caller;
+      return "id" in service ? toPublicId("tok", service.id) : `certificate/${service.name}`;
+    }
   }
 }
 
 /** The one organization that the caller is bound to, or undefined when it serves all of them. */
 export function callerOrganization(caller: Exclude<Caller, { kind: "anonymous" }>): Id | undefined {
   if (caller.kind === "user" || caller.kind === "external") return caller.organizationId;
-  const { organizationId } = caller.token;
+  const { organizationId } = caller.kind === "service" ? caller.service : caller.token;
   return organizationId === SYSTEM_ORGANIZATION_ID ? undefined : organizationId;
 }

@@ -3,12 +3,15 @@
  * before the request is read, and every end of the call is counted once.
  */
 import type { Http2Session, IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import { TLSSocket } from "node:tls";
 import type { DescMethod } from "@bufbuild/protobuf";
 import { AppError } from "../domain/errors.ts";
+import type { ClientCertificate } from "../domain/service-identity.ts";
 import type { Call, CallControl, IncomingCall, Protocol, Surface } from "../rpc/call.ts";
 import { MAX_REQUEST_BYTES } from "../rpc/limits.ts";
 import type { Pipeline } from "../rpc/pipeline.ts";
 import { OK, STATUS, type Status } from "../rpc/status.ts";
+import { readClientCertificate } from "./client-certificate.ts";
 import {
   answerTookTooLong,
   DEADLINE_SLACK_MS,
@@ -79,6 +82,19 @@ function peerOf({ session }: ServerHttp2Stream): string {
   return peer;
 }
 
+/** Certificates of connections, read once; undefined where there is none. */
+const certificates = new WeakMap<Http2Session, ClientCertificate | undefined>();
+
+function certificateOf({ session }: ServerHttp2Stream): ClientCertificate | undefined {
+  if (session === undefined) return undefined;
+  if (!certificates.has(session)) {
+    const { socket } = session;
+    const certificate = socket instanceof TLSSocket && socket.authorized ? socket.getPeerX509Certificate() : undefined;
+    certificates.set(session, certificate && readClientCertificate(certificate));
+  }
+  return certificates.get(session);
+}
+
 export abstract class DirectCall implements IncomingCall, OpenCall {
   readonly method: DescMethod;
   readonly surface: Surface = "internal";
@@ -134,6 +150,10 @@ export abstract class DirectCall implements IncomingCall, OpenCall {
   header(name: string): string | undefined {
     const value = this.#headers[name];
     return typeof value === "string" ? value : undefined;
+  }
+
+  get certificate(): ClientCertificate | undefined {
+    return certificateOf(this.stream);
   }
 
   begin(): void {

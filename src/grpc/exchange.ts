@@ -3,6 +3,7 @@
  * every end of the call carries the request id and is logged once, also when grpc-js itself ends it or
  * the client goes away.
  */
+import { X509Certificate } from "node:crypto";
 import type { DescMethod } from "@bufbuild/protobuf";
 import {
   status as grpcCode,
@@ -11,10 +12,12 @@ import {
   type ServerInterceptingCallInterface,
 } from "@grpc/grpc-js";
 import { AppError } from "../domain/errors.ts";
+import type { ClientCertificate } from "../domain/service-identity.ts";
 import type { Call, CallControl } from "../rpc/call.ts";
 import { MAX_TIMEOUT_MS } from "../rpc/limits.ts";
 import type { Pipeline } from "../rpc/pipeline.ts";
 import { OK, STATUS, type Status } from "../rpc/status.ts";
+import { readClientCertificate } from "./client-certificate.ts";
 import { toGrpcStatus } from "./status.ts";
 
 /** What the exchanges of a server share. */
@@ -92,11 +95,16 @@ export abstract class Exchange extends ServerInterceptingCall implements OpenCal
   }
 
   onReceiveMetadata(metadata: Metadata): void {
+    const { transport } = this;
+    let certificate: ClientCertificate | undefined;
     const call = this.pipeline.open({
       method: this.method,
       surface: "internal",
       protocol: "grpc",
-      peer: peerAddress(this.transport.getConnectionInfo().remoteAddress),
+      peer: peerAddress(transport.getConnectionInfo().remoteAddress),
+      get certificate() {
+        return (certificate ??= certificateOf(transport));
+      },
       header: (name) => {
         const [value] = metadata.get(name);
         return typeof value === "string" ? value : undefined;
@@ -196,6 +204,12 @@ export function answerTookTooLong(): AppError {
 
 export function oneMessageOnly(): AppError {
   return new AppError("unimplemented", "The method takes exactly one request message.");
+}
+
+/** That of the connection, where it is verified. */
+function certificateOf(transport: ServerInterceptingCallInterface): ClientCertificate | undefined {
+  const { sslPeerCertificate } = transport.getAuthContext();
+  return sslPeerCertificate && readClientCertificate(new X509Certificate(sslPeerCertificate.raw));
 }
 
 /** The peer as it is logged. A listener on both families shows IPv4 peers in their mapped form. */

@@ -1,14 +1,17 @@
 /** The gRPC listener: binds, limits what a connection may cost, and stops without dropping answers. */
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server as Listener, type Socket } from "node:net";
+import { createServer as createTlsServer, type TLSSocket } from "node:tls";
 import { logVerbosity, ServerCredentials, type ServerOptions, setLogVerbosity } from "@grpc/grpc-js";
 import type { Logger } from "../domain/logger.ts";
 import { StartError } from "../domain/start-error.ts";
 import { MAX_REQUEST_BYTES } from "../rpc/limits.ts";
 import type { Pipeline } from "../rpc/pipeline.ts";
+import { type ServerTls, secureContextOptions, serverOptions } from "../tls/server-tls.ts";
 import { pipelineInterceptor, serviceDefinition } from "./adapter.ts";
+import { refusalOf } from "./client-certificate.ts";
 import { directCalls } from "./direct-calls.ts";
-import type { OpenCall } from "./exchange.ts";
+import { type OpenCall, peerAddress } from "./exchange.ts";
 import { serverWithStreams } from "./stream-server.ts";
 import { capTimeoutHeaders } from "./timeout-header.ts";
 
@@ -18,6 +21,10 @@ export interface GrpcServerOptions {
   readonly address: string;
   /** Whether other threads listen on the address too: the first of them finds out whether it is free. */
   readonly sharing?: "none" | "first" | "further";
+  /** Undefined serves plain text. */
+  readonly tls?: ServerTls | undefined;
+  /** Whether a connection needs a client certificate of one of TLS's authorities. */
+  readonly requiresClientCertificate?: boolean;
   readonly logger: Logger;
   /** How long calls may go on after `stop`, in milliseconds. */
   readonly shutdownGraceMs?: number;
@@ -26,6 +33,8 @@ export interface GrpcServerOptions {
 export interface GrpcServer {
   /** `host:port` that is really bound. */
   readonly address: string;
+  /** Serves new connections with another certificate. Open ones stay as they are. */
+  renewTls(tls: ServerTls): void;
   /** Takes no new calls, lets those that run finish, then cuts what is left. Idempotent; never rejects. */
   stop(): Promise<void>;
 }
@@ -80,12 +89,16 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   // The listener is ours and not grpc-js's, whose own has no `error` handler once it is bound.
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   const sockets = new Set<Socket>();
-  const listener = createServer((socket) => {
-    sockets.add(socket);
-    socket.once("close", () => sockets.delete(socket));
+  const serve = (socket: Socket): void => {
     // The session hears of it too; this one is for after the session let go of the socket.
     socket.on("error", (err) => logger.debug({ err }, "gRPC connection failed"));
     injector.injectConnection(socket);
+  };
+  const { listener, renewTls } = listenerOf(options, serve);
+  // Also those in mid-handshake.
+  listener.on("connection", (socket: Socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
   });
   listener.maxConnections = MAX_CONNECTIONS;
   const address = await bind(
@@ -117,7 +130,28 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
     for (const call of calls) call.onCancel();
   };
   let stopped: Promise<void> | undefined;
-  return { address, stop: () => (stopped ??= shutDown()) };
+  return { address, renewTls, stop: () => (stopped ??= shutDown()) };
+}
+
+/** @param serve takes a connection whose bytes are HTTP/2 */
+function listenerOf(
+  { tls, requiresClientCertificate = false, logger }: GrpcServerOptions,
+  serve: (socket: Socket) => void,
+): { readonly listener: Listener } & Pick<GrpcServer, "renewTls"> {
+  if (tls === undefined) return { listener: createServer(serve), renewTls: () => {} };
+  // grpc-js would keep a certificate's reload and the look at the client's to itself.
+  const listener = createTlsServer(serverOptions(tls, "h2"), (socket) => {
+    const reason = refusalOf(socket, requiresClientCertificate);
+    if (reason === undefined) return serve(socket);
+    logger.info({ peer: peerAddress(socket.remoteAddress), reason }, "gRPC connection refused");
+    socket.destroy();
+  });
+  listener.on("tlsClientError", (error: NodeJS.ErrnoException, socket: TLSSocket) => {
+    const { code = "unknown" } = error;
+    logger.info({ peer: peerAddress(socket.remoteAddress), reason: code }, "TLS handshake for gRPC failed");
+    socket.destroy();
+  });
+  return { listener, renewTls: (renewed) => listener.setSecureContext(secureContextOptions(renewed)) };
 }
 
 /** Who shares an address wouldn't notice that another program has it, and would share it with that one. */

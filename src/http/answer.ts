@@ -13,6 +13,12 @@ export const COMMON_HEADERS: Readonly<Record<string, string>> = {
   "X-Frame-Options": "DENY",
 };
 
+/**
+ * On answers over TLS of our own: browsers come back by TLS only, for a year (RFC 6797). Where a proxy has the
+ * certificate, that is the proxy's to say.
+ */
+export const TRANSPORT_SECURITY = "max-age=31536000";
+
 const CHALLENGE = 'Bearer realm="latchkey"';
 
 /** How long, and for how many bytes, a client that is still sending is listened to after its answer. */

@@ -28,7 +28,8 @@ export function browserOf(exchange: Exchange, publicUrl: string | undefined): Br
   const isOurs =
     origin.host === exchange.header("host")?.toLowerCase() ||
     (publicUrl !== undefined && origin.origin === URL.parse(publicUrl)?.origin);
-  if (!isOurs) return undefined;
+  // Whoever is in between could have made up a page in plain text.
+  if (!isOurs || (exchange.isTls && origin.protocol !== "https:")) return undefined;
   // It is the browser that knows whether it came by TLS, whatever stands in between.
   return browserAt(exchange, origin.protocol === "https:");
 }

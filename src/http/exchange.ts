@@ -1,5 +1,6 @@
 /** One HTTP request and the answer that it is to get. */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { TLSSocket } from "node:tls";
 import { AppError } from "../domain/errors.ts";
 import type { Call, HttpRoute, IncomingCall } from "../rpc/call.ts";
 import { type Pipeline, requestIdOf } from "../rpc/pipeline.ts";
@@ -38,6 +39,11 @@ export class Exchange {
     this.path = path;
     this.query = query.join("?");
     this.requestId = requestIdOf(this.header("x-request-id"));
+  }
+
+  /** Whether it came over TLS to this process itself. */
+  get isTls(): boolean {
+    return this.request.socket instanceof TLSSocket;
   }
 
   /** Aborts, with an AppError, when nobody waits for the answer or there is no more time to make one. */

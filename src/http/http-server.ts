@@ -1,5 +1,6 @@
 /** The public listener: REST, Connect, gRPC-Web and the dashboard on one HTTP/1.1 port. */
 import { createServer, type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Clock } from "../domain/clock.ts";
@@ -9,7 +10,8 @@ import type { ServiceEntry } from "../rpc/handlers.ts";
 import { type Pipeline, requestIdOf } from "../rpc/pipeline.ts";
 import { presentFailure } from "../rpc/presentation.ts";
 import { locate, type Products, productOf } from "../rpc/product.ts";
-import { COMMON_HEADERS, send, sendJson } from "./answer.ts";
+import { type ServerTls, secureContextOptions, serverOptions } from "../tls/server-tls.ts";
+import { COMMON_HEADERS, send, sendJson, TRANSPORT_SECURITY } from "./answer.ts";
 import { ConnectBridge } from "./connect-bridge.ts";
 import { allowOrigin } from "./cors.ts";
 import { Dashboard } from "./dashboard.ts";
@@ -68,6 +70,8 @@ export interface HttpServerOptions {
   readonly clock: Clock;
   /** `host:port`; port 0 picks a free one. */
   readonly address: string;
+  /** Undefined serves plain text. */
+  readonly tls?: ServerTls | undefined;
   /** Origins of pages that may call, or `*`; none switches CORS off. */
   readonly corsOrigins: readonly string[];
   /** Addresses and CIDR blocks whose `X-Forwarded-For` counts. */
@@ -85,6 +89,8 @@ export interface HttpServerOptions {
 export interface HttpServer {
   /** `host:port` as really bound. */
   readonly address: string;
+  /** Serves new connections with another certificate. Open ones stay as they are. */
+  renewTls(tls: ServerTls): void;
   /**
    * Takes no new connections, lets calls in flight finish, and after the grace ends what is left.
    * Stopping twice is stopping once.
@@ -105,7 +111,8 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   const open = new Set<Exchange>();
   let stopped: Promise<void> | undefined;
 
-  const server = createServer({
+  const { tls } = options;
+  const httpOptions = {
     headersTimeout: limits.headersMs,
     requestTimeout: limits.requestMs,
     keepAliveTimeout: limits.keepAliveMs,
@@ -113,7 +120,9 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     maxHeaderSize: limits.headerBytes,
     // Ours, because the answer should look like all others.
     requireHostHeader: false,
-  });
+  };
+  const tlsServer = tls && createTlsServer({ ...httpOptions, ...serverOptions(tls, "http/1.1") });
+  const server = tlsServer ?? createServer(httpOptions);
   server.maxConnections = limits.connections;
   server.setTimeout(limits.silenceMs);
 
@@ -128,6 +137,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
 
     for (const [name, value] of Object.entries(COMMON_HEADERS)) response.setHeader(name, value);
     response.setHeader("X-Request-Id", exchange.requestId);
+    if (exchange.isTls && !isLocalhost(request)) response.setHeader("Strict-Transport-Security", TRANSPORT_SECURITY);
     if (request.httpVersion === "1.1" && request.headers.host === undefined) {
       response.shouldKeepAlive = false;
       return refuse(new AppError("invalid_argument", "The Host header is missing."), 400);
@@ -191,6 +201,13 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
 
   /** Answers what isn't a request: malformed, too long, or too slow. */
   function refuseConnection(error: NodeJS.ErrnoException, socket: Duplex): void {
+    // Its handshake failed.
+    if (!exchanges.has(socket)) {
+      const { code = "unknown" } = error;
+      if (tls !== undefined) logger.debug({ reason: code }, "TLS handshake for HTTP failed");
+      socket.destroy();
+      return;
+    }
     const isAnswering = [...(exchanges.get(socket) ?? [])].some(({ response }) => response.headersSent);
     if (socket.writable && !isAnswering && error.code !== "ECONNRESET") {
       const { status, failure } = CONNECTION_ERRORS[error.code ?? ""] ?? MALFORMED;
@@ -209,7 +226,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     else socket.destroy();
   }
 
-  server.on("connection", (socket) => {
+  server.on(tls === undefined ? "connection" : "secureConnection", (socket: Socket) => {
     const own = new Set<Exchange>();
     exchanges.set(socket, own);
     // An answer that waits behind another one on its connection isn't told of its end.
@@ -242,11 +259,17 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
 
   return {
     address,
+    renewTls: (renewed) => tlsServer?.setSecureContext(secureContextOptions(renewed)),
     stop: () => {
       stopped ??= drain();
       return stopped;
     },
   };
+}
+
+/** A browser would keep to TLS for whatever else is tried out there. */
+function isLocalhost({ headers }: IncomingMessage): boolean {
+  return /^(?:.*\.)?localhost(?::\d+)?$/i.test(headers.host ?? "");
 }
 
 interface ConnectionError {

@@ -64,7 +64,7 @@ export class ProviderSignIn {
     next: (response: MessageShape<M["output"]>) => string,
   ): Promise<void> {
     // A browser says no origin when it follows a link; the cookie is bound to where its page is known to be.
-    const browser = browserAt(exchange, this.#publicUrl?.startsWith("https:") === true);
+    const browser = browserAt(exchange, exchange.isTls || this.#publicUrl?.startsWith("https:") === true);
     const { call, settle } = openCall(this.#pipeline, exchange, { method, protocol: "rest", template, browser });
     const handler = this.#handlers[method.localName] as UnaryHandler<DescMethod>;
     try {

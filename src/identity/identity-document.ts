@@ -4,9 +4,9 @@ import { dirname, resolve } from "node:path";
 import * as z from "zod/mini";
 import { readDocument } from "../documents/document-file.ts";
 import { ASYMMETRIC_ALGORITHMS, type IssuerSettings } from "../domain/external-tokens.ts";
-import { fromPublicId, type Id, SYSTEM_ORGANIZATION_ID } from "../domain/ids.ts";
 import { ROLES } from "../domain/roles.ts";
 import type { ProviderSettings } from "../domain/sign-in-providers.ts";
+import { documentFaults, organization, patterned, repeats, settingName } from "./document-fields.ts";
 
 /** Other services that say who people are. */
 export interface IdentitySettings {
@@ -25,24 +25,13 @@ const DAY_S = 86_400;
 
 const MAX_SECRET_LENGTH = 4096;
 
-const text = (pattern: RegExp, reason: string): z.ZodMiniString =>
-  z.string({ error: reason }).check(z.regex(pattern, { error: reason }));
-
-const name = text(/^[a-z][a-z0-9-]{0,31}$/, "must be up to 32 lower-case letters, digits and dashes, a letter first");
-const something = text(/^.{1,1000}$/su, "must be a text");
+const something = patterned(/^.{1,1000}$/su, "must be a text");
 
 const url = z
   .string({ error: "must be a URL" })
   .check(z.refine(isSafeUrl, { error: "must be an https URL (http on this machine only) without user and fragment" }));
 
 const issuerUrl = url.check(z.refine((value) => !value.includes("?"), { error: "must have no query" }));
-
-const organization = z.pipe(
-  z
-    .string({ error: "must be an organization's id, org_…" })
-    .check(z.refine((value) => organizationId(value) !== undefined, { error: "must be an organization's id, org_…" })),
-  z.transform((value: string) => organizationId(value) ?? ""),
-);
 
 const role = z.enum(ROLES, { error: `must be one of ${ROLES.join(", ")}` });
 
@@ -92,7 +81,7 @@ const roleRule = z.union(
 
 const issuer = z.pipe(
   z.strictObject({
-    name,
+    name: settingName,
     issuer: issuerUrl,
     audience: oneOrMore,
     algorithms: z._default(
@@ -132,7 +121,7 @@ const issuer = z.pipe(
 );
 
 const provider = z.strictObject({
-  name,
+  name: settingName,
   label: z.optional(something),
   issuer: issuerUrl,
   client_id: something,
@@ -155,7 +144,7 @@ export function readIdentityFile(
   const content = readDocument(path);
   if ("faults" in content) return content;
   const read = identityFile.safeParse(content.document ?? {});
-  if (!read.success) return { faults: read.error.issues.flatMap(faultsOf) };
+  if (!read.success) return { faults: documentFaults(read.error) };
   const { issuers, sign_in } = read.data;
   const faults = [
     ...repeats(issuers, "issuers", "name", (one) => one.name),
@@ -199,28 +188,4 @@ export function isSafeUrl(value: string): boolean {
   if (parsed === null || parsed.username !== "" || parsed.password !== "" || /[#\s]/.test(value)) return false;
   if (parsed.protocol === "https:") return true;
   return parsed.protocol === "http:" && /^(?:localhost|127(?:\.\d+){3}|\[::1\])$/.test(parsed.hostname);
-}
-
-/** The service keys of the deployment are the system organization's; nobody from outside belongs there. */
-function organizationId(value: string): Id | undefined {
-  const id = fromPublicId("org", value);
-  return id === SYSTEM_ORGANIZATION_ID ? undefined : id;
-}
-
-function repeats<T>(all: readonly T[], list: string, field: string, of: (one: T) => string): readonly string[] {
-  const values = all.map(of);
-  return values.flatMap((value, index) =>
-    values.indexOf(value) < index ? [`${list}[${index}].${field}: is another one's already`] : [],
-  );
-}
-
-function faultsOf({ code, path, message, ...rest }: z.core.$ZodIssue): readonly string[] {
-  const place = path.map((part) => (typeof part === "number" ? `[${part}]` : `.${String(part)}`)).join("");
-  const at = (inner: string): string => `${place}${inner}`.replace(/^\./, "");
-  if (code === "unrecognized_keys" && "keys" in rest) {
-    return (rest.keys as readonly string[]).map((key) => `${at(`.${key}`)}: is not a field here`);
-  }
-  const isMissing = code === "invalid_type" && rest.input === undefined && path.length > 0;
-  const where = at("");
-  return [where === "" ? "must be a map of settings" : `${where}: ${isMissing ? "is required" : message}`];
 }

@@ -2,6 +2,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { Caller } from "../domain/caller.ts";
 import type { Profile } from "../domain/profile.ts";
+import type { ClientCertificate } from "../domain/service-identity.ts";
 import type { Status } from "./status.ts";
 
 /** Which listener the call came through: the one for backends, or the one for customers. */
@@ -42,6 +43,8 @@ export interface IncomingCall {
   readonly route?: HttpRoute | undefined;
   /** Undefined for all calls but those of the dashboard's pages. */
   readonly browser?: Browser | undefined;
+  /** That of the connection, verified; undefined where there is none. Read only where nothing else says who calls. */
+  readonly certificate?: ClientCertificate | undefined;
   /** The value of a request header (gRPC metadata), by its lower-case name. Of several, the first. */
   header(name: string): string | undefined;
 }

@@ -8,6 +8,7 @@ import { type Caller, callerId } from "../domain/caller.ts";
 import { AppError, missingCredential } from "../domain/errors.ts";
 import type { Logger } from "../domain/logger.ts";
 import type { Profile } from "../domain/profile.ts";
+import type { ClientCertificate } from "../domain/service-identity.ts";
 import type { Credential } from "../usecases/authenticate.ts";
 import type { Browser, Call, CallControl, CallSpan, IncomingCall, Protocol, Surface } from "./call.ts";
 import { CallCounts } from "./call-counts.ts";
@@ -23,6 +24,8 @@ const REQUEST_ID = /^[\w.:-]{1,128}$/;
 export interface PipelineDeps {
   /** Says who sent a credential; rejects with `unauthenticated` when it doesn't work. */
   readonly authenticate: (credential: Credential, call: Call) => Caller | Promise<Caller>;
+  /** Says whose client certificate it is; throws `unauthenticated` for nobody's. Without it none counts. */
+  readonly identify?: (certificate: ClientCertificate) => Caller;
   /** Hears of every call that failed because something was unavailable. */
   readonly onUnavailable?: () => void;
   readonly logger: Logger;
@@ -70,7 +73,8 @@ export class Pipeline {
   }
 
   /**
-   * Second step: says who calls, before a byte of the request is looked at.
+   * Second step: says who calls, before a byte of the request is looked at. A credential that a call brings is what
+   * it is judged by, also when it doesn't work; the certificate of the connection counts for calls that bring none.
    *
    * @throws AppError of kind `unauthenticated`, or `unavailable` when that can't be found out.
    */
@@ -78,7 +82,10 @@ export class Pipeline {
     const { openTo } = this.#implementation(call.method);
     if (openTo === "anybody" || (openTo === "public" && call.surface === "public")) return undefined;
     const credential = readCredential(call);
-    if (credential === undefined) throw missingCredential();
+    if (credential === undefined) {
+      call.caller = this.#identify(call);
+      return undefined;
+    }
     const caller = this.#deps.authenticate(credential, call);
     if (caller instanceof Promise) {
       return caller.then((known) => {
@@ -87,6 +94,12 @@ export class Pipeline {
     }
     call.caller = caller;
     return undefined;
+  }
+
+  #identify({ certificate }: Call): Caller {
+    const { identify } = this.#deps;
+    if (certificate === undefined || identify === undefined) throw missingCredential();
+    return identify(certificate);
   }
 
   /**
@@ -230,6 +243,10 @@ class OpenCall implements Call {
 
   header(name: string): string | undefined {
     return this.#incoming.header(name);
+  }
+
+  get certificate(): ClientCertificate | undefined {
+    return this.#incoming.certificate;
   }
 
   get requestId(): string {

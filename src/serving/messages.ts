@@ -3,9 +3,11 @@ import type { Config } from "../config.ts";
 import type { SignedCheckpoint } from "../domain/checkpoint.ts";
 import type { ErrorKind } from "../domain/errors.ts";
 import type { Profile } from "../domain/profile.ts";
+import type { ServiceIdentity } from "../domain/service-identity.ts";
 import type { NoteKey } from "../domain/signed-note.ts";
 import type { DatabaseShare } from "../storage/database.ts";
 import type { Metric } from "../telemetry/metric.ts";
+import type { ServerTls } from "../tls/server-tls.ts";
 import type { DatabaseState } from "./serving.ts";
 
 /** A thread's `workerData`: all that it knows of the deployment. */
@@ -22,7 +24,9 @@ export interface ServingThreadOptions {
 
 export type ToServingThread =
   /** Listens from now on; answered by `listening`. */
-  | { readonly kind: "listen"; readonly address: string }
+  | { readonly kind: "listen"; readonly address: string; readonly tls: ServerTls | undefined }
+  | { readonly kind: "tls"; readonly tls: ServerTls }
+  | { readonly kind: "services"; readonly services: readonly ServiceIdentity[] }
   | { readonly kind: "database"; readonly state: DatabaseState }
   /** Answered by `metrics`. */
   | { readonly kind: "read_metrics" }

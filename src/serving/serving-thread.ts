@@ -59,10 +59,18 @@ async function receive(message: ToServingThread): Promise<void> {
         pipeline: serving.pipeline,
         address: message.address,
         sharing: "further",
+        tls: message.tls,
+        requiresClientCertificate: config.requiresClientCertificate,
         logger,
       });
       await server;
       send({ kind: "listening" });
+      break;
+    case "tls":
+      (await server)?.renewTls(message.tls);
+      break;
+    case "services":
+      serving.identifyAs(message.services);
       break;
     case "database":
       serving.showHealth(message.state);

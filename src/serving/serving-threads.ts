@@ -2,9 +2,11 @@
 import { Worker } from "node:worker_threads";
 import { AppError } from "../domain/errors.ts";
 import type { Logger } from "../domain/logger.ts";
+import type { ServiceIdentity } from "../domain/service-identity.ts";
 import { StartError } from "../domain/start-error.ts";
 import { type DatabaseShare, transferOf } from "../storage/database.ts";
 import { combine, type Metric } from "../telemetry/metric.ts";
+import type { ServerTls } from "../tls/server-tls.ts";
 import type { Checkpointer } from "../usecases/checkpointer.ts";
 import type { FromServingThread, ServingThreadOptions, SigningOutcome, ToServingThread } from "./messages.ts";
 import type { DatabaseState } from "./serving.ts";
@@ -35,6 +37,8 @@ export class ServingThreads {
   readonly #options: ServingThreadsOptions;
   readonly #threads: readonly ServingThread[];
   #database: DatabaseState = { reads: false, writes: false };
+  #services: readonly ServiceIdentity[] = [];
+  #tls: ServerTls | undefined;
   #address: string | undefined;
   #isStopping = false;
 
@@ -55,9 +59,10 @@ export class ServingThreads {
   }
 
   /** @throws StartError when one of them can't listen */
-  async listen(address: string): Promise<void> {
+  async listen(address: string, tls: ServerTls | undefined): Promise<void> {
     this.#address = address;
-    await this.#each((thread) => thread.listen(address));
+    this.#tls = tls;
+    await this.#each((thread) => thread.listen(address, this.#tls));
     for (const thread of this.#threads) thread.onEnd = (failure) => this.#restart(thread, failure, 0);
   }
 
@@ -65,6 +70,18 @@ export class ServingThreads {
   showHealth(state: DatabaseState): void {
     this.#database = state;
     for (const thread of this.#threads) thread.send({ kind: "database", state });
+  }
+
+  /** See `Serving`. */
+  identifyAs(services: readonly ServiceIdentity[]): void {
+    this.#services = services;
+    for (const thread of this.#threads) thread.send({ kind: "services", services });
+  }
+
+  /** See `GrpcServer`. */
+  renewTls(tls: ServerTls): void {
+    this.#tls = tls;
+    for (const thread of this.#threads) thread.send({ kind: "tls", tls });
   }
 
   /** The numbers of all of them together, those of threads that ended included. Never rejects. */
@@ -104,7 +121,8 @@ export class ServingThreads {
       // It was told to end meanwhile.
       if (this.#isStopping) return;
       thread.send({ kind: "database", state: this.#database });
-      await thread.listen(this.#address ?? "");
+      thread.send({ kind: "services", services: this.#services });
+      await thread.listen(this.#address ?? "", this.#tls);
       thread.onEnd = (failure) => this.#restart(thread, failure, 0);
     } catch (error) {
       await thread.kill();
@@ -158,8 +176,8 @@ class ServingThread {
     return this.#next("prepared");
   }
 
-  listen(address: string): Promise<void> {
-    this.send({ kind: "listen", address });
+  listen(address: string, tls: ServerTls | undefined): Promise<void> {
+    this.send({ kind: "listen", address, tls });
     return this.#next("listening");
   }
 

@@ -5,6 +5,7 @@ import type { Clock, Entropy } from "../domain/clock.ts";
 import { AppError } from "../domain/errors.ts";
 import type { Logger } from "../domain/logger.ts";
 import type { PasswordHasher } from "../domain/passwords.ts";
+import type { ServiceIdentity } from "../domain/service-identity.ts";
 import { StartError } from "../domain/start-error.ts";
 import type { Storage } from "../domain/storage.ts";
 import type { WriteMeter } from "../domain/write-meter.ts";
@@ -30,6 +31,7 @@ import { noDecisions } from "../usecases/introspect-token.ts";
 import { Outbox } from "../usecases/outbox.ts";
 import { RateLimiter } from "../usecases/rate-limiter.ts";
 import type { Post } from "../usecases/restore-password.ts";
+import { ServiceIdentities } from "../usecases/service-identities.ts";
 import { TokenCache } from "../usecases/token-cache.ts";
 import { TokenFinder } from "../usecases/token-finder.ts";
 import { UsageRecorder } from "../usecases/usage-recorder.ts";
@@ -69,6 +71,8 @@ export interface Serving {
   readonly health: Pick<HealthService, "shutdown">;
   /** Says at the health service what can be served. Nothing is, before that. */
   showHealth(state: DatabaseState): void;
+  /** Says whom client certificates stand for. They stand for nobody, before that. */
+  identifyAs(services: readonly ServiceIdentity[]): void;
   /** Reads this thread's numbers; never rejects. */
   metrics(): Promise<readonly Metric[]>;
   /** Writes down and sends what waits, when no calls come any more. Never rejects. */
@@ -140,6 +144,7 @@ export async function createServing(parts: ServingParts): Promise<Serving> {
   const health = createHealth(services.map(({ service }) => service.typeName));
   const reflection = createReflection([...services, health.entry].map(({ service }) => service));
   const entries = [...services, health.entry, ...reflection];
+  const serviceIdentities = new ServiceIdentities({ clock, logger });
   const pipelineDeps: PipelineDeps = {
     authenticate: (credential, call) =>
       authenticate(
@@ -157,6 +162,7 @@ export async function createServing(parts: ServingParts): Promise<Serving> {
         credential,
         call.peer,
       ),
+    identify: (certificate) => serviceIdentities.callerOf(certificate),
     onUnavailable,
     logger,
     slowCallMs: config.slowCallMs,
@@ -178,6 +184,7 @@ export async function createServing(parts: ServingParts): Promise<Serving> {
       if (reads) health.set("SERVING", writes ? [] : WRITING_SERVICES);
       else health.set("NOT_SERVING");
     },
+    identifyAs: (identities) => serviceIdentities.replace(identities),
     metrics: threadMetrics({
       calls: () => pipeline.calls,
       decisions,

@@ -122,7 +122,7 @@ function admit(
   // No scope was asked for, so it is the address.
   if (!decision.allowed) return refuseAddress(rateLimiter, token.id, limit);
   usage.record(found, clientIp);
-  if (profile.id === SERVICE_PROFILE_ID) return { kind: "service", token };
+  if (profile.id === SERVICE_PROFILE_ID) return { kind: "service", service: token };
   if (limit === undefined) return { kind: "token", token, rateStatus: undefined };
   const counted = ({ admitted, status }: RateVerdict): Caller => {
     if (!admitted) throw rateLimited(status);

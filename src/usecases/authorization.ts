@@ -15,8 +15,10 @@ export function requireServiceScope(caller: Caller, scope: ServiceScope): assert
   if (caller.kind !== "service") {
     throw new AppError("permission_denied", `This call needs a service key with the scope ${scope}.`);
   }
-  if (!caller.token.scopes.includes(scope)) {
-    throw new AppError("permission_denied", `The service key lacks the scope ${scope}.`);
+  const { service } = caller;
+  if (!service.scopes.includes(scope)) {
+    const who = "id" in service ? "The service key" : `The service ${service.name}`;
+    throw new AppError("permission_denied", `${who} lacks the scope ${scope}.`);
   }
 }
 
@@ -98,14 +100,14 @@ export function requireManager(
 }
 
 /**
- * Lets through whoever may be handed the secret of a service key with these scopes: a service key that has
+ * Lets through whoever may be handed the secret of a service key with these scopes: a service that has
  * all of them itself.
  *
  * @throws AppError of kind `permission_denied` that names the scopes that are missing
  */
 export function requireGrantor(caller: Caller, scopes: readonly string[]): void {
   requireServiceScope(caller, "tokens:write");
-  const excess = scopes.filter((scope) => !caller.token.scopes.includes(scope));
+  const excess = scopes.filter((scope) => !caller.service.scopes.includes(scope));
   if (excess.length > 0) {
     throw new AppError("permission_denied", `A service key can't grant scopes that it lacks: ${excess.join(", ")}.`);
   }

@@ -130,7 +130,7 @@ describe("latchkey config", () => {
   });
 
   it.each([
-    [["set"], "needs --token, --addr or --url"],
+    [["set"], "needs --token, --addr, --cacert, --cert, --key or --url"],
     [["set", "--token"], "no token was given"],
     [["set", "--token", "two words"], "a token is one word"],
     [["set", "--addr", ""], "--addr must not be empty"],

@@ -469,7 +469,7 @@ it("keeps neither the secret nor the key where the database alone, or with the r
   if (serviceKey === undefined) throw new Error("no service key");
   const opened = (guess: string, root = rootKey): unknown[] => {
     const method = "latchkey.v1.TokenService/Issue";
-    const identity = identityOf({ kind: "service", token: serviceKey }, { method, key: guess });
+    const identity = identityOf({ kind: "service", service: serviceKey }, { method, key: guess });
     const sealingKey = createSealer(root, app.deployment.entropy).deriveKey("recorded answer", identity);
     return sealed.flatMap((answer) => {
       try {
