@@ -11,7 +11,7 @@ export interface Manifest {
 }
 
 /** Kinds that Kubernetes itself doesn't have, and so has no types of. */
-export const FOREIGN = new Set(["Kustomization", "Component", "PodMonitor"]);
+export const FOREIGN = new Set(["Kustomization", "Component", "PodMonitor", "Certificate"]);
 
 const modules: Readonly<Record<string, string>> = { v1: "core/v1" };
 

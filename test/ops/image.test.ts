@@ -34,8 +34,10 @@ describe("the image", () => {
 
   it("sets what the service takes, and serves where everybody who reaches the container can ask", () => {
     const settings = Object.entries(image.env).filter(([name]) => name.startsWith("LATCHKEY_"));
-    // What has to be said of TLS is said by whoever runs it.
-    const config = loadConfig(Object.fromEntries(settings), {});
+    const given = Object.fromEntries(settings);
+    // Whoever runs it says how gRPC is encrypted; nobody gets it in plain text by accident.
+    expect(() => loadConfig(given, {})).toThrow("service keys would cross the network in plain text");
+    const config = loadConfig({ ...given, LATCHKEY_GRPC_PLAINTEXT: "allow" }, {});
     const addresses = [config.grpcAddress, config.httpAddress, config.opsAddress];
     expect(addresses).toEqual(
       [SETTINGS.grpcAddress, SETTINGS.httpAddress, SETTINGS.opsAddress].map(({ default: own }) =>

@@ -40,7 +40,10 @@ interface Pod {
   readonly metadata: { readonly labels: Labels; readonly annotations: Labels };
   readonly spec: {
     readonly containers: readonly [Container];
-    readonly volumes: readonly { readonly name: string; readonly secret?: { readonly secretName: string } }[];
+    readonly volumes: readonly {
+      readonly name: string;
+      readonly secret?: { readonly secretName: string; readonly defaultMode: number };
+    }[];
     readonly terminationGracePeriodSeconds: number;
     readonly topologySpreadConstraints: readonly { readonly labelSelector: Selector }[];
   };
@@ -107,7 +110,7 @@ describe("every manifest", () => {
     ]);
   });
 
-  it("is applied by a kustomization, but for the example of a secret and what needs an operator", async () => {
+  it("is applied by a kustomization, but for examples of secrets and what needs an operator", async () => {
     const applied = new Set<string>();
     for (const file of files.filter((name) => name.endsWith("kustomization.yaml"))) {
       const folder = dirname(file);
@@ -121,9 +124,23 @@ describe("every manifest", () => {
         expect(components.map((component) => posix.join(folder, component))).toEqual(["image"]);
       }
     }
-    expect(files.filter((file) => !applied.has(file)).toSorted()).toEqual(["pod-monitor.yaml", "secret.example.yaml"]);
+    expect(files.filter((file) => !applied.has(file)).toSorted()).toEqual([
+      "certificate.example.yaml",
+      "pod-monitor.yaml",
+      "secret.example.yaml",
+    ]);
   });
 });
+
+/** The files that a pod has of secrets, by what each secret keeps. */
+function filesOf({ spec }: Pod, kept: ReadonlyMap<string, readonly string[]>): readonly string[] {
+  const mounts = new Map(spec.containers[0].volumeMounts.map(({ name, mountPath }) => [name, mountPath]));
+  return spec.volumes
+    .flatMap(({ name, secret }) =>
+      secret === undefined ? [] : (kept.get(secret.secretName) ?? []).map((file) => `${mounts.get(name)}/${file}`),
+    )
+    .toSorted();
+}
 
 describe("the pods", () => {
   it("have settings that the service takes, with secrets from files that are mounted", async () => {
@@ -132,22 +149,26 @@ describe("the pods", () => {
     expect(config.rootKey).toHaveLength(32);
     expect(config.postgres?.password).toBeDefined();
     const example = await read<Manifest & { metadata: { name: string }; stringData: Labels }>("secret.example.yaml");
-    const keys = new Set<string>();
+    const certificate = await read<Manifest & { spec: { secretName: string } }>("certificate.example.yaml");
+    const kept = new Map([
+      [example.metadata.name, Object.keys(example.stringData)],
+      [certificate.spec.secretName, ["tls.crt", "tls.key"]],
+    ]);
+    const files = Object.values(settings.data).filter((value) => value.startsWith("/"));
+    expect(files.toSorted()).toEqual(filesOf(pod, kept));
+    expect(config.grpcTls).toMatchObject({ cert: { path: files.find((file) => file.endsWith("/tls.crt")) } });
     for (const { spec } of [pod, ...jobs.map((job) => job.spec.template)]) {
       const [{ volumeMounts, envFrom }] = spec.containers;
       expect(envFrom).toEqual([{ configMapRef: { name: settings.metadata.name } }]);
       for (const { name } of volumeMounts) expect(spec.volumes.map((volume) => volume.name)).toContain(name);
-      const secrets = spec.volumes.find(({ name }) => name === "secrets")?.secret;
-      expect(secrets?.secretName).toBe(example.metadata.name);
-      const path = volumeMounts.find(({ name }) => name === "secrets")?.mountPath ?? "";
-      for (const value of Object.values(settings.data)) {
-        if (value.startsWith(`${path}/`)) keys.add(value.slice(path.length + 1));
-        else expect(value).not.toMatch(/^\/run\//);
-      }
       const data = volumeMounts.find(({ name }) => name === "data");
       expect(data?.mountPath).toBe(image?.env["LATCHKEY_DATA_DIR"]);
     }
-    expect([...keys].toSorted()).toEqual(Object.keys(example.stringData).toSorted());
+    // Jobs serve nothing, so they need no certificate.
+    const secrets = new Map([...kept].slice(0, 1));
+    for (const job of jobs) {
+      expect(filesOf(job.spec.template, secrets)).toEqual(files.filter((file) => !file.includes("tls")).toSorted());
+    }
   });
 
   it("have no rights, and write nothing but their volumes", () => {
@@ -173,7 +194,8 @@ describe("the pods", () => {
         ],
       });
       // YAML 1.1, which Kubernetes reads, and 1.2 don't agree on what 0440 is.
-      expect(spec.volumes[0]).toMatchObject({ name: "secrets", secret: { defaultMode: 0o440 } });
+      const modes = spec.volumes.flatMap(({ secret }) => (secret === undefined ? [] : [secret.defaultMode]));
+      expect(new Set(modes)).toEqual(new Set([0o440]));
       const [{ resources }] = spec.containers;
       expect(Object.keys(resources.requests)).toEqual(["cpu", "memory"]);
       expect(resources.limits["memory"]).toMatch(/^\d+[MG]i$/);
