@@ -22,7 +22,7 @@ export interface ReloadedFilesOptions<T> {
 }
 
 /** Notifications of the file system don't follow links, and don't come over a network. */
-const DEFAULT_INTERVAL_MS = 1_000;
+const DEFAULT_INTERVAL_MS = 500;
 
 export class ReloadedFiles<T> {
   readonly #options: ReloadedFilesOptions<T>;

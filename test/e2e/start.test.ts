@@ -1,6 +1,7 @@
 /** Starting and stopping the program as an operator does. */
 
-import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { createPrivateKey } from "node:crypto";
+import { chmod, mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import Database from "better-sqlite3";
@@ -8,6 +9,7 @@ import { describe, expect, it } from "vitest";
 import { IntrospectionService } from "../../gen/latchkey/v1/introspection_pb.ts";
 import { TokenService } from "../../gen/latchkey/v1/token_pb.ts";
 import { createClient } from "../../src/client/index.ts";
+import { createAuthority, writePair } from "../helpers/certificates.ts";
 import { runProgram, startServiceProcess, temporaryFolder } from "../helpers/service-process.ts";
 
 interface DevCredentials {
@@ -19,6 +21,9 @@ interface DevCredentials {
 
 const readCredentials = async (folder: string): Promise<DevCredentials> =>
   JSON.parse(await readFile(join(folder, "dev-credentials.json"), "utf8")) as DevCredentials;
+
+const encrypted = (key: string): string =>
+  createPrivateKey(key).export({ format: "pem", type: "pkcs8", cipher: "aes-256-cbc", passphrase: "x" }).toString();
 
 describe("a development start", () => {
   it("makes credentials once, keeps them to the owner, and serves", async () => {
@@ -183,6 +188,29 @@ describe("a start that can't be", () => {
     ],
     [{ LATCHKEY_TRUSTED_PROXIES: "10.0.0.0/99" }, [], "LATCHKEY_TRUSTED_PROXIES must hold addresses"],
     [{ LATCHKEY_ROOT_KEY: "short" }, [], "LATCHKEY_ROOT_KEY must be 32 bytes"],
+    [{ LATCHKEY_GRPC_ADDR: "0.0.0.0:0" }, [], "LATCHKEY_GRPC_ADDR 0.0.0.0:0 can be reached from other machines"],
+    [{ LATCHKEY_GRPC_ADDR: "[::]:0" }, ["--dev"], "or set LATCHKEY_GRPC_PLAINTEXT=allow where something else encrypts"],
+    [
+      { LATCHKEY_GRPC_ADDR: "127.example.com:0" },
+      [],
+      "set LATCHKEY_GRPC_TLS_CERT and LATCHKEY_GRPC_TLS_KEY, listen on",
+    ],
+    [{ LATCHKEY_GRPC_PLAINTEXT: "yes" }, [], "LATCHKEY_GRPC_PLAINTEXT must be one of loopback, allow, not yes"],
+    [{ LATCHKEY_GRPC_TLS_CERT: "a" }, [], "LATCHKEY_GRPC_TLS_CERT is needed together with LATCHKEY_GRPC_TLS_KEY"],
+    [{ LATCHKEY_HTTP_TLS_KEY: "a" }, [], "LATCHKEY_HTTP_TLS_CERT is needed together with LATCHKEY_HTTP_TLS_KEY"],
+    [
+      { LATCHKEY_GRPC_CLIENT_CA: "a", LATCHKEY_GRPC_CLIENTS_FILE: "b" },
+      [],
+      "LATCHKEY_GRPC_CLIENT_CA needs LATCHKEY_GRPC_TLS_CERT and LATCHKEY_GRPC_TLS_KEY",
+    ],
+    [{ LATCHKEY_GRPC_CLIENTS_FILE: "a" }, [], "LATCHKEY_GRPC_CLIENTS_FILE needs LATCHKEY_GRPC_CLIENT_CA"],
+    [{ LATCHKEY_GRPC_CLIENT_CERTS: "required" }, [], "LATCHKEY_GRPC_CLIENT_CERTS needs LATCHKEY_GRPC_CLIENT_CA"],
+    [{ LATCHKEY_GRPC_CLIENT_CERTS: "never" }, [], "LATCHKEY_GRPC_CLIENT_CERTS must be one of optional, required"],
+    [
+      { LATCHKEY_GRPC_TLS_CERT: "a", LATCHKEY_GRPC_TLS_KEY: "b", LATCHKEY_GRPC_CLIENT_CA: "c" },
+      [],
+      "LATCHKEY_GRPC_CLIENT_CA has no effect without LATCHKEY_GRPC_CLIENTS_FILE or LATCHKEY_GRPC_CLIENT_CERTS=required",
+    ],
   ])("says what is wrong with %o", async (env, args, message) => {
     await using folder = await temporaryFolder();
     const { code, stdout, stderr } = await runProgram(["serve", ...args], { LATCHKEY_DATA_DIR: folder.path, ...env });
@@ -190,6 +218,81 @@ describe("a start that can't be", () => {
     expect(stderr).toMatch(/^latchkey: [^\n]+\n$/);
     expect(stderr).toContain(message);
     expect(stderr).not.toContain("hunter2");
+  });
+
+  it("says of each file for TLS what is wrong with it, by its setting, before it listens", async () => {
+    await using folder = await temporaryFolder();
+    const authority = await createAuthority();
+    const pair = await authority.server();
+    const path = (name: string): string => join(folder.path, name);
+    await writeFile(path("cert"), pair.cert);
+    await writeFile(path("key"), pair.key, { mode: 0o600 });
+    await writeFile(path("other-key"), (await authority.server()).key, { mode: 0o600 });
+    await writeFile(path("open-key"), pair.key, { mode: 0o600 });
+    await chmod(path("open-key"), 0o644);
+    await writeFile(path("both"), pair.cert + pair.key, { mode: 0o600 });
+    await writeFile(path("encrypted"), encrypted(pair.key), { mode: 0o600 });
+    await writeFile(path("text"), "hunter2", { mode: 0o600 });
+    await writeFile(path("services"), "services: [{ name: a, scopes: [introspect], organization: all }]");
+    const good = { LATCHKEY_GRPC_TLS_CERT: "cert", LATCHKEY_GRPC_TLS_KEY: "key" };
+    const clients = { LATCHKEY_GRPC_CLIENT_CA: "cert", LATCHKEY_GRPC_CLIENTS_FILE: "services" };
+    const cases: readonly (readonly [Record<string, string>, string])[] = [
+      [{ LATCHKEY_GRPC_TLS_CERT: "none" }, `LATCHKEY_GRPC_TLS_CERT: ${path("none")} can't be read: ENOENT`],
+      [{ LATCHKEY_GRPC_TLS_CERT: "text" }, `LATCHKEY_GRPC_TLS_CERT: ${path("text")} holds no certificate (PEM)`],
+      [{ LATCHKEY_GRPC_TLS_CERT: "." }, `LATCHKEY_GRPC_TLS_CERT: ${folder.path} is not a file`],
+      [
+        { LATCHKEY_GRPC_TLS_KEY: "text" },
+        `LATCHKEY_GRPC_TLS_KEY: ${path("text")} holds no private key that can be read`,
+      ],
+      [{ LATCHKEY_GRPC_TLS_KEY: "cert" }, `LATCHKEY_GRPC_TLS_KEY: ${path("cert")} is open to others (mode 0644)`],
+      [
+        { LATCHKEY_GRPC_TLS_KEY: "open-key" },
+        `LATCHKEY_GRPC_TLS_KEY: ${path("open-key")} is open to others (mode 0644)`,
+      ],
+      [{ LATCHKEY_GRPC_TLS_KEY: "encrypted" }, `LATCHKEY_GRPC_TLS_KEY: ${path("encrypted")} is encrypted`],
+      [
+        { LATCHKEY_GRPC_TLS_KEY: "other-key" },
+        `LATCHKEY_GRPC_TLS_KEY: ${path("other-key")} is not the key of the first certificate in ${path("cert")}`,
+      ],
+      [
+        { LATCHKEY_HTTP_TLS_CERT: "both", LATCHKEY_HTTP_TLS_KEY: "none" },
+        `LATCHKEY_HTTP_TLS_KEY: ${path("none")} can't be read: ENOENT`,
+      ],
+      [
+        { ...clients, LATCHKEY_GRPC_CLIENT_CA: "text" },
+        `LATCHKEY_GRPC_CLIENT_CA: ${path("text")} holds no certificate`,
+      ],
+      [clients, `LATCHKEY_GRPC_CLIENTS_FILE: ${path("services")}: services[0]: needs dns or uri`],
+    ];
+    for (const [settings, message] of cases) {
+      const files = Object.entries({ ...good, ...settings }).map(([name, file]) => [name, path(file)]);
+      const env = { LATCHKEY_DATA_DIR: path("data"), ...Object.fromEntries(files) };
+      const { code, stdout, stderr } = await runProgram(["serve", "--dev"], env);
+      expect({ code, stdout, stderr }).toMatchObject({ code: 1, stdout: "", stderr: expect.stringContaining(message) });
+      expect(stderr).toMatch(/^latchkey: [^\n]+\n$/);
+      expect(stderr).not.toMatch(/hunter2|PRIVATE/);
+    }
+  });
+
+  it("reads a key that root lets its group read, and listens beyond this machine with TLS or when told to", async () => {
+    await using folder = await temporaryFolder();
+    const pair = await (await createAuthority()).server();
+    const files = await writePair(folder.path, "server", pair);
+    // So Kubernetes hands keys to a service that isn't root.
+    if (process.getuid?.() === 0) await chmod(files.key, 0o640);
+    const env = { LATCHKEY_DATA_DIR: folder.path, LATCHKEY_GRPC_ADDR: "0.0.0.0:0", LATCHKEY_HTTP_ADDR: "0.0.0.0:0" };
+    const warnings = ({ stdout }: { readonly stdout: readonly string[] }): readonly string[] =>
+      stdout.filter((line) => line.includes('"level":"warn"'));
+    {
+      const tls = { LATCHKEY_GRPC_TLS_CERT: files.cert, LATCHKEY_GRPC_TLS_KEY: files.key };
+      const proxied = { LATCHKEY_TRUSTED_PROXIES: "10.0.0.0/8" };
+      await using service = await startServiceProcess(["--dev"], { ...env, ...tls, ...proxied });
+      expect(service.ready.grpc).toMatch(/^0\.0\.0\.0:/);
+      expect(warnings(service)).toEqual([]);
+    }
+    await using service = await startServiceProcess([], { ...env, LATCHKEY_GRPC_PLAINTEXT: "allow" });
+    expect(warnings(service).join("\n")).toContain("gRPC is served in plain text beyond this machine");
+    expect(warnings(service).join("\n")).toContain("set LATCHKEY_HTTP_TLS_CERT, or LATCHKEY_TRUSTED_PROXIES");
   });
 
   it("names every fault at once", async () => {

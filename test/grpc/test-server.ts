@@ -9,6 +9,7 @@ import type { Logger } from "../../src/domain/logger.ts";
 import { startGrpcServer } from "../../src/grpc/grpc-server.ts";
 import { type EncodedHandler, type Handlers, type ServiceEntry, serviceEntry } from "../../src/rpc/handlers.ts";
 import { Pipeline, type PipelineDeps } from "../../src/rpc/pipeline.ts";
+import type { ServerTls } from "../../src/tls/server-tls.ts";
 
 export const KEY = "a-good-key";
 
@@ -66,6 +67,7 @@ export interface TestServerOptions {
   readonly services?: readonly ServiceEntry[];
   readonly authenticate?: PipelineDeps["authenticate"];
   readonly shutdownGraceMs?: number;
+  readonly tls?: ServerTls;
 }
 
 export const CALLER: Caller = {
@@ -116,6 +118,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     pipeline: new Pipeline(services, { authenticate: options.authenticate ?? authenticate, logger: log }),
     address: "127.0.0.1:0",
     logger: log,
+    tls: options.tls,
     // A test that waits for this has failed.
     shutdownGraceMs: options.shutdownGraceMs ?? 60_000,
   });

@@ -1,4 +1,6 @@
 /** Certificates as a deployment's own authority issues them, made anew for each test. */
+// What the library is built on asks for it.
+import "reflect-metadata";
 import { webcrypto } from "node:crypto";
 import { mkdir, rename, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";

@@ -18,6 +18,13 @@ import {
   Metadata,
 } from "@grpc/grpc-js";
 
+/** PEM. */
+interface ClientTls {
+  readonly ca: Buffer;
+  readonly cert?: Buffer | undefined;
+  readonly key?: Buffer | undefined;
+}
+
 export interface CallOptions {
   readonly headers?: Readonly<Record<string, string>>;
   readonly timeoutMs?: number;
@@ -44,10 +51,11 @@ export type GrpcClient<S extends DescService> = {
 export function grpcClient<S extends DescService>(
   service: S,
   address: string,
-  options: ClientOptions & { readonly headers?: Readonly<Record<string, string>> } = {},
+  options: ClientOptions & { readonly headers?: Readonly<Record<string, string>>; readonly tls?: ClientTls } = {},
 ): GrpcClient<S> {
-  const { headers, ...channelOptions } = options;
-  const client = new Client(address, credentials.createInsecure(), channelOptions);
+  const { headers, tls, ...channelOptions } = options;
+  const channel = tls ? credentials.createSsl(tls.ca, tls.key ?? null, tls.cert ?? null) : credentials.createInsecure();
+  const client = new Client(address, channel, channelOptions);
   const calls = service.methods.map((method) => [method.localName, callOf(client, method, headers ?? {})]);
   return { ...Object.fromEntries(calls), [Symbol.dispose]: () => client.close() } as GrpcClient<S>;
 }

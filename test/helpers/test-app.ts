@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { AuthService } from "../../gen/latchkey/v1/auth_pb.ts";
 import { TokenService } from "../../gen/latchkey/v1/token_pb.ts";
 import { type App, type FirstCredentials, openDeployment, type Surroundings, startApp } from "../../src/app.ts";
-import { createClient } from "../../src/client/index.ts";
+import { type ClientTls, createClient } from "../../src/client/index.ts";
 import { type Config, type Environment, loadConfig } from "../../src/config.ts";
 import { type Change, SYSTEM_ACTOR } from "../../src/domain/audit.ts";
 import type { Organization, User } from "../../src/domain/entities.ts";
@@ -40,9 +40,11 @@ export interface TestApp extends AsyncDisposable {
 export interface TestAppOptions {
   readonly env?: Environment;
   readonly surroundings?: Partial<Surroundings>;
+  /** How its own calls speak TLS, where the service does. */
+  readonly tls?: ClientTls;
 }
 
-export async function startTestApp({ env = {}, surroundings = {} }: TestAppOptions = {}): Promise<TestApp> {
+export async function startTestApp({ env = {}, surroundings = {}, tls }: TestAppOptions = {}): Promise<TestApp> {
   await using resources = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), "latchkey-test-"));
   resources.defer(() => rm(folder, { recursive: true, force: true }));
@@ -120,7 +122,7 @@ export async function startTestApp({ env = {}, surroundings = {} }: TestAppOptio
       return toPublicId("org", organization.id);
     },
     async signIn({ email, password }) {
-      const client = createClient(AuthService, { address: app.grpcAddress, token: credentials.serviceKey });
+      const client = createClient(AuthService, { address: app.grpcAddress, tls, token: credentials.serviceKey });
       try {
         return (await client.login({ email, password })).accessToken;
       } finally {
@@ -128,7 +130,7 @@ export async function startTestApp({ env = {}, surroundings = {} }: TestAppOptio
       }
     },
     async addServiceKey(scopes, organizationId) {
-      const client = createClient(TokenService, { address: app.grpcAddress, token: credentials.serviceKey });
+      const client = createClient(TokenService, { address: app.grpcAddress, tls, token: credentials.serviceKey });
       try {
         const system = toPublicId("org", "00000000-0000-0000-0000-000000000000");
         const { secret } = await client.issue({
