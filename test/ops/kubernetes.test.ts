@@ -154,9 +154,9 @@ describe("the pods", () => {
       [example.metadata.name, Object.keys(example.stringData)],
       [certificate.spec.secretName, ["tls.crt", "tls.key"]],
     ]);
-    const files = Object.values(settings.data).filter((value) => value.startsWith("/"));
-    expect(files.toSorted()).toEqual(filesOf(pod, kept));
-    expect(config.grpcTls).toMatchObject({ cert: { path: files.find((file) => file.endsWith("/tls.crt")) } });
+    const named = Object.values(settings.data).filter((value) => value.startsWith("/"));
+    expect(named.toSorted()).toEqual(filesOf(pod, kept));
+    expect(config.grpcTls).toMatchObject({ cert: { path: named.find((file) => file.endsWith("/tls.crt")) } });
     for (const { spec } of [pod, ...jobs.map((job) => job.spec.template)]) {
       const [{ volumeMounts, envFrom }] = spec.containers;
       expect(envFrom).toEqual([{ configMapRef: { name: settings.metadata.name } }]);
@@ -167,7 +167,7 @@ describe("the pods", () => {
     // Jobs serve nothing, so they need no certificate.
     const secrets = new Map([...kept].slice(0, 1));
     for (const job of jobs) {
-      expect(filesOf(job.spec.template, secrets)).toEqual(files.filter((file) => !file.includes("tls")).toSorted());
+      expect(filesOf(job.spec.template, secrets)).toEqual(named.filter((file) => !file.includes("tls")).toSorted());
     }
   });
 
