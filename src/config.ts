@@ -1,4 +1,5 @@
 /** All settings: environment and flags in, one frozen, checked Config out. Nothing else reads them. */
+import { readFileSync, statSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import type { AccessTokenAlgorithm } from "./domain/access-tokens.ts";
@@ -178,6 +179,12 @@ export const SETTINGS = {
     default: "sqlite:<data dir>/latchkey.db",
     description:
       "The database: `sqlite:` and a path, or `postgres://user:password@host/database`, whose `sslmode` is `verify-full` unless it says otherwise or the host is this machine; with a password as a variable only",
+  },
+  databasePassword: {
+    env: "LATCHKEY_DATABASE_PASSWORD",
+    default: "",
+    description: "Password for PostgreSQL, as it is, where `LATCHKEY_DATABASE_URL` has none",
+    secret: true,
   },
   databaseConnections: {
     env: "LATCHKEY_DATABASE_CONNECTIONS",
@@ -401,6 +408,14 @@ export const CLIENT_SETTINGS = {
   },
 } as const satisfies Readonly<Record<string, Setting>>;
 
+/**
+ * The variable that names a file with a secret in it, as Docker and Kubernetes hand them over: what stands in the
+ * environment is seen by more people and programs than what stands in a file.
+ */
+export function fileVariableOf(setting: Setting): string {
+  return `${setting.env}_FILE`;
+}
+
 /** The flag of a setting: `LATCHKEY_GRPC_ADDR` is `--grpc-addr`. */
 export function flagOf(setting: Setting): string {
   return setting.env
@@ -419,13 +434,14 @@ const SHARES_PORTS = process.platform === "linux" || process.platform === "freeb
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * Reads and checks every setting. A flag wins over the environment.
+ * Reads and checks every setting. A flag wins over the environment, and a secret may lie in a file.
  *
  * @param flags by flag name, without dashes
  * @throws StartError with a line for each fault
  */
-export function loadConfig(env: Environment, flags: Environment): Config {
+export function loadConfig(variables: Environment, flags: Environment): Config {
   const faults: string[] = [];
+  const env = withSecretsOfFiles(variables, faults);
   const known = new Set<string>(
     [...Object.values(SETTINGS), ...Object.values(CLIENT_SETTINGS)].map(({ env: name }) => name),
   );
@@ -507,7 +523,9 @@ export function loadConfig(env: Environment, flags: Environment): Config {
     failOpenMs: wholeNumber("failOpenSeconds", 0, 86_400) * 1000,
   };
   const hasFlag = flags[flagOf(SETTINGS.databaseUrl)] !== undefined;
-  const postgres = isPostgres ? postgresSettings(databaseUrl, hasFlag, pool, faults) : undefined;
+  const databasePassword = env[SETTINGS.databasePassword.env] ?? "";
+  const postgres = isPostgres ? postgresSettings(databaseUrl, hasFlag, databasePassword, pool, faults) : undefined;
+  check("databasePassword", isPostgres || databasePassword === "", "is for PostgreSQL; unset it");
   const checkpointDir = join(dataDir, "checkpoints");
   const grpcClientCa = file("grpcClientCa");
   const config: Config = {
@@ -645,6 +663,39 @@ export function loadConfig(env: Environment, flags: Environment): Config {
   return Object.freeze(config);
 }
 
+/** A key or a password is no longer than this, and what is longer is another file. */
+const MAX_SECRET_BYTES = 16 * 1024;
+
+/** The variables with the content of each file in the place of its name. A newline at the end isn't part of it. */
+function withSecretsOfFiles(variables: Environment, faults: string[]): Environment {
+  const env: Record<string, string | undefined> = { ...variables };
+  for (const setting of Object.values<Setting>(SETTINGS)) {
+    const variable = fileVariableOf(setting);
+    const path = env[variable];
+    if (setting.secret !== true || path === undefined) continue;
+    delete env[variable];
+    if (path === "") continue;
+    if ((env[setting.env] ?? "") !== "") faults.push(`${setting.env} and ${variable} are both set: unset one`);
+    const found = readSecret(path);
+    if ("fault" in found) faults.push(`${variable}: ${path} ${found.fault}`);
+    else env[setting.env] = found.secret;
+  }
+  return env;
+}
+
+function readSecret(path: string): { readonly secret: string } | { readonly fault: string } {
+  try {
+    const status = statSync(path);
+    // Reading a pipe would wait for whoever writes to it.
+    if (!status.isFile()) return { fault: "is not a file" };
+    if (status.size > MAX_SECRET_BYTES) return { fault: `is larger than ${MAX_SECRET_BYTES / 1024} KiB` };
+    const secret = readFileSync(path, "utf8").replace(/\r?\n$/, "");
+    return secret === "" ? { fault: "is empty" } : { secret };
+  } catch (error) {
+    return { fault: `can't be read (${(error as NodeJS.ErrnoException).code ?? "unknown"})` };
+  }
+}
+
 function defaultThreads(mode: Mode): number {
   if (mode === "development" || !SHARES_PORTS) return 1;
   return Math.min(Math.max(1, availableParallelism() - 1), MAX_THREADS);
@@ -679,6 +730,7 @@ function sqlitePath(url: string, dataDir: string, faults: string[]): string {
 function postgresSettings(
   url: string,
   isFlag: boolean,
+  password: string,
   pool: Pick<PostgresSettings, "poolSize" | "stalenessMs" | "failOpenMs">,
   faults: string[],
 ): PostgresSettings | undefined {
@@ -692,7 +744,12 @@ function postgresSettings(
       `--${flagOf(SETTINGS.databaseUrl)} holds a password, which every user of the machine could see: set ${SETTINGS.databaseUrl.env}`,
     );
   }
-  return { ...address, ...pool };
+  if (password !== "" && address.password !== undefined) {
+    faults.push(
+      `${SETTINGS.databasePassword.env} is set, and ${SETTINGS.databaseUrl.env} has a password: leave out one`,
+    );
+  }
+  return { ...address, ...pool, password: password === "" ? address.password : password };
 }
 
 /** The database's name for people. */

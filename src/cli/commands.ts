@@ -70,6 +70,10 @@ export const COMMANDS: CommandTable = {
     summary: "print what makes a shell complete the commands",
     load: async () => (await import("./completion.ts")).completion,
   },
+  health: {
+    summary: "say whether the service on this machine is ready, for health checks",
+    load: async () => (await import("./health.ts")).health,
+  },
   purge: {
     summary: "delete tokens that ended long ago from the database",
     load: async () => (await import("./purge.ts")).purge,

@@ -1,5 +1,5 @@
 /** The service's settings as command-line options. */
-import { type Config, flagOf, loadConfig, SETTINGS, type Setting } from "../config.ts";
+import { type Config, fileVariableOf, flagOf, loadConfig, SETTINGS, type Setting } from "../config.ts";
 import { StartError } from "../domain/start-error.ts";
 import type { Options } from "./command.ts";
 
@@ -15,7 +15,7 @@ export const DATABASE_OPTIONS = {
   [flagOf(SETTINGS.databaseUrl)]: optionOf(SETTINGS.databaseUrl),
 } satisfies Options;
 
-function optionOf({ env, description, default: value }: Setting) {
+export function optionOf({ env, description, default: value }: Setting) {
   return { type: "string" as const, help: `${description} (${[env, value].filter(Boolean).join(", ")})` };
 }
 
@@ -40,8 +40,9 @@ export function configFrom(flags: Readonly<Record<string, unknown>>): Config {
 export function settingsHelp(): string {
   const secrets = (Object.values(SETTINGS) as readonly Setting[]).filter(({ secret }) => secret === true);
   return [
-    "Each option is a variable too, which it goes before. Secrets are variables only:",
+    "Each option is a variable too, which it goes before. Secrets are variables only, or lie in a file that the",
+    "variable with _FILE at its end names:",
     "",
-    ...secrets.map(({ env, description }) => `  ${env}\n      ${description}`),
+    ...secrets.map((secret) => `  ${secret.env}, ${fileVariableOf(secret)}\n      ${secret.description}`),
   ].join("\n");
 }

@@ -67,7 +67,8 @@ const LIMITS: ServerOptions = {
 
 const ARRIVAL_CHECK_MS = 1_000;
 
-const DEFAULT_SHUTDOWN_GRACE_MS = 10_000;
+/** How long calls that run may go on once the service stops. */
+export const SHUTDOWN_GRACE_MS = 10_000;
 
 /**
  * Serves the pipeline's services.
@@ -75,7 +76,7 @@ const DEFAULT_SHUTDOWN_GRACE_MS = 10_000;
  * @throws StartError when the address can't be parsed or bound.
  */
 export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
-  const { pipeline, logger, sharing = "none", shutdownGraceMs = DEFAULT_SHUTDOWN_GRACE_MS } = options;
+  const { pipeline, logger, sharing = "none", shutdownGraceMs = SHUTDOWN_GRACE_MS } = options;
   // grpc-js prints headers that it can't read to stderr, and one of them may hold a token.
   setLogVerbosity(logVerbosity.NONE);
   capTimeoutHeaders();

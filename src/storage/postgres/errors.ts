@@ -26,9 +26,17 @@ export function isDeadlock(error: unknown): boolean {
   return codeOf(error) === DEADLOCK_DETECTED;
 }
 
+/**
+ * Whether a newer version's migration has given a table other columns since this connection prepared the statement. The
+ * connection can't run it any more, and another one can. The server's words for it depend on its language.
+ */
+export function isOutdatedPlan(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && error.routine === "RevalidateCachedQuery";
+}
+
 /** Whether the server itself refused a statement; anything else is the connection's trouble. */
 export function isRefusal(error: unknown): boolean {
-  return error instanceof pg.DatabaseError && !/^(?:08|57P)/.test(error.code ?? "");
+  return error instanceof pg.DatabaseError && !/^(?:08|57P)/.test(error.code ?? "") && !isOutdatedPlan(error);
 }
 
 function codeOf(error: unknown): string | undefined {

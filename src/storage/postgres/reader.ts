@@ -7,6 +7,7 @@ import type { Work } from "../statement.ts";
 import type { ChangeCount } from "./change-count.ts";
 import { assertServes } from "./connection.ts";
 import { type Ask, perform, postgresDialect } from "./dialect.ts";
+import { isOutdatedPlan } from "./errors.ts";
 
 /** More reads than these don't wait for a connection: they would be answered when nobody waits any more. */
 const MAX_WAITING = 2_000;
@@ -34,11 +35,22 @@ export class Reader {
     const { promise: givenUp, reject } = Promise.withResolvers<never>();
     this.#unanswered.add(reject);
     try {
-      return await Promise.race([perform(query(reads), this.#ask), givenUp]);
+      return await Promise.race([this.#perform(query), givenUp]);
     } catch (error) {
       throw readError(error);
     } finally {
       this.#unanswered.delete(reject);
+    }
+  }
+
+  /** A connection whose statement fails leaves the pool, so each of those that a migration outdated fails once. */
+  async #perform<Result>(query: (reads: Reads) => Work<Result>): Promise<Result> {
+    for (let others = this.#pool.options.max; ; others--) {
+      try {
+        return await perform(query(reads), this.#ask);
+      } catch (error) {
+        if (others === 0 || !isOutdatedPlan(error)) throw error;
+      }
     }
   }
 

@@ -6,7 +6,7 @@ import type { WriteMeter } from "../../domain/write-meter.ts";
 import type { CommandInput, CommandName, CommandResult } from "../commands.ts";
 import { notWritable } from "../errors.ts";
 import { connect, discard } from "./connection.ts";
-import { isDeadlock } from "./errors.ts";
+import { isDeadlock, isOutdatedPlan } from "./errors.ts";
 import { type CommandRequest, type CommittedGroup, commitGroup } from "./group-commit.ts";
 
 interface Waiting extends CommandRequest {
@@ -112,6 +112,7 @@ export class Writer {
       if (isDeadlock(error)) return commitGroup(client, group);
       this.#client = undefined;
       discard(client);
+      if (isOutdatedPlan(error)) return this.#attempt(group);
       throw error;
     }
   }
