@@ -6,6 +6,7 @@ import { auditWriters } from "./audit-writers.ts";
 import { crash } from "./crash.ts";
 import { fsync } from "./fsync.ts";
 import { fullDisk } from "./full-disk.ts";
+import { postgresRevocations } from "./postgres-revocations.ts";
 import { retries } from "./retries.ts";
 import { revocations } from "./revocations.ts";
 import { signInTiming } from "./sign-in-timing.ts";
@@ -24,4 +25,5 @@ export const TRIALS: readonly Trial[] = [
   revocations,
   slowSync,
   signInTiming,
+  postgresRevocations,
 ];

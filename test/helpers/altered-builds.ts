@@ -16,6 +16,7 @@ export type BuildName = keyof typeof ALTERED_BUILDS;
 const GROUP_COMMIT = "src/storage/sqlite/group-commit.ts";
 const WRITER_THREAD = "src/storage/sqlite/writer-thread.ts";
 const COMMANDS = "src/storage/commands.ts";
+const FOLLOWER = "src/storage/postgres/follower.ts";
 const AUDIT = "src/domain/audit.ts";
 const IDEMPOTENCY = "src/usecases/idempotency.ts";
 
@@ -152,6 +153,22 @@ export const ALTERED_BUILDS = {
         if (!input.dryRun) await deps.storage.recordUses([use]);
         return one;
       });`,
+    },
+  ],
+
+  /** On PostgreSQL. */
+  "hears-of-changes-by-asking-only": [{ file: FOLLOWER, from: "await client.query(`LISTEN ${CHANNEL}`);", to: "" }],
+  /** Neither hears of changes nor asks for them, and is sure all the same. */
+  "follows-nothing": [
+    { file: FOLLOWER, from: "await client.query(`LISTEN ${CHANNEL}`);", to: "" },
+    { file: FOLLOWER, from: "changes.reach(row.value);", to: "" },
+  ],
+  /** Asks and hears, but what is in memory is never brought up to date again. */
+  "trusts-what-it-knew": [
+    {
+      file: "src/storage/postgres/change-count.ts",
+      from: "this.doubt();\n        return;",
+      to: "return;",
     },
   ],
 
