@@ -1,6 +1,6 @@
 /** Several processes of the service on one PostgreSQL server of their own, as on several machines. */
 import { createWriteStream } from "node:fs";
-import { mkdir } from "node:fs/promises";
+import { appendFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Deployment, type Service } from "../test/helpers/deployment.ts";
 import { connectTo, execute } from "../test/helpers/postgres.ts";
@@ -58,6 +58,7 @@ export class Fleet implements AsyncDisposable {
     await mkdir(folder, { recursive: true });
     const service = await this.deployment.start([], { LATCHKEY_DATA_DIR: folder, ...settings });
     this.#resources.use(service);
+    this.#resources.defer(() => appendFile(join(folder, "log.json"), `${service.process.stdout.join("\n")}\n`));
     this.services[index] = service;
     return service;
   }

@@ -6,6 +6,8 @@ import { auditWriters } from "./audit-writers.ts";
 import { crash } from "./crash.ts";
 import { fsync } from "./fsync.ts";
 import { fullDisk } from "./full-disk.ts";
+import { postgresCrash } from "./postgres-crash.ts";
+import { postgresRestart } from "./postgres-restart.ts";
 import { postgresRevocations } from "./postgres-revocations.ts";
 import { retries } from "./retries.ts";
 import { revocations } from "./revocations.ts";
@@ -26,4 +28,6 @@ export const TRIALS: readonly Trial[] = [
   slowSync,
   signInTiming,
   postgresRevocations,
+  postgresRestart,
+  postgresCrash,
 ];

@@ -17,6 +17,7 @@ const GROUP_COMMIT = "src/storage/sqlite/group-commit.ts";
 const WRITER_THREAD = "src/storage/sqlite/writer-thread.ts";
 const COMMANDS = "src/storage/commands.ts";
 const FOLLOWER = "src/storage/postgres/follower.ts";
+const POSTGRES_GROUP_COMMIT = "src/storage/postgres/group-commit.ts";
 const AUDIT = "src/domain/audit.ts";
 const IDEMPOTENCY = "src/usecases/idempotency.ts";
 
@@ -170,6 +171,24 @@ export const ALTERED_BUILDS = {
       from: "this.doubt();\n        return;",
       to: "return;",
     },
+  ],
+
+  "answers-before-postgres-commits": [
+    {
+      file: POSTGRES_GROUP_COMMIT,
+      from: 'const { command } = await session.query("COMMIT");',
+      to: `const command = "COMMIT";
+        globalThis.setTimeout(() => void session.query("COMMIT").catch(() => {}), 20);`,
+    },
+  ],
+  "dies-of-a-lost-connection": [
+    { file: "src/storage/postgres/connection.ts", from: 'client.on("error", () => {});', to: "" },
+  ],
+  "never-writes-to-postgres-again": [
+    { file: "src/storage/postgres/writer.ts", from: "this.#client = undefined;\n      discard(client);", to: "" },
+  ],
+  "never-stops-trusting": [
+    { file: "src/storage/postgres/change-count.ts", from: "if (ageMs > stalenessMs) {", to: "if (ageMs < 0) {" },
   ],
 
   /** What a check would cost without its cache. */

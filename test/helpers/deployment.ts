@@ -86,9 +86,14 @@ export class Service implements AsyncDisposable {
     this.#serviceKey = serviceKey;
   }
 
-  /** A client with a connection of its own, which closes with the service. */
-  connect<S extends DescService>(service: S): GrpcClient<S> {
+  /**
+   * A client with a connection of its own, which closes with the service.
+   *
+   * @param timeoutMs of calls that have none of their own
+   */
+  connect<S extends DescService>(service: S, { timeoutMs }: { readonly timeoutMs?: number } = {}): GrpcClient<S> {
     const client = grpcClient(service, this.process.ready.grpc, {
+      timeoutMs,
       headers: { authorization: `Bearer ${this.#serviceKey}` },
       "grpc.use_local_subchannel_pool": 1,
     });
