@@ -1,8 +1,12 @@
 /** Several processes of the service on one PostgreSQL server of their own, as on several machines. */
+import { randomUUID } from "node:crypto";
 import { createWriteStream } from "node:fs";
 import { appendFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { Deployment, type Service } from "../test/helpers/deployment.ts";
+import { setTimeout } from "node:timers/promises";
+import { IntrospectionService } from "../gen/latchkey/v1/introspection_pb.ts";
+import { TokenService } from "../gen/latchkey/v1/token_pb.ts";
+import { codeOf, Deployment, Finding, type Service } from "../test/helpers/deployment.ts";
 import { connectTo, execute } from "../test/helpers/postgres.ts";
 import { PostgresCluster } from "../test/helpers/postgres-cluster.ts";
 import type { TestEnv } from "../test/helpers/service-process.ts";
@@ -61,6 +65,43 @@ export class Fleet implements AsyncDisposable {
     this.#resources.defer(() => appendFile(join(folder, "log.json"), `${service.process.stdout.join("\n")}\n`));
     this.services[index] = service;
     return service;
+  }
+
+  /**
+   * Waits until every process issues, and finds what it issued.
+   *
+   * @returns how many milliseconds that took
+   * @throws Finding when it takes longer than it may, or a process has ended
+   */
+  async untilServing(atMostMs: number): Promise<number> {
+    const startedAtMs = performance.now();
+    await Promise.all(
+      this.services.map(async (service) => {
+        for (;;) {
+          service.assertUp();
+          const failure = await this.#failureOf(service, atMostMs);
+          if (failure === undefined) return;
+          if (performance.now() - startedAtMs > atMostMs) {
+            throw new Finding(`a process doesn't serve after ${atMostMs} ms: ${failure}`);
+          }
+          await setTimeout(10);
+        }
+      }),
+    );
+    return performance.now() - startedAtMs;
+  }
+
+  async #failureOf(service: Service, timeoutMs: number): Promise<string | undefined> {
+    const { organizationId } = this.deployment.credentials;
+    using tokens = service.connect(TokenService, { timeoutMs });
+    using introspection = service.connect(IntrospectionService, { timeoutMs });
+    try {
+      const { secret } = await tokens.issue({ organizationId, name: randomUUID() });
+      const { active } = await introspection.introspect({ token: secret });
+      return active ? undefined : "a new token isn't active";
+    } catch (error) {
+      return codeOf(error);
+    }
   }
 
   /** Ends every process properly. @throws Finding when one had ended by itself, or ends badly */

@@ -8,6 +8,7 @@ import { count, expectNone } from "./trial.ts";
 
 const OLD_TOKENS_LOOKED_AT = 300;
 const BATCH = 1_000;
+const CALLS_AT_ONCE = 8;
 
 export interface Issued {
   readonly id: string;
@@ -127,25 +128,29 @@ export async function makeChanges(journal: Journal, streams: ChangeStreams): Pro
   ]);
 }
 
-/** Sends the calls again that were not answered, twice at once: all must be answered the same. */
+/** Sends the calls again that were not answered, each twice at once: both must be answered the same. */
 export async function sendAgain(services: readonly Service[], organizationId: string, journal: Journal): Promise<void> {
-  const clients = [0, 1].map((index) => (services[index] ?? services[0])?.connect(TokenService));
-  const twice = <T>(call: (tokens: GrpcClient<typeof TokenService>) => Promise<T>): Promise<T[]> =>
-    mustAnswer(Promise.all(clients.flatMap((tokens) => (tokens === undefined ? [] : [call(tokens)]))));
-  for (const call of journal.unanswered) {
-    const { idempotencyKey } = call;
-    journal.retries++;
-    if (call.kind === "revoke") {
-      await twice((tokens) => tokens.revoke({ id: call.token.id, idempotencyKey }));
-      journal.addRevoked(call.token);
-    } else {
-      const { name } = call;
-      const [one, other] = await twice((tokens) => tokens.issue({ organizationId, name, idempotencyKey }));
-      if (one?.secret !== other?.secret) throw new Finding(`two retries with the key ${name} have two secrets`);
-      journal.addIssued(one?.token?.id ?? "", name, one?.secret ?? "");
-    }
-  }
+  const clients = [services.at(0), services.at(-1)].flatMap((service) => service?.connect(TokenService) ?? []);
+  const waiting = journal.unanswered.values();
   journal.unanswered = [];
+  const twice = <T>(call: (tokens: GrpcClient<typeof TokenService>) => Promise<T>): Promise<T[]> =>
+    mustAnswer(Promise.all(clients.map(call)));
+  const sendAll = async (): Promise<void> => {
+    for (const call of waiting) {
+      const { idempotencyKey } = call;
+      journal.retries++;
+      if (call.kind === "revoke") {
+        await twice((tokens) => tokens.revoke({ id: call.token.id, idempotencyKey }));
+        journal.addRevoked(call.token);
+      } else {
+        const { name } = call;
+        const [one, other] = await twice((tokens) => tokens.issue({ organizationId, name, idempotencyKey }));
+        if (one?.secret !== other?.secret) throw new Finding(`two retries with the key ${name} have two secrets`);
+        journal.addIssued(one?.token?.id ?? "", name, one?.secret ?? "");
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: CALLS_AT_ONCE }, sendAll));
 }
 
 /** Asks the service about tokens, and compares with what it had said. */

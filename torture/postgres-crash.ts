@@ -7,7 +7,7 @@
 import { Fleet } from "./fleet.ts";
 import { Journal } from "./journal.ts";
 import { PostgresLoad } from "./postgres-load.ts";
-import { expectNothingLost, untilAllServe } from "./postgres-restart.ts";
+import { expectNothingLost } from "./postgres-restart.ts";
 import type { Random } from "./random.ts";
 import { count, type Trial } from "./trial.ts";
 
@@ -40,7 +40,7 @@ export const postgresCrash: Trial = {
         await killBackend(fleet, random);
         kills.backends++;
       }
-      await untilAllServe(fleet, SERVES_AGAIN_MS);
+      await fleet.untilServing(SERVES_AGAIN_MS);
       await load.end();
       await expectNothingLost(fleet, journal, journal.someTokens(random));
     }

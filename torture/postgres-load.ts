@@ -12,7 +12,7 @@ import { expectNone } from "./trial.ts";
 const [ISSUING, REVOKING, ASKING] = [4, 2, 3];
 
 /** Before a client that was refused calls again. */
-const PAUSE_MS = 20;
+const PAUSE_MS = 100;
 
 /** Longer than the service waits for its database. A call that isn't answered by then hangs. */
 const CALL_MS = 30_000;

@@ -4,11 +4,7 @@
  * revoked may be active later than the bound, and everything must work again soon after the server is back.
  */
 
-import { randomUUID } from "node:crypto";
 import { setTimeout } from "node:timers/promises";
-import { IntrospectionService } from "../gen/latchkey/v1/introspection_pb.ts";
-import { TokenService } from "../gen/latchkey/v1/token_pb.ts";
-import { codeOf, Finding } from "../test/helpers/deployment.ts";
 import { Fleet, STALENESS_MS } from "./fleet.ts";
 import { inspectPostgres } from "./inspection.ts";
 import { type Issued, Journal, look, sendAgain } from "./journal.ts";
@@ -35,7 +31,7 @@ export const postgresRestart: Trial = {
       load.start(restart, random.fork(restart));
       await load.goOn(random.unit() * MAX_CALM_MS + 500);
       await fleet.cluster.restartImmediately();
-      backMs.push(await untilAllServe(fleet, SERVES_AGAIN_MS));
+      backMs.push(await fleet.untilServing(SERVES_AGAIN_MS));
       await load.goOn(random.unit() * MAX_CALM_MS);
       await load.end();
       await expectNothingLost(fleet, journal, journal.someTokens(random));
@@ -48,42 +44,6 @@ export const postgresRestart: Trial = {
     );
   },
 };
-
-/**
- * Waits until every process of the fleet issues and finds what it issued.
- *
- * @returns how many milliseconds that took
- * @throws Finding when it takes longer than it may, or a process has ended
- */
-export async function untilAllServe(fleet: Fleet, atMostMs: number): Promise<number> {
-  const { organizationId } = fleet.deployment.credentials;
-  const startedAtMs = performance.now();
-  await Promise.all(
-    fleet.services.map(async (service) => {
-      const [tokens, introspection] = [service.connect(TokenService), service.connect(IntrospectionService)];
-      for (;;) {
-        service.assertUp();
-        const isLate = performance.now() - startedAtMs > atMostMs;
-        try {
-          const { secret } = await tokens.issue({ organizationId, name: randomUUID() }, { timeoutMs: atMostMs });
-          const { active } = await introspection.introspect({ token: secret }, { timeoutMs: atMostMs });
-          if (!active) throw new Finding("a new token isn't active");
-          return;
-        } catch (error) {
-          if (error instanceof Finding || isLate) throw asFinding(error, atMostMs);
-          codeOf(error);
-          await setTimeout(10);
-        }
-      }
-    }),
-  );
-  return performance.now() - startedAtMs;
-}
-
-function asFinding(error: unknown, atMostMs: number): Finding {
-  if (error instanceof Finding) return error;
-  return new Finding(`a process doesn't serve after ${atMostMs} ms: ${codeOf(error)}`, { cause: error });
-}
 
 /** @throws Finding when something that was acknowledged isn't true at every process, once the bound is over */
 export async function expectNothingLost(fleet: Fleet, journal: Journal, tokens: readonly Issued[]): Promise<void> {

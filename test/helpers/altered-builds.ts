@@ -191,6 +191,33 @@ export const ALTERED_BUILDS = {
     { file: "src/storage/postgres/change-count.ts", from: "if (ageMs > stalenessMs) {", to: "if (ageMs < 0) {" },
   ],
 
+  "fails-open-for-ever": [
+    {
+      file: "src/storage/postgres/change-count.ts",
+      from: "ageMs > stalenessMs + failOpenMs",
+      to: "ageMs > stalenessMs + failOpenMs * 100",
+    },
+  ],
+  /** A connection that breaks is taken for one that has nothing to tell. */
+  "believes-a-lost-connection": [
+    {
+      file: FOLLOWER,
+      from: "this.#showCutOff(error);",
+      to: `this.#options.changes.confirm(monotonicMs() + 1e9);
+        return;`,
+    },
+  ],
+  "migrates-without-a-lock": [
+    { file: "src/storage/postgres/migrations.ts", from: "await client.query(TAKE_TURN);", to: "" },
+  ],
+  "stops-without-finishing": [
+    {
+      file: "src/grpc/grpc-server.ts",
+      from: "server.tryShutdown(() => {});",
+      to: "for (const socket of sockets) socket.destroy();",
+    },
+  ],
+
   /** What a check would cost without its cache. */
   "never-caches": [
     {
