@@ -69,9 +69,10 @@ export class Follower {
       } catch (error) {
         if (this.#isClosing) break;
         this.#showCutOff(error);
-        if (client !== undefined) discard(client);
+        // One connection that breaks says nothing about the next one.
+        if (client === undefined) await this.#pause();
+        else discard(client);
         client = undefined;
-        await this.#pause();
       }
     }
     if (client !== undefined) discard(client);
