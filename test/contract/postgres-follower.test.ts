@@ -171,6 +171,25 @@ describe("a process that follows another one's changes", () => {
   });
 });
 
+describe("a process whose connections the server has ended", () => {
+  it("reads and writes on others, and refuses nothing", async () => {
+    await using rig = await openRig();
+    const storage = await rig.open();
+    const { id } = await storage.createOrganization(someOrganization(), someChange());
+    await using killer = await connectTo(rig.database.url);
+    const own = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'latchkey'";
+    for (const plan of ["pro", "standard", "pro"]) {
+      const { rows } = await killer.client.query<{ pid: number }>(`SELECT pid, pg_terminate_backend(pid) ${own}`);
+      const ended = rows.map(({ pid }) => pid).join();
+      expect(ended).not.toBe("");
+      // They say why before they go, so it is known here by then.
+      await until(async () => (await killer.client.query(`SELECT 1 ${own} AND pid IN (${ended})`)).rowCount === 0);
+      expect(await storage.setPlan(id, plan, someChange())).toMatchObject({ plan });
+      expect(await storage.getOrganization(id)).toMatchObject({ plan });
+    }
+  });
+});
+
 describe("a process whose network stalls", () => {
   it("says within the bound that it isn't sure, is unavailable, and goes on when the network is back", async () => {
     await using rig = await openRig();
