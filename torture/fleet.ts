@@ -131,5 +131,10 @@ export async function createDatabase(cluster: PostgresCluster, name: string): Pr
 }
 
 export function settingsOf(databaseUrl: string): TestEnv {
-  return { LATCHKEY_DATABASE_URL: databaseUrl, LATCHKEY_ROOT_KEY: ROOT_KEY };
+  return {
+    LATCHKEY_DATABASE_URL: databaseUrl,
+    LATCHKEY_ROOT_KEY: ROOT_KEY,
+    // As `bin/latchkey` does it, for there are many starts.
+    NODE_COMPILE_CACHE: join(import.meta.dirname, "../.cache/compiled"),
+  };
 }

@@ -19,7 +19,7 @@ const SERVES_AGAIN_MS = 10_000;
 export const postgresCrash: Trial = {
   name: "postgres-crash",
   does: `kill -9 of one of ${PROCESSES} processes or of a PostgreSQL backend, at a random instant under load`,
-  trials: { full: 100, short: 4 },
+  trials: { full: 100, short: 2 },
   mustCatch: ["answers-before-postgres-commits", "forgets-that-it-answered", "loses-some-events"],
 
   async run({ trials, random, folder }) {

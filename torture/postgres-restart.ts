@@ -19,7 +19,7 @@ const SERVES_AGAIN_MS = 5_000;
 export const postgresRestart: Trial = {
   name: "postgres-restart",
   does: `pg_ctl restart -m immediate under issues, revokes and questions at ${PROCESSES} processes`,
-  trials: { full: 20, short: 2 },
+  trials: { full: 20, short: 1 },
   mustCatch: ["dies-of-a-lost-connection", "never-writes-to-postgres-again", "answers-before-postgres-commits"],
 
   async run({ trials, random, folder }) {

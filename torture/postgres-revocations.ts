@@ -28,7 +28,7 @@ const MAX_MEDIAN_MS = 20;
 export const postgresRevocations: Trial = {
   name: "postgres-revocations",
   does: `tokens revoked one by one at ${PROCESSES} processes on one PostgreSQL, which all know them`,
-  trials: { full: 20_000, short: 200 },
+  trials: { full: 20_000, short: 60 },
   mustCatch: ["hears-of-changes-by-asking-only", "follows-nothing", "trusts-what-it-knew"],
 
   async run({ trials, random, folder }) {
