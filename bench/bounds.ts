@@ -27,6 +27,8 @@ const BOUNDS = {
   syncsAnIssue: { says: "syncs of the disk an issue, of 64 clients", unit: "", atMost: 0.1 },
   issues: { says: "issues a second with group commit to without, on this disk", unit: "×", atLeast: 3 },
   issuesSlowDisk: { says: "the same on a disk whose syncs take 5 ms longer", unit: "×", atLeast: 3 },
+  postgres: { says: "Introspect, cached, on PostgreSQL to one on SQLite", unit: "×", atMost: 1.05 },
+  postgresStatements: { says: "statements at PostgreSQL of 100,000 cached checks at full rate", unit: "", atMost: 200 },
 } as const satisfies Readonly<Record<string, Bound>>;
 
 export type FigureName = keyof typeof BOUNDS;

@@ -8,6 +8,7 @@ import { benchChurn } from "./churn.ts";
 import { benchIntrospect } from "./introspect.ts";
 import { benchIssue } from "./issue.ts";
 import { asText, type Outcome } from "./measurement.ts";
+import { benchPostgres } from "./postgres.ts";
 import { benchProfile } from "./profile.ts";
 import { benchQuick, type Count, measureRatios, selftestQuick } from "./quick.ts";
 import { describeMachine, writeReport } from "./report.ts";
@@ -22,6 +23,7 @@ const BENCHMARKS: Readonly<Record<string, (isShort: boolean) => Promise<Outcome>
   churn: benchChurn,
   threads: benchThreads,
   issue: benchIssue,
+  postgres: benchPostgres,
   profile: benchProfile,
 };
 const USAGE = `npm run bench -- [${Object.keys(BENCHMARKS).join("] [")}] [--short], or quick [--selftest]`;

@@ -6,6 +6,13 @@ import { auditWriters } from "./audit-writers.ts";
 import { crash } from "./crash.ts";
 import { fsync } from "./fsync.ts";
 import { fullDisk } from "./full-disk.ts";
+import { postgresCrash } from "./postgres-crash.ts";
+import { postgresListen } from "./postgres-listen.ts";
+import { postgresPartition } from "./postgres-partition.ts";
+import { postgresRestart } from "./postgres-restart.ts";
+import { postgresRevocations } from "./postgres-revocations.ts";
+import { postgresRolling } from "./postgres-rolling.ts";
+import { postgresStarts } from "./postgres-starts.ts";
 import { retries } from "./retries.ts";
 import { revocations } from "./revocations.ts";
 import { signInTiming } from "./sign-in-timing.ts";
@@ -24,4 +31,11 @@ export const TRIALS: readonly Trial[] = [
   revocations,
   slowSync,
   signInTiming,
+  postgresRevocations,
+  postgresPartition,
+  postgresRestart,
+  postgresListen,
+  postgresRolling,
+  postgresStarts,
+  postgresCrash,
 ];

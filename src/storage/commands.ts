@@ -424,18 +424,35 @@ export function prepareWrites(connection: Dialect) {
 
     deleteUsesOfToken: connection.prepare<[tokenId: string]>("DELETE FROM token_uses WHERE token_id = ?"),
 
-    recordUse: connection.prepare<{ id: string; usedAt: number; address: string }>(`
-      UPDATE tokens SET last_used_at = @usedAt, last_used_address = @address
-      WHERE id = @id AND (last_used_at IS NULL OR last_used_at < @usedAt)
+    recordLastUses: connection.prepare<{ uses: string }>(`
+      UPDATE tokens SET last_used_at = used.at, last_used_address = used.address
+      FROM (
+        SELECT value ->> 'id' AS id, CAST(value ->> 'at' AS BIGINT) AS at, value ->> 'address' AS address
+        FROM ${connection.objectsOf("@uses")}
+      ) AS used
+      WHERE tokens.id = used.id AND (tokens.last_used_at IS NULL OR tokens.last_used_at < used.at)
     `),
 
-    recordFormerUse: connection.prepare<{ id: string; usedAt: number }>(`
-      UPDATE tokens SET former_last_used_at = @usedAt
-      WHERE id = @id AND rotated_at <= @usedAt AND (former_last_used_at IS NULL OR former_last_used_at < @usedAt)
+    recordLastFormerUses: connection.prepare<{ uses: string }>(`
+      UPDATE tokens SET former_last_used_at = used.at
+      FROM (
+        SELECT value ->> 'id' AS id, CAST(value ->> 'at' AS BIGINT) AS at FROM ${connection.objectsOf("@uses")}
+      ) AS used
+      WHERE tokens.id = used.id AND tokens.rotated_at <= used.at
+        AND (tokens.former_last_used_at IS NULL OR tokens.former_last_used_at < used.at)
     `),
 
-    addUses: connection.prepare<{ id: string; day: number; uses: number }>(`
-      INSERT INTO token_uses (token_id, day, uses) SELECT id, @day, @uses FROM tokens WHERE id = @id
+    addUses: connection.prepare<{ counts: string }>(`
+      INSERT INTO token_uses (token_id, day, uses)
+      SELECT tokens.id, used.day, used.uses
+      FROM (
+        SELECT value ->> 'id' AS id, CAST(value ->> 'day' AS BIGINT) AS day,
+          CAST(SUM(CAST(value ->> 'uses' AS BIGINT)) AS BIGINT) AS uses
+        FROM ${connection.objectsOf("@counts")}
+        GROUP BY value ->> 'id', CAST(value ->> 'day' AS BIGINT)
+      ) AS used
+      JOIN tokens ON tokens.id = used.id
+      WHERE 1 = 1
       ON CONFLICT (token_id, day) DO UPDATE SET uses = token_uses.uses + excluded.uses
     `),
 
@@ -785,12 +802,15 @@ const commands = {
   },
 
   *recordUses(writes: Writes, uses: readonly TokenUse[]): Work<void> {
-    for (const { tokenId: id, secret, usedAt, address, daily } of uses) {
-      const lastUse = { id, usedAt: toMillis(usedAt) };
-      yield* writes.recordUse.run({ ...lastUse, address });
-      if (secret === "former") yield* writes.recordFormerUse.run(lastUse);
-      for (const { day, uses: count } of daily) yield* writes.addUses.run({ id, day, uses: count });
-    }
+    if (uses.length === 0) return;
+    // A statement for all of them, for a busy deployment has thousands of them every few seconds.
+    yield* writes.recordLastUses.run({ uses: lastOf(uses) });
+    const former = uses.filter(({ secret }) => secret === "former");
+    if (former.length > 0) yield* writes.recordLastFormerUses.run({ uses: lastOf(former) });
+    const counts = uses.flatMap(({ tokenId: id, daily }) =>
+      daily.map(({ day, uses: count }) => ({ id, day, uses: count })),
+    );
+    if (counts.length > 0) yield* writes.addUses.run({ counts: JSON.stringify(counts) });
   },
 
   *sweepUses(writes: Writes, sweep: UseSweep): Work<number> {
@@ -1001,6 +1021,16 @@ function* findToken(writes: Writes, id: Id): Work<Token | undefined> {
 /** Each of the two tables sees to its own fingerprints; this is for what `isTaken` says of both together. */
 function requireNew(isTaken: number | undefined): void {
   if (isTaken === 1) throw new AppError("already_exists", TAKEN);
+}
+
+/** The last use of each token, for a statement that changes each row once. */
+function lastOf(uses: readonly TokenUse[]): string {
+  const last = new Map<Id, { readonly id: Id; readonly at: number; readonly address: string }>();
+  for (const { tokenId: id, usedAt, address } of uses) {
+    const at = toMillis(usedAt);
+    if (at > (last.get(id)?.at ?? Number.NEGATIVE_INFINITY)) last.set(id, { id, at, address });
+  }
+  return JSON.stringify(Array.from(last.values()));
 }
 
 function* getUser(writes: Writes, id: Id): Work<User> {

@@ -36,6 +36,8 @@ export interface Dialect {
   readonly startsWith: (column: string, parameter: string) => string;
   /** Selects the texts of a parameter's JSON array. */
   readonly elementsOf: (parameter: string) => string;
+  /** What stands after FROM for the objects of a parameter's JSON array, each a `value`. */
+  readonly objectsOf: (parameter: string) => string;
   /** A write that changes nothing that can be read, and is durable once it is committed. */
   readonly touch: string;
 }

@@ -130,7 +130,11 @@ describe.each(RPC_SURFACES)("RevokeMany through %s", (name) => {
     ["an author's id that is none", { createdBy: "ada" }, "created_by: must be the public id of a user or a token"],
     ["a type that isn't offered", { type: "robot" }, "type: is not offered by the profile watchplane"],
     ["service keys", { type: "service_key" }, "type: is not offered by the profile watchplane"],
-    ["a time to come", { unusedSince: timestampFromDate(new Date(Date.now() + 60_000)) }, "unused_since: must not be"],
+    [
+      "a time to come",
+      { unusedSince: timestampFromDate(new Date(Date.now() + 3_600_000)) },
+      "unused_since: must not be",
+    ],
     ["a time before time", { unusedSince: { seconds: -1n } }, "unused_since: "],
     ["a long prefix", { namePrefix: "x".repeat(201) }, "name_prefix: must be at most 200 characters"],
     ["several faults", { userId: "x", createdBy: "y" }, /^user_id: .*; created_by: /],

@@ -16,6 +16,8 @@ export type BuildName = keyof typeof ALTERED_BUILDS;
 const GROUP_COMMIT = "src/storage/sqlite/group-commit.ts";
 const WRITER_THREAD = "src/storage/sqlite/writer-thread.ts";
 const COMMANDS = "src/storage/commands.ts";
+const FOLLOWER = "src/storage/postgres/follower.ts";
+const POSTGRES_GROUP_COMMIT = "src/storage/postgres/group-commit.ts";
 const AUDIT = "src/domain/audit.ts";
 const IDEMPOTENCY = "src/usecases/idempotency.ts";
 
@@ -152,6 +154,67 @@ export const ALTERED_BUILDS = {
         if (!input.dryRun) await deps.storage.recordUses([use]);
         return one;
       });`,
+    },
+  ],
+
+  /** On PostgreSQL. */
+  "hears-of-changes-by-asking-only": [{ file: FOLLOWER, from: "await client.query(`LISTEN ${CHANNEL}`);", to: "" }],
+  /** Neither hears of changes nor asks for them, and is sure all the same. */
+  "follows-nothing": [
+    { file: FOLLOWER, from: "await client.query(`LISTEN ${CHANNEL}`);", to: "" },
+    { file: FOLLOWER, from: "changes.reach(row.value);", to: "" },
+  ],
+  /** Asks and hears, but what is in memory is never brought up to date again. */
+  "trusts-what-it-knew": [
+    {
+      file: "src/storage/postgres/change-count.ts",
+      from: "this.doubt();\n        return;",
+      to: "return;",
+    },
+  ],
+
+  "answers-before-postgres-commits": [
+    {
+      file: POSTGRES_GROUP_COMMIT,
+      from: 'const { command } = await session.query("COMMIT");',
+      to: `const command = "COMMIT";
+        globalThis.setTimeout(() => void session.query("COMMIT").catch(() => {}), 20);`,
+    },
+  ],
+  "dies-of-a-lost-connection": [
+    { file: "src/storage/postgres/connection.ts", from: 'client.on("error", () => {});', to: "" },
+  ],
+  "never-writes-to-postgres-again": [
+    { file: "src/storage/postgres/writer.ts", from: "this.#client = undefined;\n      discard(client);", to: "" },
+  ],
+  "never-stops-trusting": [
+    { file: "src/storage/postgres/change-count.ts", from: "if (ageMs > stalenessMs) {", to: "if (ageMs < 0) {" },
+  ],
+
+  "fails-open-for-ever": [
+    {
+      file: "src/storage/postgres/change-count.ts",
+      from: "ageMs > stalenessMs + failOpenMs",
+      to: "ageMs > stalenessMs + failOpenMs * 100",
+    },
+  ],
+  /** A connection that breaks is taken for one that has nothing to tell. */
+  "believes-a-lost-connection": [
+    {
+      file: FOLLOWER,
+      from: "this.#showCutOff(error);",
+      to: `this.#options.changes.confirm(monotonicMs() + 1e9);
+        return;`,
+    },
+  ],
+  "migrates-without-a-lock": [
+    { file: "src/storage/postgres/migrations.ts", from: "await client.query(TAKE_TURN);", to: "" },
+  ],
+  "stops-without-finishing": [
+    {
+      file: "src/grpc/grpc-server.ts",
+      from: "server.tryShutdown(() => {});",
+      to: "for (const socket of sockets) socket.destroy();",
     },
   ],
 

@@ -15,11 +15,18 @@ export class Deployment {
   readonly folder: string;
   readonly credentials: FirstCredentials;
   readonly #nodeArgs: readonly string[];
+  readonly #settings: TestEnv;
 
-  private constructor(folder: string, credentials: FirstCredentials, nodeArgs: readonly string[]) {
+  private constructor(
+    folder: string,
+    credentials: FirstCredentials,
+    nodeArgs: readonly string[],
+    settings: TestEnv = {},
+  ) {
     this.folder = folder;
     this.credentials = credentials;
     this.#nodeArgs = nodeArgs;
+    this.#settings = settings;
   }
 
   /**
@@ -27,17 +34,23 @@ export class Deployment {
    *
    * @param nodeArgs those of Node, for all that runs on it; an altered build is one. The default is what this
    *   process itself was started with.
+   * @param settings those of all of its processes
    */
-  static async create(folder: string, nodeArgs: readonly string[] = process.execArgv): Promise<Deployment> {
+  static async create(
+    folder: string,
+    nodeArgs: readonly string[] = process.execArgv,
+    settings: TestEnv = {},
+  ): Promise<Deployment> {
     const args = ["bootstrap", "--admin-email", "admin@example.com", "--json"];
-    const { stdout, stderr, code } = await runProgram(args, { LATCHKEY_DATA_DIR: folder }, "", { nodeArgs });
+    const env = { LATCHKEY_DATA_DIR: folder, ...settings };
+    const { stdout, stderr, code } = await runProgram(args, env, "", { nodeArgs });
     if (code !== 0) throw new Error(`bootstrap ended with ${code}: ${stderr}`);
-    return new Deployment(folder, JSON.parse(stdout) as FirstCredentials, nodeArgs);
+    return new Deployment(folder, JSON.parse(stdout) as FirstCredentials, nodeArgs, settings);
   }
 
   /** The same deployment in another folder, to which its files were copied. */
   movedTo(folder: string): Deployment {
-    return new Deployment(folder, this.credentials, this.#nodeArgs);
+    return new Deployment(folder, this.credentials, this.#nodeArgs, this.#settings);
   }
 
   get databasePath(): string {
@@ -46,13 +59,13 @@ export class Deployment {
 
   /** @param under a command to run the service under, which leaves it its process id and its signals */
   async start(under: readonly string[] = [], settings: TestEnv = {}): Promise<Service> {
-    const env = { LATCHKEY_DATA_DIR: this.folder, ...settings };
+    const env = { LATCHKEY_DATA_DIR: this.folder, ...this.#settings, ...settings };
     return new Service(await startServiceProcess([], env, { nodeArgs: this.#nodeArgs, under }), this.credentials);
   }
 
   /** Starts the service and kills it so many milliseconds later, ready or not. */
   async killInMidStart(afterMs: number): Promise<void> {
-    const env = { LATCHKEY_DATA_DIR: this.folder };
+    const env = { LATCHKEY_DATA_DIR: this.folder, ...this.#settings };
     const options = { nodeArgs: this.#nodeArgs, signal: AbortSignal.timeout(afterMs) };
     await startServiceProcess([], env, options).then(
       (service) => service.stop("SIGKILL"),
@@ -73,9 +86,14 @@ export class Service implements AsyncDisposable {
     this.#serviceKey = serviceKey;
   }
 
-  /** A client with a connection of its own, which closes with the service. */
-  connect<S extends DescService>(service: S): GrpcClient<S> {
+  /**
+   * A client with a connection of its own, which closes with the service.
+   *
+   * @param timeoutMs of calls that have none of their own
+   */
+  connect<S extends DescService>(service: S, { timeoutMs }: { readonly timeoutMs?: number } = {}): GrpcClient<S> {
     const client = grpcClient(service, this.process.ready.grpc, {
+      timeoutMs,
       headers: { authorization: `Bearer ${this.#serviceKey}` },
       "grpc.use_local_subchannel_pool": 1,
     });

@@ -51,16 +51,22 @@ export type GrpcClient<S extends DescService> = {
 export function grpcClient<S extends DescService>(
   service: S,
   address: string,
-  options: ClientOptions & { readonly headers?: Readonly<Record<string, string>>; readonly tls?: ClientTls } = {},
+  options: ClientOptions &
+    Pick<CallOptions, "headers"> & { readonly timeoutMs?: number | undefined; readonly tls?: ClientTls } = {},
 ): GrpcClient<S> {
-  const { headers, tls, ...channelOptions } = options;
+  const { headers = {}, timeoutMs, tls, ...channelOptions } = options;
   const channel = tls ? credentials.createSsl(tls.ca, tls.key ?? null, tls.cert ?? null) : credentials.createInsecure();
   const client = new Client(address, channel, channelOptions);
-  const calls = service.methods.map((method) => [method.localName, callOf(client, method, headers ?? {})]);
+  const calls = service.methods.map((method) => [method.localName, callOf(client, method, headers, timeoutMs)]);
   return { ...Object.fromEntries(calls), [Symbol.dispose]: () => client.close() } as GrpcClient<S>;
 }
 
-function callOf(client: Client, method: DescMethod, headers: Readonly<Record<string, string>>): unknown {
+function callOf(
+  client: Client,
+  method: DescMethod,
+  headers: Readonly<Record<string, string>>,
+  defaultTimeoutMs: number | undefined,
+): unknown {
   const path = `/${method.parent.typeName}/${method.name}`;
   const serialize = (request: MessageInitShape<DescMessage>): Buffer =>
     Buffer.from(toBinary(method.input, create(method.input, request)));
@@ -68,10 +74,8 @@ function callOf(client: Client, method: DescMethod, headers: Readonly<Record<str
   const prepare = (options: CallOptions) => {
     const metadata = new Metadata();
     for (const [name, value] of Object.entries({ ...headers, ...options.headers })) metadata.set(name, value);
-    return {
-      metadata,
-      callOptions: options.timeoutMs === undefined ? {} : { deadline: Date.now() + options.timeoutMs },
-    };
+    const { timeoutMs = defaultTimeoutMs } = options;
+    return { metadata, callOptions: timeoutMs === undefined ? {} : { deadline: Date.now() + timeoutMs } };
   };
   const follow = (
     call: { cancel(): void; on(event: "metadata", hear: (header: Metadata) => void): unknown },

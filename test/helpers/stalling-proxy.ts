@@ -9,6 +9,8 @@ export interface StallingProxy extends AsyncDisposable {
   stall(): void;
   /** Everything gets through again; what was cut off in between is closed, as it is when a host comes back. */
   heal(): void;
+  /** Everything gets through again, late, as it does when a network comes back. */
+  flow(): void;
 }
 
 /** @param url of the database */
@@ -48,6 +50,10 @@ export async function stallingProxy(url: string): Promise<StallingProxy> {
     heal() {
       isStalled = false;
       for (const socket of sockets) socket.destroy();
+    },
+    flow() {
+      isStalled = false;
+      for (const socket of sockets) socket.resume();
     },
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy();

@@ -7,15 +7,20 @@ const REVISION = 0;
 const CONFIRMED_AT = 1;
 const WORDS = 2;
 
-/** Behind the words: how often something changed, and for how many attempts in a row the server wasn't reached. */
+/**
+ * Behind the words: how often something changed, for how many attempts in a row the server wasn't reached, and whether
+ * it owes an answer.
+ */
 const COUNT = 0;
 const FAILURES = 1;
+const IS_LATE = 2;
+const NUMBERS = 3;
 
 /** One connection that breaks is no outage; that there is no other one is. */
 const OUTAGE = 2;
 
 export function createChangeMemory(): ChangeMemory {
-  return new SharedArrayBuffer(WORDS * 8 + 2 * 4);
+  return new SharedArrayBuffer(WORDS * 8 + NUMBERS * 4);
 }
 
 /** The clock of all threads: it never goes back, and has one beginning for the machine. */
@@ -47,7 +52,8 @@ export class ChangeCount {
     const ageMs = monotonicMs() - Number(Atomics.load(this.#words, CONFIRMED_AT));
     const { stalenessMs, failOpenMs } = this.#trusted;
     if (ageMs > stalenessMs) {
-      const isCutOff = failOpenMs > 0 && Atomics.load(this.#numbers, FAILURES) > 0;
+      // A process that was stopped for so long has asked nobody, and finds that it must.
+      const isCutOff = Atomics.load(this.#numbers, FAILURES) > 0 || Atomics.load(this.#numbers, IS_LATE) > 0;
       if (!isCutOff || ageMs > stalenessMs + failOpenMs) return undefined;
     }
     return Atomics.load(this.#numbers, COUNT);
@@ -80,6 +86,12 @@ export class ChangeCount {
   confirm(atMs: number): void {
     Atomics.store(this.#words, CONFIRMED_AT, BigInt(Math.floor(atMs)));
     Atomics.store(this.#numbers, FAILURES, 0);
+    Atomics.store(this.#numbers, IS_LATE, 0);
+  }
+
+  /** The server was asked, and should have answered by now. */
+  miss(): void {
+    Atomics.store(this.#numbers, IS_LATE, 1);
   }
 
   /** An attempt to reach the server failed. */

@@ -26,6 +26,7 @@ export function postgresDialect(prefix: string): Dialect {
     startsWith: (column, parameter) => `(CAST(${parameter} AS BYTEA) IS NULL
       OR substr(convert_to(${column}, 'UTF8'), 1, length(${parameter})) = ${parameter})`,
     elementsOf: (parameter) => `SELECT json_array_elements_text(CAST(${parameter} AS JSON))`,
+    objectsOf: (parameter) => `json_array_elements(CAST(${parameter} AS JSON)) AS elements (value)`,
     touch: "UPDATE revision SET value = value",
   };
 }

@@ -69,9 +69,10 @@ export class Follower {
       } catch (error) {
         if (this.#isClosing) break;
         this.#showCutOff(error);
-        if (client !== undefined) discard(client);
+        // One connection that breaks says nothing about the next one.
+        if (client === undefined) await this.#pause();
+        else discard(client);
         client = undefined;
-        await this.#pause();
       }
     }
     if (client !== undefined) discard(client);
@@ -101,10 +102,14 @@ export class Follower {
     const { changes } = this.#options;
     const askedAtMs = monotonicMs();
     const known = changes.revision;
-    const { rows } = await client.query<{ value: number; is_replica: number }>({
-      name: "revision",
-      text: "SELECT value, pg_is_in_recovery() AS is_replica FROM revision",
-    });
+    // Before the last answer is too old, or who may go on without another one would be refused until this one fails.
+    const late = globalThis.setTimeout(() => changes.miss(), this.#intervalMs * 2);
+    const { rows } = await client
+      .query<{ value: number; is_replica: number }>({
+        name: "revision",
+        text: "SELECT value, pg_is_in_recovery() AS is_replica FROM revision",
+      })
+      .finally(() => clearTimeout(late));
     const [row] = rows;
     if (row === undefined || row.is_replica === 1) throw new Error("this server isn't the primary");
     // What is in memory knows of changes that aren't there any more, and of those in their place it would never hear.

@@ -104,7 +104,7 @@ export class Writer {
   }
 
   async #attempt(group: readonly Waiting[]): Promise<CommittedGroup> {
-    const client = (this.#client ??= await connect({ ...this.#options.client, pipeline: true }));
+    const client = (this.#client ??= await this.#connect());
     try {
       return await commitGroup(client, group);
     } catch (error) {
@@ -115,6 +115,16 @@ export class Writer {
       if (isOutdatedPlan(error)) return this.#attempt(group);
       throw error;
     }
+  }
+
+  async #connect(): Promise<pg.Client> {
+    const client = await connect({ ...this.#options.client, pipeline: true });
+    // One that broke while nobody wrote costs no call: the next group gets another one.
+    const forget = (): void => {
+      if (this.#client === client) this.#client = undefined;
+    };
+    client.once("error", forget).once("end", forget);
+    return client;
   }
 
   #end({ askedAtMs, onEnd }: Waiting, hasFailed: boolean): void {

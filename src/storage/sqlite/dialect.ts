@@ -10,6 +10,7 @@ export function sqliteDialect(connection: Database.Database): Dialect {
     startsWith: (column, parameter) =>
       `(${parameter} IS NULL OR substr(CAST(${column} AS BLOB), 1, length(${parameter})) = ${parameter})`,
     elementsOf: (parameter) => `SELECT value FROM json_each(${parameter})`,
+    objectsOf: (parameter) => `json_each(${parameter})`,
     touch: "PRAGMA user_version = 0",
   };
 }
