@@ -11,6 +11,7 @@ import { type Change, SYSTEM_ACTOR } from "../../src/domain/audit.ts";
 import type { Organization, User } from "../../src/domain/entities.ts";
 import { fromPublicId, toPublicId, uuidV7 } from "../../src/domain/ids.ts";
 import type { Role } from "../../src/domain/roles.ts";
+import type { PasswordCost } from "../../src/security/passwords.ts";
 import { temporaryDatabase } from "./postgres.ts";
 import { openTestDatabase, type TestDatabase } from "./test-database.ts";
 
@@ -42,6 +43,9 @@ export interface TestAppOptions {
   readonly surroundings?: Partial<Surroundings>;
 }
 
+/** Real hashes, but no test tries to be slow; those of production are `passwords.test.ts`'s and `start.test.ts`'s. */
+const PASSWORD_COST: PasswordCost = { memoryKib: 64, passes: 1 };
+
 export async function startTestApp({ env = {}, surroundings = {} }: TestAppOptions = {}): Promise<TestApp> {
   await using resources = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), "latchkey-test-"));
@@ -70,7 +74,7 @@ export async function startTestApp({ env = {}, surroundings = {} }: TestAppOptio
   );
   const logLines: string[] = [];
   const logSink = (line: string): void => void logLines.push(line);
-  const deployment = await openDeployment(config, true, { logSink, ...surroundings });
+  const deployment = await openDeployment(config, true, { logSink, passwordCost: PASSWORD_COST, ...surroundings });
   const credentials = await deployment.setUp({
     organizationName: "acme",
     profileId: config.defaultProfile,

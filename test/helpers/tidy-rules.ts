@@ -48,7 +48,8 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   ],
   client: ["domain", "gen"],
   logger: ["domain", "config"],
-  config: ["domain", "telemetry", "identity", "package.json"],
+  settings: [],
+  config: ["settings", "domain", "telemetry", "identity", "package.json"],
   app: [
     "config",
     "logger",
@@ -66,7 +67,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     "serving",
     "package.json",
   ],
-  cli: ["app", "client", "config", "profiles", "domain", "gen"],
+  cli: ["app", "client", "config", "settings", "profiles", "domain", "gen"],
   main: ["cli", "app", "config", "logger"],
 };
 
