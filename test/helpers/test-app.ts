@@ -12,7 +12,7 @@ import type { Organization, User } from "../../src/domain/entities.ts";
 import { fromPublicId, toPublicId, uuidV7 } from "../../src/domain/ids.ts";
 import type { Role } from "../../src/domain/roles.ts";
 import type { PasswordCost } from "../../src/security/passwords.ts";
-import { temporaryDatabase } from "./postgres.ts";
+import { migratedDatabase } from "./postgres.ts";
 import { openTestDatabase, type TestDatabase } from "./test-database.ts";
 
 export interface Person {
@@ -52,7 +52,7 @@ export async function startTestApp({ env = {}, surroundings = {} }: TestAppOptio
   resources.defer(() => rm(folder, { recursive: true, force: true }));
   // Set by `postgres-setup.ts`.
   const server = process.env["TEST_POSTGRES_URL"];
-  const database = server === undefined ? undefined : resources.use(await temporaryDatabase(server));
+  const database = server === undefined ? undefined : resources.use(await migratedDatabase(server));
   const config = loadConfig(
     {
       LATCHKEY_DATA_DIR: folder,
