@@ -1,4 +1,8 @@
+import { join } from "node:path";
 import { defineConfig } from "vitest/config";
+
+// As `bin/latchkey` does: each process and thread of a test would compile the same TypeScript anew.
+process.env["NODE_COMPILE_CACHE"] ??= join(import.meta.dirname, ".cache/compiled");
 
 // Where .ci/run wants the results as JSON, besides what people read.
 const report = process.env["TEST_REPORT"];

@@ -11,27 +11,21 @@ import type { NoteKey } from "./domain/signed-note.ts";
 import { StartError } from "./domain/start-error.ts";
 import type { Storage } from "./domain/storage.ts";
 import { WriteMeter } from "./domain/write-meter.ts";
-import { startGrpcServer } from "./grpc/grpc-server.ts";
-import { startHttpServer } from "./http/http-server.ts";
-import { type Readiness, startOpsServer } from "./http/ops-server.ts";
+import type { Readiness } from "./http/ops-server.ts";
 import { type ClosableLogger, createLogger } from "./logger.ts";
 import { loadProfiles } from "./profiles/load-profiles.ts";
 import type { Products } from "./rpc/product.ts";
-import { opensSigningKeys } from "./security/access-tokens.ts";
 import { createCheckpointFolder } from "./security/checkpoint-folder.ts";
 import { createCheckpointReceiver } from "./security/checkpoint-receiver.ts";
 import { createCheckpointSigner } from "./security/checkpoint-signer.ts";
 import { pooledEntropy } from "./security/entropy.ts";
-import { createPasswordHasher } from "./security/passwords.ts";
+import { createPasswordHasher, OWASP_COST, type PasswordCost } from "./security/passwords.ts";
 import { ensureRootKeyFile, readRootKeyFile } from "./security/root-key-file.ts";
 import { createSealer, type Sealer } from "./security/sealer.ts";
 import { openListenerFiles } from "./serving/listener-files.ts";
 import { chooseProducts } from "./serving/products.ts";
-import { createServing } from "./serving/serving.ts";
-import { ServingThreads } from "./serving/serving-threads.ts";
 import { type DatabaseShare, openDatabase } from "./storage/database.ts";
 import { readSigningKeys } from "./storage/sqlite/restore.ts";
-import { expose } from "./telemetry/exposition.ts";
 import { combine, type Metric } from "./telemetry/metric.ts";
 import type { MetricExport } from "./telemetry/metric-export.ts";
 import { processMetrics } from "./telemetry/service-metrics.ts";
@@ -51,6 +45,8 @@ export interface Surroundings {
   readonly logSink: ((line: string) => void) | undefined;
   /** Stands between the service and its storage engine. */
   readonly aroundStorage: (storage: Storage) => Storage;
+  /** How much work it is to try a password. */
+  readonly passwordCost: PasswordCost;
 }
 
 const REAL: Surroundings = {
@@ -58,6 +54,7 @@ const REAL: Surroundings = {
   entropy: pooledEntropy(),
   logSink: undefined,
   aroundStorage: (storage) => storage,
+  passwordCost: OWASP_COST,
 };
 
 /** The parts that work without a listener: what `bootstrap` and the service share. */
@@ -91,10 +88,10 @@ export async function openDeployment(
   makeRootKey: boolean,
   surroundings: Partial<Surroundings> = {},
 ): Promise<Deployment> {
-  const { clock, entropy, logSink, aroundStorage } = { ...REAL, ...surroundings };
+  const { clock, entropy, logSink, aroundStorage, passwordCost } = { ...REAL, ...surroundings };
   const products = chooseProducts(config, loadProfiles(config.profilesDir));
   const { profiles } = products;
-  const logger = createLogger({
+  const logger = await createLogger({
     level: config.logLevel,
     format: config.logFormat,
     secretPrefixes: profiles.all.map(({ secretFormat }) => secretFormat.prefix),
@@ -125,7 +122,7 @@ export async function openDeployment(
     acceptedRollback: config.acceptedRollback,
   });
   resources.move();
-  const parts = { clock, entropy, profiles, storage, passwords: createPasswordHasher(entropy) };
+  const parts = { clock, entropy, profiles, storage, passwords: createPasswordHasher(entropy, passwordCost) };
   return {
     ...parts,
     products,
@@ -170,6 +167,7 @@ export async function abandonCheckpoints(config: Config, revision: number): Prom
 export async function assertRootKeyOpens(config: Config, databaseFile: string): Promise<void> {
   const keys = readSigningKeys(databaseFile);
   if (keys.length === 0) return;
+  const { opensSigningKeys } = await import("./security/access-tokens.ts");
   const rootKey = config.rootKey ?? (await readRootKeyFile(config.rootKeyFile));
   if (opensSigningKeys(createSealer(rootKey, randomBytes), keys)) return;
   const place = config.rootKey === undefined ? config.rootKeyFile : "LATCHKEY_ROOT_KEY";
@@ -204,6 +202,19 @@ export interface App extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
+/** What only a running service needs, most of all there is: commands that work on the database do without. */
+async function servers() {
+  const [grpc, http, ops, serving, threads, exposition] = await Promise.all([
+    import("./grpc/grpc-server.ts"),
+    import("./http/http-server.ts"),
+    import("./http/ops-server.ts"),
+    import("./serving/serving.ts"),
+    import("./serving/serving-threads.ts"),
+    import("./telemetry/exposition.ts"),
+  ]);
+  return { ...grpc, ...http, ...ops, ...serving, ...threads, ...exposition };
+}
+
 /** Starts the service on an open deployment, which it closes when it stops or can't start. */
 export async function startApp(deployment: Deployment): Promise<App> {
   // Taken down in the reverse order, also when a later part doesn't start.
@@ -212,6 +223,7 @@ export async function startApp(deployment: Deployment): Promise<App> {
   parts.defer(() => storage.close());
   parts.defer(() => checkpointer.stop());
   const files = parts.use(openListenerFiles(config, deployment));
+  const { createServing, expose, ServingThreads, startGrpcServer, startHttpServer, startOpsServer } = await servers();
   let phase: Readiness["phase"] = "starting";
   const database = new DatabaseHealth(deployment, () => showHealth());
   const onUnavailable = (): void => database.doubt();

@@ -1,7 +1,6 @@
 /** Structured logs: JSON lines for machines, pretty ones for a person at a terminal, secrets in neither. */
 import { isatty } from "node:tty";
 import { type DestinationStream, destination, pino } from "pino";
-import pretty from "pino-pretty";
 import type { Logger } from "./domain/logger.ts";
 
 export interface ClosableLogger extends Logger {
@@ -25,12 +24,12 @@ export interface LoggerOptions {
 const OWN_PREFIXES = ["lkr_", "lkb_", "lkl_"];
 
 /** Whatever goes wrong elsewhere, nothing that looks like a secret passes the last step to the output. */
-export function createLogger({ level, format, secretPrefixes, sink }: LoggerOptions): ClosableLogger {
+export async function createLogger({ level, format, secretPrefixes, sink }: LoggerOptions): Promise<ClosableLogger> {
   const isPretty = format === "pretty" || (format === "auto" && sink === undefined && isatty(1));
   const secrets = secretPattern([...secretPrefixes, ...OWN_PREFIXES]);
   const output = sink === undefined && !isPretty ? writeInChunks() : undefined;
   const stream: DestinationStream = isPretty
-    ? pretty({ colorize: true, translateTime: "SYS:HH:MM:ss", ignore: "pid,hostname", sync: true })
+    ? await prettyStream()
     : { write: sink ?? ((line) => output?.write(line)) };
   const log = pino(
     {
@@ -49,6 +48,12 @@ export function createLogger({ level, format, secretPrefixes, sink }: LoggerOpti
     pass: (line) => stream.write(line),
     flush: () => output?.flush(),
   };
+}
+
+/** Loaded for people only. */
+async function prettyStream(): Promise<DestinationStream> {
+  const { default: pretty } = await import("pino-pretty");
+  return pretty({ colorize: true, translateTime: "SYS:HH:MM:ss", ignore: "pid,hostname", sync: true });
 }
 
 /**

@@ -21,7 +21,7 @@ const DOOMED = { headers: { "x-request-id": "doomed" } };
 export const auditFail: Trial = {
   name: "audit-fail",
   does: "audit events that can't be stored, of calls of every kind",
-  trials: { full: 1_000, short: 100 },
+  trials: { full: 1_000, short: 100, selftest: 20 },
   mustCatch: ["changes-without-an-event"],
 
   async run({ trials, folder }) {

@@ -19,7 +19,7 @@ const TOKENS = 15;
 export const auditFlips: Trial = {
   name: "audit-flips",
   does: "one bit turned in any column of any event of a database",
-  trials: { full: 10_000, short: 1_000 },
+  trials: { full: 10_000, short: 1_000, selftest: 250 },
   mustCatch: ["hashes-events-without-the-address"],
 
   async run({ trials, random, folder }) {

@@ -14,7 +14,7 @@ const ORGANIZATIONS = 3;
 export const auditWriters: Trial = {
   name: "audit-writers",
   does: `${WRITERS} writers at once on ${ORGANIZATIONS} chains, so many events each`,
-  trials: { full: 10_000, short: 200 },
+  trials: { full: 10_000, short: 200, selftest: 60 },
   mustCatch: ["skips-a-number-of-a-chain", "forks-chains", "loses-some-events"],
 
   async run({ trials, folder }) {

@@ -81,10 +81,10 @@ async function run(trial: Trial): Promise<Verdict> {
 }
 
 /** Runs the trial in a process of its own on a broken build; it passes when it finds something. */
-async function runBroken({ name }: Trial, build: BuildName): Promise<Verdict> {
+async function runBroken({ name, trials: { short, selftest = short } }: Trial, build: BuildName): Promise<Verdict> {
   const seconds = stopwatch();
-  const trials = values.trials === undefined ? ["--short"] : ["--trials", values.trials];
-  const args = [...altered(build), import.meta.filename, name, ...trials, "--seed", values.seed];
+  const trials = values.trials ?? String(selftest);
+  const args = [...altered(build), import.meta.filename, name, "--trials", trials, "--seed", values.seed];
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   const [said, [code]] = await Promise.all([text(child.stdout), once(child, "close") as Promise<[number | null]>]);
   const finding = said.split("\n").find((line) => /^(?:passed|FAILED)/.test(line)) ?? said;

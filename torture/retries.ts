@@ -17,7 +17,7 @@ const MAX_MORE_MS = 20;
 export const retries: Trial = {
   name: "retries",
   does: `keys with ${RETRIES} retries each at once over gRPC and REST, without and with kill -9 in the middle`,
-  trials: { full: 1_000, short: 50 },
+  trials: { full: 1_000, short: 50, selftest: 8 },
   mustCatch: ["looks-for-the-record-before-the-write-only", "answers-retries-another-secret"],
 
   async run({ trials, random, folder }) {

@@ -25,7 +25,7 @@ const QUESTIONS = 4;
 export const revocations: Trial = {
   name: "revocations",
   does: `tokens revoked one by one at ${THREADS} threads that know them, with questions before, meanwhile and after`,
-  trials: { full: 100_000, short: 300 },
+  trials: { full: 100_000, short: 300, selftest: 60 },
   mustCatch: ["hears-of-no-change", "threads-hear-of-their-own-changes-only"],
 
   async run({ trials, random, folder }) {

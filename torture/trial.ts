@@ -8,7 +8,12 @@ export interface Trial {
   /** What is done, in a few words. */
   readonly does: string;
   /** How often: kills, rounds, keys, flips or calls. `short` takes a few seconds, for CI. */
-  readonly trials: { readonly full: number; readonly short: number };
+  readonly trials: {
+    readonly full: number;
+    readonly short: number;
+    /** As many as find a broken build out for certain; the default is `short`. */
+    readonly selftest?: number;
+  };
   /** Broken builds of the service that it must find out. */
   readonly mustCatch: readonly BuildName[];
   /**

@@ -2,20 +2,27 @@
 import { toJson } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { AuditService, type Event, EventSchema, type ListEventsRequest } from "../../gen/latchkey/v1/audit_pb.ts";
-import { readCheckpointKey } from "../app.ts";
 import type { Config } from "../config.ts";
 import type { Checkpoint } from "../domain/checkpoint.ts";
 import { formatVerifierKey } from "../domain/signed-note.ts";
-import { verifyAuditLog } from "./audit-verify.ts";
 import { readCheckpoints } from "./checkpoint-files.ts";
 import { type CommandGroup, type Context, subcommand, UsageError } from "./command.ts";
 import { CLIENT_OPTIONS, JSON_OPTION } from "./service-call.ts";
-import { configFrom } from "./settings.ts";
 import { formatTime, printTable } from "./table.ts";
 import { parseTime } from "./time-option.ts";
-import { verifierKey } from "./verifier-key.ts";
 
 const PAGE_SIZE = 500;
+
+/** What works without a service, and is much to load for those who ask one. */
+async function offline() {
+  const [app, settings, key, verify] = await Promise.all([
+    import("../app.ts"),
+    import("./settings.ts"),
+    import("./verifier-key.ts"),
+    import("./audit-verify.ts"),
+  ]);
+  return { ...app, ...settings, ...key, ...verify };
+}
 
 export const audit: CommandGroup = {
   members: {
@@ -90,6 +97,7 @@ export const audit: CommandGroup = {
         },
       },
       async run(values, positionals) {
+        const { configFrom, verifierKey, verifyAuditLog } = await offline();
         const { checkpoints: paths, key, ...flags } = values;
         if (key !== undefined && paths.length === 0) throw new UsageError("--key is for --checkpoints");
         const from = positionals[0] ?? configured(configFrom(flags));
@@ -129,6 +137,7 @@ export const audit: CommandGroup = {
         },
       },
       async run(values) {
+        const { configFrom, readCheckpointKey } = await offline();
         console.log(formatVerifierKey(await readCheckpointKey(configFrom(values))));
         return 0;
       },

@@ -1,5 +1,5 @@
 /** Where the client commands call, and with what: flags go before variables, and those before the file. */
-import { CLIENT_SETTINGS } from "../config.ts";
+import { CLIENT_SETTINGS } from "../settings.ts";
 import { configFileOf, readConfigFile, type Session, type SettingName } from "./config-file.ts";
 import type { Program } from "./program.ts";
 

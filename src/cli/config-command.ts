@@ -1,6 +1,6 @@
 /** `latchkey config`: keeps a person's settings in a file that is theirs alone. */
 import { resolve } from "node:path";
-import { CLIENT_SETTINGS } from "../config.ts";
+import { CLIENT_SETTINGS } from "../settings.ts";
 import { type ClientFlags, type ClientSettings, clientSettings } from "./client-settings.ts";
 import { type CommandGroup, subcommand, UsageError } from "./command.ts";
 import { changeConfigFile, configFileOf, FILE_NAMES, type FileName, isOneOf } from "./config-file.ts";

@@ -1,7 +1,7 @@
 /** `latchkey health`: asks the operators' port of a service on this machine how it is. */
 import { get, type IncomingMessage } from "node:http";
 import { text } from "node:stream/consumers";
-import { flagOf, SETTINGS } from "../config.ts";
+import { flagOf, SETTINGS } from "../settings.ts";
 import { command, UsageError } from "./command.ts";
 import { CommandError } from "./command-error.ts";
 import { EXIT } from "./exit-codes.ts";

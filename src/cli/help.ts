@@ -1,5 +1,5 @@
 /** What the program says about its commands. */
-import { CLIENT_SETTINGS } from "../config.ts";
+import { CLIENT_SETTINGS } from "../settings.ts";
 import type { Command, CommandGroup, CommandTable, Option } from "./command.ts";
 import type { Program } from "./program.ts";
 

@@ -1,7 +1,7 @@
 /** `latchkey login`: signs a person in, for the commands that follow. */
 import { toJson } from "@bufbuild/protobuf";
 import { AuthService, UserSchema } from "../../gen/latchkey/v1/auth_pb.ts";
-import { CLIENT_SETTINGS } from "../config.ts";
+import { CLIENT_SETTINGS } from "../settings.ts";
 import { clientSettings } from "./client-settings.ts";
 import { trustAuthority } from "./client-tls.ts";
 import { command, UsageError } from "./command.ts";

@@ -1,6 +1,7 @@
 /** Under which name the program runs, and what that changes: a product can have a command line of its own. */
-import { CLIENT_SETTINGS, SETTINGS } from "../config.ts";
+
 import type { Profiles } from "../domain/profile.ts";
+import { CLIENT_SETTINGS, SETTINGS } from "../settings.ts";
 
 export interface Program {
   readonly name: string;

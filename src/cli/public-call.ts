@@ -10,7 +10,7 @@ import {
   toJson,
 } from "@bufbuild/protobuf";
 import { status } from "@grpc/grpc-js";
-import { CLIENT_SETTINGS } from "../config.ts";
+import { CLIENT_SETTINGS } from "../settings.ts";
 import { UsageError } from "./command.ts";
 import { CommandError } from "./command-error.ts";
 import { EXIT, exitCodeOf } from "./exit-codes.ts";

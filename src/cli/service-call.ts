@@ -2,7 +2,7 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { type ServiceError, status } from "@grpc/grpc-js";
 import { createClient, type ServiceClient } from "../client/index.ts";
-import { CLIENT_SETTINGS } from "../config.ts";
+import { CLIENT_SETTINGS } from "../settings.ts";
 import { type ClientFlags, clientSettings } from "./client-settings.ts";
 import { type Connection, connectionOf, trustAuthority } from "./client-tls.ts";
 import type { Options } from "./command.ts";

@@ -1,6 +1,7 @@
 /** The service's settings as command-line options. */
-import { type Config, fileVariableOf, flagOf, loadConfig, SETTINGS, type Setting } from "../config.ts";
+import { type Config, loadConfig } from "../config.ts";
 import { StartError } from "../domain/start-error.ts";
+import { fileVariableOf, flagOf, SETTINGS, type Setting } from "../settings.ts";
 import type { Options } from "./command.ts";
 
 const flagged: readonly Setting[] = Object.values(SETTINGS).filter((setting: Setting) => setting.secret !== true);

@@ -7,13 +7,19 @@ import type { PasswordHasher } from "../domain/passwords.ts";
 
 const derive = promisify(argon2);
 
-const MEMORY_KIB = 19 * 1024;
-const PASSES = 2;
+export interface PasswordCost {
+  readonly memoryKib: number;
+  readonly passes: number;
+}
+
+/** https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html */
+export const OWASP_COST: PasswordCost = { memoryKib: 19 * 1024, passes: 2 };
+
 const PARALLELISM = 1;
 const SALT_BYTES = 16;
 const HASH_BYTES = 32;
 
-/** Each takes 19 MiB and a thread of the pool for some 80 ms; the pool's other threads stay free. */
+/** At OWASP's cost each takes 19 MiB and a thread of the pool for some 80 ms; the pool's other threads stay free. */
 const MAX_RUNNING = 2;
 const MAX_WAITING = 200;
 
@@ -25,7 +31,8 @@ interface PhcHash {
   readonly hash: Buffer;
 }
 
-export function createPasswordHasher(entropy: Entropy): PasswordHasher {
+/** @param cost of new hashes; one that is stored is verified at its own */
+export function createPasswordHasher(entropy: Entropy, cost: PasswordCost): PasswordHasher {
   const gate = createGate();
   const run = (password: string, phc: Omit<PhcHash, "hash">): Promise<Buffer> =>
     gate(() =>
@@ -38,7 +45,7 @@ export function createPasswordHasher(entropy: Entropy): PasswordHasher {
         tagLength: HASH_BYTES,
       }),
     );
-  const fresh = { memory: MEMORY_KIB, passes: PASSES, parallelism: PARALLELISM };
+  const fresh = { memory: cost.memoryKib, passes: cost.passes, parallelism: PARALLELISM };
   const nobody: PhcHash = { ...fresh, salt: Buffer.alloc(SALT_BYTES), hash: Buffer.alloc(HASH_BYTES) };
   return {
     async hash(password) {

@@ -7,7 +7,7 @@ import { WriteMeter } from "../domain/write-meter.ts";
 import { type GrpcServer, startGrpcServer } from "../grpc/grpc-server.ts";
 import { createLogger } from "../logger.ts";
 import { pooledEntropy } from "../security/entropy.ts";
-import { createPasswordHasher } from "../security/passwords.ts";
+import { createPasswordHasher, OWASP_COST } from "../security/passwords.ts";
 import { createSealer } from "../security/sealer.ts";
 import { joinDatabase } from "../storage/database.ts";
 import type { FromServingThread, ServingThreadOptions, SigningOutcome, ToServingThread } from "./messages.ts";
@@ -20,7 +20,7 @@ const send = (message: FromServingThread): void => main.postMessage(message);
 
 const { config, version, rootKey, database, profiles, checkpointKey } = workerData as ServingThreadOptions;
 const products = chooseProducts(config, new Profiles(profiles));
-const logger = createLogger({
+const logger = await createLogger({
   level: config.logLevel,
   // The main thread writes them all, so that no line gets into another one.
   format: "json",
@@ -40,7 +40,7 @@ const serving = await createServing({
   products,
   storage,
   writes,
-  passwords: createPasswordHasher(entropy),
+  passwords: createPasswordHasher(entropy, OWASP_COST),
   sealer: createSealer(rootKey, entropy),
   checkpointer: { key: checkpointKey, sign },
   onUnavailable: () => send({ kind: "doubt" }),

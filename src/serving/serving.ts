@@ -13,7 +13,6 @@ import { createHealth, type HealthService } from "../grpc/health.ts";
 import { createReflection } from "../grpc/reflection.ts";
 import { createExternalTokens } from "../identity/external-tokens.ts";
 import { createSignInProviders } from "../identity/sign-in-providers.ts";
-import { createSmtpMailer } from "../mail/smtp-mailer.ts";
 import type { ServiceEntry } from "../rpc/handlers.ts";
 import { Pipeline, type PipelineDeps } from "../rpc/pipeline.ts";
 import type { Products } from "../rpc/product.ts";
@@ -124,7 +123,7 @@ export async function createServing(parts: ServingParts): Promise<Serving> {
   // Apart, so that no crowd of clients puts tokens out.
   const attemptLimiter = new RateLimiter({ storage, clock, logger });
   const { attemptAllowances: allowances } = config;
-  const post = openPost(config, logger);
+  const post = await openPost(config, logger);
   const decisions = noDecisions();
   const services = createServices({
     ...parts,
@@ -207,8 +206,10 @@ export async function createServing(parts: ServingParts): Promise<Serving> {
   };
 }
 
-function openPost({ mail, publicUrl }: Config, logger: Logger): Post | undefined {
+/** The mail library is loaded only where mail is sent. */
+async function openPost({ mail, publicUrl }: Config, logger: Logger): Promise<Post | undefined> {
   if (mail === undefined || publicUrl === undefined) return undefined;
+  const { createSmtpMailer } = await import("../mail/smtp-mailer.ts");
   return { outbox: new Outbox({ mailer: createSmtpMailer(mail), logger }), publicUrl };
 }
 

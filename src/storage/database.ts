@@ -1,10 +1,10 @@
-/** Chooses the engine of a database. */
+/** Chooses the engine of a database. What PostgreSQL needs is loaded where it is used. */
 import type { MessagePort } from "node:worker_threads";
 import type { Logger } from "../domain/logger.ts";
 import type { Storage } from "../domain/storage.ts";
 import type { WriteMeter } from "../domain/write-meter.ts";
 import type { DatabasePlace } from "./offline.ts";
-import { joinPostgresStorage, openPostgresStorage, type PostgresShare } from "./postgres/postgres-storage.ts";
+import type { PostgresShare } from "./postgres/postgres-storage.ts";
 import { joinSqliteStorage, openSqliteStorage, type SqliteShare } from "./sqlite/sqlite-storage.ts";
 
 export interface DatabaseOptions extends DatabasePlace {
@@ -28,6 +28,7 @@ export interface Database {
 /** Opens a database with the newest schema. Throws a StartError when it can't be served. */
 export async function openDatabase({ databasePath, postgres, logger, meter }: DatabaseOptions): Promise<Database> {
   if (postgres !== undefined) {
+    const { openPostgresStorage } = await import("./postgres/postgres-storage.ts");
     const storage = await openPostgresStorage({ settings: postgres, logger, meter });
     return { storage, share: () => ({ engine: "postgres", share: storage.share() }) };
   }
@@ -36,8 +37,10 @@ export async function openDatabase({ databasePath, postgres, logger, meter }: Da
 }
 
 /** Opens the database that another thread of this process has opened. */
-export function joinDatabase(shared: DatabaseShare, meter: WriteMeter): Promise<Storage> {
-  return shared.engine === "sqlite" ? joinSqliteStorage(shared.share, meter) : joinPostgresStorage(shared.share, meter);
+export async function joinDatabase(shared: DatabaseShare, meter: WriteMeter): Promise<Storage> {
+  if (shared.engine === "sqlite") return joinSqliteStorage(shared.share, meter);
+  const { joinPostgresStorage } = await import("./postgres/postgres-storage.ts");
+  return joinPostgresStorage(shared.share, meter);
 }
 
 /** What of a share goes to the other thread, instead of a copy. */

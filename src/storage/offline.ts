@@ -1,9 +1,9 @@
-/** What is done on a database where no service has to run, whatever its engine is. All throw a StartError. */
+/**
+ * What is done on a database where no service has to run, whatever its engine is. All throw a StartError. What
+ * PostgreSQL needs is loaded where it is used.
+ */
 import type { AuditEvent, Change } from "../domain/audit.ts";
 import type { PostgresSettings } from "../domain/postgres-settings.ts";
-import * as postgresLog from "./postgres/audit-log.ts";
-import * as postgresPurge from "./postgres/token-purge.ts";
-import * as postgresUpgrade from "./postgres/upgrade.ts";
 import * as sqliteLog from "./sqlite/audit-log.ts";
 import * as sqlitePurge from "./sqlite/token-purge.ts";
 import * as sqliteUpgrade from "./sqlite/upgrade.ts";
@@ -25,7 +25,7 @@ export interface AuditLog extends AsyncDisposable {
 
 /** Reads an audit log, beside services that may be running, and changes nothing. */
 export async function openAuditLog({ databasePath, postgres }: DatabasePlace): Promise<AuditLog> {
-  if (postgres !== undefined) return postgresLog.openAuditLog(postgres);
+  if (postgres !== undefined) return (await import("./postgres/audit-log.ts")).openAuditLog(postgres);
   const log = sqliteLog.openAuditLog(databasePath);
   return {
     revision: log.revision,
@@ -43,7 +43,7 @@ export interface TokenPurge extends AsyncDisposable {
 
 /** Purges tokens, beside services that may be running. */
 export async function openTokenPurge({ databasePath, postgres }: DatabasePlace): Promise<TokenPurge> {
-  if (postgres !== undefined) return postgresPurge.openTokenPurge(postgres);
+  if (postgres !== undefined) return (await import("./postgres/token-purge.ts")).openTokenPurge(postgres);
   const tokens = sqlitePurge.openTokenPurge(databasePath);
   return {
     count: async (endedBefore, now) => tokens.count(endedBefore, now),
@@ -62,11 +62,12 @@ export interface SchemaState {
 
 /** Reads where the schema stands, also beside a running service, and changes nothing. */
 export async function planUpgrade({ databasePath, postgres }: DatabasePlace): Promise<SchemaState> {
-  return postgres === undefined ? sqliteUpgrade.planUpgrade(databasePath) : postgresUpgrade.planUpgrade(postgres);
+  if (postgres !== undefined) return (await import("./postgres/upgrade.ts")).planUpgrade(postgres);
+  return sqliteUpgrade.planUpgrade(databasePath);
 }
 
 /** Takes all steps that are missing, as one write, and answers where the schema stood before. */
 export async function upgradeDatabase({ databasePath, postgres }: DatabasePlace): Promise<SchemaState> {
-  if (postgres !== undefined) return postgresUpgrade.upgradeDatabase(postgres);
+  if (postgres !== undefined) return (await import("./postgres/upgrade.ts")).upgradeDatabase(postgres);
   return sqliteUpgrade.upgradeDatabase(databasePath);
 }

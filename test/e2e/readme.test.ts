@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { CLIENT_SETTINGS, SETTINGS, type Setting } from "../../src/config.ts";
+import { CLIENT_SETTINGS, SETTINGS, type Setting } from "../../src/settings.ts";
 import { ROOT, readBlocks, runBlocks } from "../helpers/documents.ts";
 import { cleanEnv, startServiceProcess, temporaryFolder } from "../helpers/service-process.ts";
 

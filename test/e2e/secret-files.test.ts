@@ -2,9 +2,10 @@
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { type Environment, loadConfig, SETTINGS, type Setting } from "../../src/config.ts";
+import { type Environment, loadConfig } from "../../src/config.ts";
 import { formatRootKey } from "../../src/domain/root-key.ts";
 import { StartError } from "../../src/domain/start-error.ts";
+import { SETTINGS, type Setting } from "../../src/settings.ts";
 import { runProgram, startServiceProcess, temporaryFolder } from "../helpers/service-process.ts";
 
 const KEY = formatRootKey(new Uint8Array(32).fill(7));

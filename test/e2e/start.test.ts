@@ -107,6 +107,10 @@ describe("a production start", () => {
       adminEmail: "ops@example.com",
       organizationId: expect.stringMatching(/^org_/) as string,
     });
+    const database = new Database(join(folder.path, "data/latchkey.db"), { readonly: true });
+    const hashes = database.prepare<[], string>("SELECT password_hash FROM users").pluck().all();
+    database.close();
+    expect(hashes).toEqual([expect.stringMatching(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/)]);
     const again = await runProgram(["bootstrap", "--admin-email", "ops@example.com"], env);
     expect(again).toMatchObject({
       code: 1,

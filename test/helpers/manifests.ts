@@ -3,8 +3,8 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse, parseAllDocuments } from "yaml";
-import { fileVariableOf, SETTINGS, type Setting } from "../../src/config.ts";
 import { formatRootKey } from "../../src/domain/root-key.ts";
+import { fileVariableOf, SETTINGS, type Setting } from "../../src/settings.ts";
 
 export const ROOT = join(import.meta.dirname, "../..");
 

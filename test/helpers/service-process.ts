@@ -37,10 +37,10 @@ export interface ProgramOptions {
   readonly signal?: AbortSignal;
 }
 
-/** An environment in which nothing of the machine's own settings shows. */
+/** An environment in which nothing of the machine's own settings shows, but where compiled code is kept. */
 export function cleanEnv(env: TestEnv): NodeJS.ProcessEnv {
-  const { PATH, HOME } = process.env;
-  return { PATH, HOME, XDG_CONFIG_HOME: "/nonexistent", ...env };
+  const { PATH, HOME, NODE_COMPILE_CACHE } = process.env;
+  return { PATH, HOME, NODE_COMPILE_CACHE, XDG_CONFIG_HOME: "/nonexistent", ...env };
 }
 
 export async function temporaryFolder(): Promise<{ readonly path: string } & AsyncDisposable> {

@@ -11,7 +11,8 @@ import { type Change, SYSTEM_ACTOR } from "../../src/domain/audit.ts";
 import type { Organization, User } from "../../src/domain/entities.ts";
 import { fromPublicId, toPublicId, uuidV7 } from "../../src/domain/ids.ts";
 import type { Role } from "../../src/domain/roles.ts";
-import { temporaryDatabase } from "./postgres.ts";
+import type { PasswordCost } from "../../src/security/passwords.ts";
+import { migratedDatabase } from "./postgres.ts";
 import { openTestDatabase, type TestDatabase } from "./test-database.ts";
 
 export interface Person {
@@ -44,13 +45,16 @@ export interface TestAppOptions {
   readonly tls?: ClientTls;
 }
 
+/** Real hashes, but no test tries to be slow; those of production are `passwords.test.ts`'s and `start.test.ts`'s. */
+const PASSWORD_COST: PasswordCost = { memoryKib: 64, passes: 1 };
+
 export async function startTestApp({ env = {}, surroundings = {}, tls }: TestAppOptions = {}): Promise<TestApp> {
   await using resources = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), "latchkey-test-"));
   resources.defer(() => rm(folder, { recursive: true, force: true }));
   // Set by `postgres-setup.ts`.
   const server = process.env["TEST_POSTGRES_URL"];
-  const database = server === undefined ? undefined : resources.use(await temporaryDatabase(server));
+  const database = server === undefined ? undefined : resources.use(await migratedDatabase(server));
   const config = loadConfig(
     {
       LATCHKEY_DATA_DIR: folder,
@@ -72,7 +76,7 @@ export async function startTestApp({ env = {}, surroundings = {}, tls }: TestApp
   );
   const logLines: string[] = [];
   const logSink = (line: string): void => void logLines.push(line);
-  const deployment = await openDeployment(config, true, { logSink, ...surroundings });
+  const deployment = await openDeployment(config, true, { logSink, passwordCost: PASSWORD_COST, ...surroundings });
   const credentials = await deployment.setUp({
     organizationName: "acme",
     profileId: config.defaultProfile,

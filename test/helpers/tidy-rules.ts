@@ -50,7 +50,8 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   ],
   client: ["domain", "gen"],
   logger: ["domain", "config"],
-  config: ["domain", "telemetry", "identity", "tls", "package.json"],
+  settings: [],
+  config: ["settings", "domain", "telemetry", "identity", "tls", "package.json"],
   app: [
     "config",
     "logger",
@@ -68,7 +69,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     "serving",
     "package.json",
   ],
-  cli: ["app", "client", "config", "profiles", "domain", "gen"],
+  cli: ["app", "client", "config", "settings", "profiles", "domain", "gen"],
   main: ["cli", "app", "config", "logger"],
 };
 

@@ -2,9 +2,10 @@
 import { execFileSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
 import { COMMANDS } from "../../src/cli/commands.ts";
-import { loadConfig, SETTINGS } from "../../src/config.ts";
+import { loadConfig } from "../../src/config.ts";
 import { SHUTDOWN_GRACE_MS } from "../../src/grpc/grpc-server.ts";
 import { MAX_TIMEOUT_MS } from "../../src/rpc/limits.ts";
+import { SETTINGS } from "../../src/settings.ts";
 import { parseDockerfile } from "../helpers/dockerfile.ts";
 import { ROOT, readFromRoot, readYaml, secondsOf, withSecrets } from "../helpers/manifests.ts";
 import { startTestApp } from "../helpers/test-app.ts";

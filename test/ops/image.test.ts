@@ -6,7 +6,8 @@ import { IntrospectionService } from "../../gen/latchkey/v1/introspection_pb.ts"
 import { TokenService } from "../../gen/latchkey/v1/token_pb.ts";
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { createClient } from "../../src/client/index.ts";
-import { loadConfig, SETTINGS } from "../../src/config.ts";
+import { loadConfig } from "../../src/config.ts";
+import { SETTINGS } from "../../src/settings.ts";
 import { copiesOf, parseDockerfile } from "../helpers/dockerfile.ts";
 import { ROOT, readFromRoot, secondsOf } from "../helpers/manifests.ts";
 import { runProgram, startServiceProcess, temporaryFolder } from "../helpers/service-process.ts";
