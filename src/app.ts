@@ -212,7 +212,8 @@ async function servers() {
     import("./serving/serving-threads.ts"),
     import("./telemetry/exposition.ts"),
   ]);
-  return { ...grpc, ...http, ...ops, ...serving, ...threads, ...exposition };
+  const { ServingThreads } = threads;
+  return { ...grpc, ...http, ...ops, ...serving, ServingThreads, ...exposition };
 }
 
 /** Starts the service on an open deployment, which it closes when it stops or can't start. */
