@@ -41,11 +41,16 @@ export class OpenCalls {
 
   /** Ends those that have had their time. */
   expireLate(nowMs: number): void {
-    for (const call of [...this.#calls]) if (call.isLate(nowMs)) call.expire();
+    for (const call of this.#all()) if (call.isLate(nowMs)) call.expire();
   }
 
   /** Their streams are gone. */
   cancelAll(): void {
-    for (const call of [...this.#calls]) call.onCancel();
+    for (const call of this.#all()) call.onCancel();
+  }
+
+  /** A copy, for those that end leave. */
+  #all(): readonly OpenCall[] {
+    return [...this.#calls];
   }
 }
