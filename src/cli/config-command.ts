@@ -37,12 +37,12 @@ export const config: CommandGroup = {
       async run(values, _, { program }) {
         const { addr, url } = values;
         const files = { cacert: values.cacert, cert: values.cert, key: values.key };
-        const paths = Object.entries(files).filter(([, file]) => file !== undefined);
+        const paths = Object.entries(files).flatMap(([name, path]) => (path === undefined ? [] : [{ name, path }]));
         if (values.token === undefined && addr === undefined && url === undefined && paths.length === 0) {
           throw new UsageError("needs --token, --addr, --cacert, --cert, --key or --url");
         }
-        for (const [name, file] of paths) {
-          if (file === "") throw new UsageError(`--${name} must not be empty; \`config unset ${name}\` removes it`);
+        for (const { name, path } of paths) {
+          if (path === "") throw new UsageError(`--${name} must not be empty; \`config unset ${name}\` removes it`);
         }
         if (addr === "") throw new UsageError("--addr must not be empty; `config unset addr` removes it");
         if (url !== undefined && !URL.canParse(url)) throw new UsageError("--url must be a URL");
@@ -52,7 +52,7 @@ export const config: CommandGroup = {
         const settings = [
           ...Object.entries({ token, addr, url }).filter(([, value]) => value !== undefined),
           // Commands run in other folders too.
-          ...paths.map(([name, file = ""]) => [name, resolve(file)]),
+          ...paths.map((file) => [file.name, resolve(file.path)] as const),
         ];
         await changeConfigFile(path, (kept) => ({ ...kept, ...Object.fromEntries(settings) }));
         console.error(`wrote ${path}`);

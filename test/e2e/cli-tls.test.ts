@@ -66,16 +66,18 @@ describe("the client commands over TLS", () => {
     const { ca } = service.files;
     expect(await refused(["--cacert", stranger])).toMatchObject({
       code: 6,
-      stderr: expect.stringMatching(/^latchkey: nothing answers at \S+ over TLS \(.*certificate.*\): look at --addr/),
+      stderr: expect.stringMatching(
+        /^latchkey: nothing answers at \S+ over TLS \(.*certificate.*\): look at --addr/,
+      ) as string,
     });
     // Not even with those that everybody trusts.
     expect(await refused([], { LATCHKEY_ADDR: `https://${address}` })).toMatchObject({
       code: 6,
-      stderr: expect.stringContaining("certificate"),
+      stderr: expect.stringContaining("certificate") as string,
     });
     expect(await refused([])).toMatchObject({
       code: 6,
-      stderr: expect.stringContaining(`nothing answers at ${address}:`),
+      stderr: expect.stringContaining(`nothing answers at ${address}:`) as string,
     });
     expect(await refused(["--cacert", "/nonexistent"])).toEqual({
       code: 1,
@@ -87,13 +89,16 @@ describe("the client commands over TLS", () => {
     });
     expect(await refused(["--addr", `http://${address}`], { LATCHKEY_CACERT: ca })).toMatchObject({
       code: 1,
-      stderr: expect.stringContaining("--addr says http, which is plain text"),
+      stderr: expect.stringContaining("--addr says http, which is plain text") as string,
     });
     expect(await refused(["--cacert", ca, "--cert", client.cert, "--key", client.cert])).toMatchObject({
       code: 1,
-      stderr: expect.stringContaining("the files of --cacert, --cert and --key can't be used: "),
+      stderr: expect.stringContaining("the files of --cacert, --cert and --key can't be used: ") as string,
     });
-    expect(await refused(["--cacert", ca])).toMatchObject({ code: 4, stderr: expect.stringContaining("is missing") });
+    expect(await refused(["--cacert", ca])).toMatchObject({
+      code: 4,
+      stderr: expect.stringContaining("is missing") as string,
+    });
   });
 
   it("sign in at a public port of the same authority, and out again", async () => {
@@ -113,10 +118,11 @@ describe("the client commands over TLS", () => {
     const { port } = new URL(`https://${address}`);
     const child = spawn(
       "buf",
-      [
-        ...["curl", "--protocol", "grpc", "--cacert", service.files.ca, "--cert", client.cert, "--key", client.key],
-        ...["-d", '{"token":"wp_0000"}', `https://localhost:${port}/latchkey.v1.IntrospectionService/Introspect`],
-      ],
+      ["curl", "--protocol", "grpc", "--cacert", service.files.ca, "--cert", client.cert, "--key", client.key].concat([
+        "-d",
+        '{"token":"wp_0000"}',
+        `https://localhost:${port}/latchkey.v1.IntrospectionService/Introspect`,
+      ]),
       { env: cleanEnv({}) },
     );
     const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);

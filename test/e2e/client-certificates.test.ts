@@ -41,11 +41,13 @@ function clientsOf(service: TlsApp, pair?: Pair, key?: string) {
 }
 
 const refusal = async (call: Promise<unknown>) => {
-  const error = await call.then(
-    () => undefined,
-    (thrown: ServiceError) => thrown,
-  );
-  return { code: error?.code, details: error?.details };
+  try {
+    await call;
+    return { code: undefined, details: undefined };
+  } catch (error) {
+    const { code, details } = error as ServiceError;
+    return { code, details };
+  }
 };
 
 const UNMAPPED =

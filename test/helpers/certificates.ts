@@ -1,5 +1,5 @@
 /** Certificates as a deployment's own authority issues them, made anew for each test. */
-// What the library is built on asks for it.
+// oxlint-disable-next-line import/no-unassigned-import -- what the library is built on asks for it
 import "reflect-metadata";
 import { webcrypto } from "node:crypto";
 import { mkdir, rename, symlink, writeFile } from "node:fs/promises";
@@ -43,7 +43,7 @@ export interface Authority {
 }
 
 const generateKeys = (): Promise<webcrypto.CryptoKeyPair> =>
-  webcrypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]) as Promise<webcrypto.CryptoKeyPair>;
+  webcrypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]);
 
 export async function createAuthority(name = "Test authority"): Promise<Authority> {
   const keys = await generateKeys();

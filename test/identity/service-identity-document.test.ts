@@ -49,7 +49,7 @@ services:
           name: "console",
           dnsNames: ["console.internal", "console-2.internal"],
           uris: ["spiffe://example.org/console", "urn:example:console"],
-          organizationId: expect.stringMatching(/^[0-9a-f-]{36}$/),
+          organizationId: expect.stringMatching(/^[0-9a-f-]{36}$/) as string,
           scopes: ["tokens:read", "tokens:write"],
         },
       ],
