@@ -17,13 +17,18 @@ import { count, expectNone, type Trial } from "./trial.ts";
 
 const PROCESSES = 3;
 const REVOKERS = 4;
-const BYSTANDERS = 3;
+const BYSTANDERS = 1;
 const TOKENS_AT_A_TIME = 500;
 const KEPT = 100;
 const BATCH = 500;
 
-/** Notifications bring it about; who only asked now and then would take ten times as long. */
+/**
+ * Notifications bring it about; who only asked now and then would take some 170 ms. A few revokes on a machine that is
+ * busy with other things are still told from that.
+ */
 const MAX_MEDIAN_MS = 20;
+const MAX_MEDIAN_OF_FEW_MS = 75;
+const FEW = 1_000;
 
 export const postgresRevocations: Trial = {
   name: "postgres-revocations",
@@ -45,7 +50,8 @@ export const postgresRevocations: Trial = {
     const { delaysMs } = history;
     const medianMs = quantile(delaysMs, 0.5);
     const distribution = percentiles(delaysMs);
-    if (medianMs >= MAX_MEDIAN_MS) throw new Finding(`half of the revokes took longer than that: ${distribution}`);
+    if (medianMs >= (trials < FEW ? MAX_MEDIAN_OF_FEW_MS : MAX_MEDIAN_MS))
+      throw new Finding(`half of the revokes took longer than that: ${distribution}`);
     await fleet.stop();
     return (
       `${count(trials, "token")} revoked under ${count(history.asked, "question")}, from the acknowledgement until the last ` +

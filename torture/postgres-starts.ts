@@ -18,7 +18,7 @@ import { createDatabase, settingsOf, startCluster } from "./fleet.ts";
 import { count, type Trial } from "./trial.ts";
 
 const AT_ONCE = 10;
-const ALREADY_SET_UP = /isn't empty|already/;
+const ALREADY_SET_UP = /has been set up already/;
 
 export const postgresStarts: Trial = {
   name: "postgres-starts",

