@@ -129,6 +129,8 @@ async function runOf(name: string, place: string): Promise<Run> {
       return { args: [], prints: /^nobody is signed in$/m };
     case "whoami":
       return { args: [], prints: /^profile +latchkey$/m };
+    case "health":
+      return { args: ["--ops-addr", test.app.opsAddress], prints: /^\{"status":"ready",/m };
     case "config set":
       return { args: ["--addr", "a.example:1"], prints: /^wrote /m };
     case "config get":
