@@ -5,7 +5,6 @@ import { cp } from "node:fs/promises";
 import { join } from "node:path";
 import Database from "better-sqlite3";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
-import { AuditService } from "../../gen/latchkey/v1/audit_pb.ts";
 import { IntrospectionService } from "../../gen/latchkey/v1/introspection_pb.ts";
 import { TokenService } from "../../gen/latchkey/v1/token_pb.ts";
 import { type FirstCredentials, openDeployment, startApp } from "../../src/app.ts";
@@ -38,7 +37,7 @@ beforeAll(async () => {
   using tokens = grpcClient(TokenService, app.grpcAddress, {
     headers: { authorization: `Bearer ${credentials.serviceKey}` },
   });
-  const issued = await tokens.issueToken({ organizationId: credentials.organizationId, name: "ci ✓" });
+  const issued = await tokens.issue({ organizationId: credentials.organizationId, name: "ci ✓" });
   secret = issued.secret;
   tokenId = issued.token?.id ?? "";
   await app.stop();
@@ -56,12 +55,12 @@ const EVERYTHING = `
   INSERT INTO token_uses (token_id, day, uses) SELECT id, 20000, 3 FROM tokens;
   INSERT INTO rate_windows (token_id, window_start, window_end, taken) SELECT id, 1, 2, 0 FROM tokens;
   INSERT INTO sessions (id, user_id, organization_id, created_at, expires_at)
-    SELECT 'session', users.id, organizations.id, 1, 9007199254740991 FROM users, organizations;
+    SELECT 'session', users.id, organizations.id, 1, 9007199254740991 FROM users, organizations LIMIT 1;
   INSERT INTO refresh_tokens (fingerprint, session_id) VALUES (zeroblob(32), 'session');
   INSERT INTO import_keys (id, sealed_key, created_at) VALUES ('key', x'00ff', 1);
   INSERT INTO digest_schemes (algorithm, key_id) VALUES ('hmac_sha256', 'key'), ('sha256', NULL);
   INSERT INTO invitations (id, fingerprint, organization_id, email, role, is_mailed, created_by, created_at, expires_at)
-    SELECT 'i', randomblob(32), id, 'new@example.com', 'member', 1, 'system', 1, 2 FROM organizations;
+    SELECT 'i', randomblob(32), id, 'new@example.com', 'member', 1, 'system', 1, 2 FROM organizations LIMIT 1;
   INSERT INTO password_links (fingerprint, user_id, expires_at) SELECT randomblob(32), id, 5 FROM users;
   INSERT INTO recorded_calls (key_hash, request_hash, sealed_answer, expires_at)
     VALUES (randomblob(32), randomblob(32), x'', 5);
@@ -150,19 +149,16 @@ describe("latchkey copy", () => {
     const headers = { authorization: `Bearer ${credentials.serviceKey}` };
     using introspection = grpcClient(IntrospectionService, app.grpcAddress, { headers });
     using tokens = grpcClient(TokenService, app.grpcAddress, { headers });
-    using audit = grpcClient(AuditService, app.grpcAddress, { headers });
-    expect(await introspection.introspectToken({ token: secret })).toMatchObject({ active: true });
-    await tokens.revokeToken({ organizationId: credentials.organizationId, tokenId });
-    expect(await introspection.introspectToken({ token: secret })).toMatchObject({ active: false });
-    const events = (await here.run("audit", "verify")).code;
-    expect(events).toBe(0);
-    expect(audit).toBeDefined();
+    expect(await introspection.introspect({ token: secret })).toMatchObject({ active: true });
+    await tokens.revoke({ organizationId: credentials.organizationId, id: tokenId });
+    expect(await introspection.introspect({ token: secret })).toMatchObject({ active: false });
+    expect(await here.run("audit", "verify")).toMatchObject({ code: 0 });
   });
 
   it("goes on where it was killed, and nobody serves what is unfinished", async () => {
     await using here = await scene();
     const child = spawn(process.execPath, [MAIN, "copy", "--from", `sqlite:${here.database}`], {
-      env: { ...cleanEnv(), ...here.env },
+      env: cleanEnv(here.env),
       stdio: "ignore",
     });
     const exited = once(child, "exit");
