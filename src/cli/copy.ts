@@ -46,7 +46,9 @@ export const copy = command({
     console.log(
       `copied and verified in ${seconds} s${resumed}: revision ${done.revision}, ${done.chains} chains of events`,
     );
-    console.error(`Set LATCHKEY_DATABASE_URL to ${done.to}, keep the root key and the checkpoints, and start the service`);
+    console.error(
+      `Set LATCHKEY_DATABASE_URL to ${done.to}, keep the root key and the checkpoints, and start the service`,
+    );
     return 0;
   },
 });

@@ -64,7 +64,10 @@ export interface CopyTarget extends CopyEnd {
 }
 
 /** SQL of a page, for an engine's way to write parameters. */
-export function pageSql({ table, columns, key, after, limit }: PageQuery, parameter: (index: number) => string): string {
+export function pageSql(
+  { table, columns, key, after, limit }: PageQuery,
+  parameter: (index: number) => string,
+): string {
   const names = columns.map(({ name }) => `"${name}"`);
   const where = after && `WHERE (${key.join(", ")}) > (${key.map((_, index) => parameter(index)).join(", ")})`;
   return `SELECT ${[...names, ...key].join(", ")} FROM ${table} ${where ?? ""} ORDER BY ${key.join(", ")} LIMIT ${limit}`;

@@ -130,7 +130,12 @@ function columnsOf(catalog: Catalog, table: string): readonly Column[] {
 }
 
 async function originOf(source: CopySource): Promise<Origin> {
-  const valueOf = async (table: string, name: string, key: string, after: Row | undefined): Promise<Value | undefined> => {
+  const valueOf = async (
+    table: string,
+    name: string,
+    key: string,
+    after: Row | undefined,
+  ): Promise<Value | undefined> => {
     const columns = columnsOf(source.catalog, table).filter((column) => column.name === name);
     return (await source.page({ table, columns, key: [key], after, limit: 1 }))[0]?.[0];
   };
@@ -152,7 +157,9 @@ async function requireEmpty(target: CopyTarget): Promise<void> {
 
 function requireSameOrigin(target: CopyTarget, begun: Origin, now: Origin): void {
   if (begun.source !== now.source) {
-    throw new StartError(`${target.name} is an unfinished copy of ${begun.source}: go on with that, or name an empty one`);
+    throw new StartError(
+      `${target.name} is an unfinished copy of ${begun.source}: go on with that, or name an empty one`,
+    );
   }
   if (begun.revision === now.revision && begun.lastHash === now.lastHash) return;
   throw new StartError(

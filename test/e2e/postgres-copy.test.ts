@@ -10,9 +10,10 @@ import { TokenService } from "../../gen/latchkey/v1/token_pb.ts";
 import { type FirstCredentials, openDeployment, startApp } from "../../src/app.ts";
 import { loadConfig } from "../../src/config.ts";
 import { COPIED_TABLES, OWN_TABLES, UNFINISHED_TABLE } from "../../src/storage/copied-tables.ts";
+import { migrate } from "../../src/storage/postgres/migrations.ts";
 import { buildSchema, MIGRATIONS } from "../../src/storage/sqlite/migrations.ts";
 import { grpcClient } from "../helpers/grpc-client.ts";
-import { connectTo, execute, temporaryDatabase } from "../helpers/postgres.ts";
+import { connectTo, execute, postgresSettings, temporaryDatabase } from "../helpers/postgres.ts";
 import { cleanEnv, MAIN, runProgram, temporaryFolder } from "../helpers/service-process.ts";
 
 const server = inject("postgresUrl");
@@ -121,8 +122,7 @@ describe("the list of tables", () => {
     expect(tables.pluck().all().toSorted()).toEqual(known);
 
     await using database = await temporaryDatabase(server);
-    const storage = await (await openTestDeployment(template.path, database.url)).storage;
-    await storage.close();
+    await migrate(postgresSettings(database.url));
     await using other = await connectTo(database.url);
     const { rows } = await other.client.query("SELECT tablename FROM pg_tables WHERE schemaname = 'public'");
     expect(rows.map(({ tablename }) => tablename).toSorted()).toEqual(known);

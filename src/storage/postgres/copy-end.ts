@@ -128,7 +128,10 @@ function writesOf(
 
 async function endOf(settings: PostgresSettings, client: pg.Client): Promise<CopyEnd> {
   const read = (text: string, values: readonly unknown[] = []): Promise<readonly Row[]> =>
-    attempting(settings, async () => (await client.query<Value[]>({ text, values: [...values], rowMode: "array" })).rows);
+    attempting(
+      settings,
+      async () => (await client.query<Value[]>({ text, values: [...values], rowMode: "array" })).rows,
+    );
   return {
     name: nameOfPostgres(settings),
     catalog: await catalogOf(client, nameOfPostgres(settings)),

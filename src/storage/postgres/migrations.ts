@@ -95,9 +95,10 @@ export async function requireSchema(settings: PostgresSettings): Promise<void> {
 
 /** Whether the database is a target of a copy that hasn't ended. */
 export async function isUnfinishedCopy(client: pg.Client): Promise<boolean> {
-  const { rows } = await client.query("SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = $1", [
-    UNFINISHED_TABLE,
-  ]);
+  const { rows } = await client.query(
+    "SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = $1",
+    [UNFINISHED_TABLE],
+  );
   return rows.length > 0;
 }
 

@@ -99,10 +99,14 @@ function targetOf(path: string, connection: Database.Database, release: () => vo
     insert: (table, columns, rows) =>
       attempt(() => {
         const names = columns.map(({ name }) => `"${name}"`).join(", ");
-        const insert = connection.prepare(`INSERT INTO ${table} (${names}) VALUES (${columns.map(() => "?").join(", ")})`);
-        connection.transaction(() => {
-          for (const row of rows) insert.run(...row.slice(0, columns.length));
-        }).immediate();
+        const insert = connection.prepare(
+          `INSERT INTO ${table} (${names}) VALUES (${columns.map(() => "?").join(", ")})`,
+        );
+        connection
+          .transaction(() => {
+            for (const row of rows) insert.run(...row.slice(0, columns.length));
+          })
+          .immediate();
       }),
     setRevision: (revision) => attempt(() => void connection.prepare("UPDATE revision SET value = ?").run(revision)),
     finish: () => attempt(() => void connection.exec(`DROP TABLE ${UNFINISHED_TABLE}`)),
@@ -150,9 +154,12 @@ function catalogOf(connection: Database.Database, path: string): Catalog {
     .all();
   const columnOf = (name: string, type: string): Column => {
     const kind = KINDS.get(type);
-    if (kind === undefined) throw new StartError(`${path} has a column ${name} of a type that can't be copied, ${type}`);
+    if (kind === undefined)
+      throw new StartError(`${path} has a column ${name} of a type that can't be copied, ${type}`);
     return { name, kind };
   };
   const byTable = Map.groupBy(rows, ({ tableName }) => tableName);
-  return new Map(byTable.entries().map(([table, columns]) => [table, columns.map(({ name, type }) => columnOf(name, type))]));
+  return new Map(
+    byTable.entries().map(([table, columns]) => [table, columns.map(({ name, type }) => columnOf(name, type))]),
+  );
 }
