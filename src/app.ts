@@ -176,6 +176,7 @@ export async function assertRootKeyOpens(config: Config, databaseFile: string): 
   );
 }
 
+export { moveDatabase } from "./storage/database-copy.ts";
 export {
   type DatabasePlace,
   openAuditLog,

@@ -90,6 +90,10 @@ export const COMMANDS: CommandTable = {
     summary: "put a backup in the place of the database",
     load: async () => (await import("./restore.ts")).restore,
   },
+  copy: {
+    summary: "move the whole database to another one, from SQLite to PostgreSQL for example",
+    load: async () => (await import("./copy.ts")).copy,
+  },
   check: {
     summary: "say whether a database or a backup is sound",
     load: async () => (await import("./check.ts")).check,

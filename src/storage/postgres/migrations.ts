@@ -3,6 +3,7 @@ import { hash } from "node:crypto";
 import type pg from "pg";
 import { nameOfPostgres, type PostgresSettings } from "../../domain/postgres-settings.ts";
 import { StartError } from "../../domain/start-error.ts";
+import { UNFINISHED_TABLE, unfinishedCopy } from "../copied-tables.ts";
 import { assertServes, clientOptions, connect, TIMEOUTS, type Timeouts } from "./connection.ts";
 import { initialSchema } from "./migrations/0001-initial-schema.ts";
 import { membersAndRateWindows } from "./migrations/0002-members-and-rate-windows.ts";
@@ -92,6 +93,15 @@ export async function requireSchema(settings: PostgresSettings): Promise<void> {
   throw new StartError(`${nameOfPostgres(settings)} has another schema: ${advice}`);
 }
 
+/** Whether the database is a target of a copy that hasn't ended. */
+export async function isUnfinishedCopy(client: pg.Client): Promise<boolean> {
+  const { rows } = await client.query(
+    "SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = $1",
+    [UNFINISHED_TABLE],
+  );
+  return rows.length > 0;
+}
+
 const CREATE_SCHEMA_MIGRATIONS = `
   CREATE TABLE schema_migrations (
     version BIGINT PRIMARY KEY,
@@ -125,6 +135,9 @@ async function readState(
     "SELECT table_name AS name FROM information_schema.tables WHERE table_schema = current_schema()",
   );
   if (tables.rows.length === 0) return { version: 0, missing: migrations };
+  if (tables.rows.some(({ name }) => name === UNFINISHED_TABLE)) {
+    throw new StartError(unfinishedCopy(nameOfPostgres(settings)));
+  }
   // Other programs have a table of this name too, but not beside this one, and with checksums.
   const own = await client.query(`
     SELECT 1 FROM information_schema.columns

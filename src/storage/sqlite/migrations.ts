@@ -2,6 +2,7 @@
 import { hash } from "node:crypto";
 import type Database from "better-sqlite3";
 import { StartError } from "../../domain/start-error.ts";
+import { UNFINISHED_TABLE, unfinishedCopy } from "../copied-tables.ts";
 import { type ConnectionOptions, openBareConnection, openWriteConnection } from "./connection.ts";
 import { initialSchema } from "./migrations/0001-initial-schema.ts";
 import { membersAndRateWindows } from "./migrations/0002-members-and-rate-windows.ts";
@@ -80,6 +81,7 @@ export function readSchemaState(connection: Database.Database, path: string): Sc
   // One transaction, else the first start of another process could come between the reads.
   return connection.transaction(() => {
     assertNotForeign(connection, path);
+    refuseUnfinishedCopy(connection, path);
     const tables = connection.prepare<[], number>(
       "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'schema_migrations'",
     );
@@ -98,6 +100,16 @@ export function buildSchema(connection: Database.Database, version: number): voi
 /** Whether the database says that it is Latchkey's. */
 export function isLatchkeys(connection: Database.Database): boolean {
   return connection.pragma("application_id", { simple: true }) === APPLICATION_ID;
+}
+
+/** Whether the database is a target of a copy that hasn't ended. */
+export function isUnfinishedCopy(connection: Database.Database): boolean {
+  const tables = connection.prepare<[string], number>("SELECT count(*) FROM sqlite_schema WHERE name = ?").pluck();
+  return tables.get(UNFINISHED_TABLE) !== 0;
+}
+
+function refuseUnfinishedCopy(connection: Database.Database, path: string): void {
+  if (isUnfinishedCopy(connection)) throw new StartError(unfinishedCopy(path));
 }
 
 /** Throws a StartError when the file holds what isn't Latchkey's. An empty one is anybody's. */
@@ -132,6 +144,7 @@ export function requireSchema(options: ConnectionOptions): void {
 }
 
 function applyMissing(connection: Database.Database, path: string, migrations: readonly Migration[]): SchemaState {
+  refuseUnfinishedCopy(connection, path);
   connection.exec(CREATE_SCHEMA_MIGRATIONS);
   const state = stateOf(appliedTo(connection), path, migrations);
   const record = connection.prepare(`
