@@ -165,6 +165,8 @@ async function runOf(name: string, place: string): Promise<Run> {
     }
     case "check":
       return { args: [], prints: /^audit +ok/m };
+    case "copy":
+      return { args: ["--to", `sqlite:${file}`], code: 1, prints: /is in use/ };
     case "migrate":
       return { args: ["--dry-run"], prints: /is the newest$/m };
     default:
