@@ -38,7 +38,7 @@ export function openSqliteSource(databasePath: string): CopySource {
     // One state, also for a program that takes no lock.
     connection.exec("BEGIN");
     const opened = connection;
-    return { ...endOf(path, opened, lock.release), assertUnmoved: async () => {} };
+    return { ...endOf(path, opened, () => lock.release()), assertUnmoved: async () => {} };
   } catch (error) {
     connection?.close();
     lock.release();
@@ -54,7 +54,7 @@ export function openSqliteTarget(databasePath: string): CopyTarget {
   try {
     if (!isMarked(path)) migrate({ path, busyTimeoutMs: BUSY_TIMEOUT_MS });
     connection = openWriteConnection({ path, busyTimeoutMs: BUSY_TIMEOUT_MS });
-    return targetOf(path, connection, lock.release);
+    return targetOf(path, connection, () => lock.release());
   } catch (error) {
     connection?.close();
     lock.release();
@@ -88,14 +88,15 @@ function targetOf(path: string, connection: Database.Database, release: () => vo
     takesNul: true,
     origin,
     begin: ({ source, revision, lastHash }) =>
-      attempt(
-        connection.transaction(() => {
+      attempt(() => {
+        const mark = connection.transaction(() => {
           connection.exec(
             `CREATE TABLE ${UNFINISHED_TABLE} (source TEXT NOT NULL, revision INTEGER NOT NULL, last_hash TEXT NOT NULL) STRICT`,
           );
           connection.prepare(`INSERT INTO ${UNFINISHED_TABLE} VALUES (?, ?, ?)`).run(source, revision, lastHash);
-        }).immediate,
-      ),
+        });
+        mark.immediate();
+      }),
     insert: (table, columns, rows) =>
       attempt(() => {
         const names = columns.map(({ name }) => `"${name}"`).join(", ");
