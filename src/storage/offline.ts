@@ -2,8 +2,10 @@
  * What is done on a database where no service has to run, whatever its engine is. All throw a StartError. What
  * PostgreSQL needs is loaded where it is used.
  */
+
 import type { AuditEvent, Change } from "../domain/audit.ts";
 import type { PostgresSettings } from "../domain/postgres-settings.ts";
+import type { SchemaState } from "./schema-state.ts";
 import * as sqliteLog from "./sqlite/audit-log.ts";
 import * as sqlitePurge from "./sqlite/token-purge.ts";
 import * as sqliteUpgrade from "./sqlite/upgrade.ts";
@@ -50,14 +52,6 @@ export async function openTokenPurge({ databasePath, postgres }: DatabasePlace):
     purge: async (endedBefore, limit, change) => tokens.purge(endedBefore, limit, change),
     [Symbol.asyncDispose]: async () => tokens[Symbol.dispose](),
   };
-}
-
-/** Where a database stands among the steps that this program knows. */
-export interface SchemaState {
-  /** How many steps it has had. */
-  readonly version: number;
-  /** Those that it lacks, in their order. */
-  readonly missing: readonly { readonly name: string }[];
 }
 
 /** Reads where the schema stands, also beside a running service, and changes nothing. */

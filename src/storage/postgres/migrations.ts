@@ -1,9 +1,9 @@
 /** The schema, as numbered steps that only go forward. A step that was released never changes. */
-import { hash } from "node:crypto";
 import type pg from "pg";
 import { nameOfPostgres, type PostgresSettings } from "../../domain/postgres-settings.ts";
 import { StartError } from "../../domain/start-error.ts";
 import { UNFINISHED_TABLE, unfinishedCopy } from "../copied-tables.ts";
+import { type AppliedMigration, checksumOf, type Migration, type SchemaState, stateOf } from "../schema-state.ts";
 import { assertServes, clientOptions, connect, TIMEOUTS, type Timeouts } from "./connection.ts";
 import { initialSchema } from "./migrations/0001-initial-schema.ts";
 import { membersAndRateWindows } from "./migrations/0002-members-and-rate-windows.ts";
@@ -16,7 +16,6 @@ import { uses } from "./migrations/0008-uses.ts";
 import { accounts } from "./migrations/0009-accounts.ts";
 import { browserSessions } from "./migrations/0010-browser-sessions.ts";
 import { identities } from "./migrations/0011-identities.ts";
-import type { Migration } from "./migrations/migration.ts";
 
 /** Version 1 is the first. */
 export const MIGRATIONS: readonly Migration[] = [
@@ -32,20 +31,6 @@ export const MIGRATIONS: readonly Migration[] = [
   browserSessions,
   identities,
 ];
-
-/** Where a database stands among the steps that this program knows. */
-export interface SchemaState {
-  /** How many steps it has had. */
-  readonly version: number;
-  /** Those that it lacks, in their order. */
-  readonly missing: readonly Migration[];
-}
-
-interface AppliedMigration {
-  readonly version: number;
-  readonly name: string;
-  readonly checksum: string;
-}
 
 /** Of whoever brings a database of this server up to date. */
 const TAKE_TURN = "SELECT pg_advisory_xact_lock(1280590664)";
@@ -68,11 +53,11 @@ export async function migrate(
     await client.query(TAKE_TURN);
     const state = await readState(client, settings, migrations);
     if (state.version === 0 && state.missing.length > 0) await client.query(CREATE_SCHEMA_MIGRATIONS);
-    for (const [index, { name, sql }] of state.missing.entries()) {
-      await client.query(sql);
+    for (const [index, step] of state.missing.entries()) {
+      await client.query(step.sql);
       await client.query(
         "INSERT INTO schema_migrations (version, name, applied_at, checksum) VALUES ($1, $2, $3, $4)",
-        [state.version + index + 1, name, Date.now(), hash("sha256", sql)],
+        [state.version + index + 1, step.name, Date.now(), checksumOf(step)],
       );
     }
     await client.query("COMMIT");
@@ -151,23 +136,4 @@ async function readState(
     "SELECT version, name, checksum FROM schema_migrations ORDER BY version",
   );
   return stateOf(applied.rows, nameOfPostgres(settings), migrations);
-}
-
-function stateOf(applied: readonly AppliedMigration[], name: string, migrations: readonly Migration[]): SchemaState {
-  const version = applied.at(-1)?.version ?? 0;
-  if (version > migrations.length) {
-    throw new StartError(
-      `${name} was written by a newer Latchkey (schema ${version}, this one knows ${migrations.length}): ` +
-        "install that version or newer",
-    );
-  }
-  for (const [index, before] of applied.entries()) {
-    if (before.version !== index + 1 || before.checksum !== hash("sha256", migrations[index]?.sql ?? "")) {
-      throw new StartError(
-        `${name} has a schema that this Latchkey didn't write (step ${before.version}, ${before.name}, differs): ` +
-          "restore a backup, or install the version that wrote it",
-      );
-    }
-  }
-  return { version, missing: migrations.slice(version) };
 }

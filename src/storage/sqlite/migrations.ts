@@ -1,8 +1,8 @@
 /** The schema, as numbered steps that only go forward. A step that was released never changes. */
-import { hash } from "node:crypto";
 import type Database from "better-sqlite3";
 import { StartError } from "../../domain/start-error.ts";
 import { UNFINISHED_TABLE, unfinishedCopy } from "../copied-tables.ts";
+import { type AppliedMigration, checksumOf, type Migration, type SchemaState, stateOf } from "../schema-state.ts";
 import { type ConnectionOptions, openBareConnection, openWriteConnection } from "./connection.ts";
 import { initialSchema } from "./migrations/0001-initial-schema.ts";
 import { membersAndRateWindows } from "./migrations/0002-members-and-rate-windows.ts";
@@ -15,7 +15,6 @@ import { uses } from "./migrations/0008-uses.ts";
 import { accounts } from "./migrations/0009-accounts.ts";
 import { browserSessions } from "./migrations/0010-browser-sessions.ts";
 import { identities } from "./migrations/0011-identities.ts";
-import type { Migration } from "./migrations/migration.ts";
 
 /** Version 1 is the first. */
 export const MIGRATIONS: readonly Migration[] = [
@@ -34,20 +33,6 @@ export const MIGRATIONS: readonly Migration[] = [
 
 /** "LTCH": marks a SQLite file as Latchkey's. */
 const APPLICATION_ID = 0x4c_54_43_48;
-
-/** Where a database stands among the steps that this program knows. */
-export interface SchemaState {
-  /** How many steps it has had. */
-  readonly version: number;
-  /** Those that it lacks, in their order. */
-  readonly missing: readonly Migration[];
-}
-
-interface AppliedMigration {
-  readonly version: number;
-  readonly name: string;
-  readonly checksum: string;
-}
 
 const CREATE_SCHEMA_MIGRATIONS = `
   CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -151,9 +136,9 @@ function applyMissing(connection: Database.Database, path: string, migrations: r
     INSERT INTO schema_migrations (version, name, applied_at, checksum)
     VALUES (?, ?, CAST(unixepoch('subsec') * 1000 AS INTEGER), ?)
   `);
-  for (const [index, { name, sql }] of state.missing.entries()) {
-    connection.exec(sql);
-    record.run(state.version + index + 1, name, hash("sha256", sql));
+  for (const [index, step] of state.missing.entries()) {
+    connection.exec(step.sql);
+    record.run(state.version + index + 1, step.name, checksumOf(step));
   }
   // Only on the way up, for setting it writes to the file.
   if (state.version === 0) connection.pragma(`application_id = ${APPLICATION_ID}`);
@@ -164,23 +149,4 @@ function appliedTo(connection: Database.Database): readonly AppliedMigration[] {
   return connection
     .prepare<[], AppliedMigration>("SELECT version, name, checksum FROM schema_migrations ORDER BY version")
     .all();
-}
-
-function stateOf(applied: readonly AppliedMigration[], path: string, migrations: readonly Migration[]): SchemaState {
-  const version = applied.at(-1)?.version ?? 0;
-  if (version > migrations.length) {
-    throw new StartError(
-      `${path} was written by a newer Latchkey (schema ${version}, this one knows ${migrations.length}): ` +
-        "install that version or newer",
-    );
-  }
-  for (const [index, before] of applied.entries()) {
-    if (before.version !== index + 1 || before.checksum !== hash("sha256", migrations[index]?.sql ?? "")) {
-      throw new StartError(
-        `${path} has a schema that this Latchkey didn't write (step ${before.version}, ${before.name}, differs): ` +
-          "restore a backup, or install the version that wrote it",
-      );
-    }
-  }
-  return { version, missing: migrations.slice(version) };
 }

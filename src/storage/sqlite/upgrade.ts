@@ -1,10 +1,11 @@
 /** Brings a database to the newest schema where no service runs, or says what that would do. */
 import type Database from "better-sqlite3";
+import type { SchemaState } from "../schema-state.ts";
 import { openFileToRead } from "./connection.ts";
 import { toReadError, toStartError } from "./errors.ts";
 import { resolveDatabaseFile } from "./files.ts";
 import { lockDatabase } from "./lock.ts";
-import { migrate, readSchemaState, type SchemaState } from "./migrations.ts";
+import { migrate, readSchemaState } from "./migrations.ts";
 
 const BUSY_TIMEOUT_MS = 5_000;
 

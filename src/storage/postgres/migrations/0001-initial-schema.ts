@@ -1,5 +1,6 @@
 /** Tenants, people, tokens, sign-ins and signing keys. */
-import { type Migration, TEXT } from "./migration.ts";
+import type { Migration } from "../../schema-state.ts";
+import { TEXT } from "../text.ts";
 
 export const initialSchema: Migration = {
   name: "initial schema",

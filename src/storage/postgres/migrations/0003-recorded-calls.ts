@@ -1,5 +1,5 @@
 /** What was answered to calls that may be repeated. */
-import type { Migration } from "./migration.ts";
+import type { Migration } from "../../schema-state.ts";
 
 export const recordedCalls: Migration = {
   name: "recorded calls",

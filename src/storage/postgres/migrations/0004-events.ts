@@ -1,5 +1,6 @@
 /** The audit log, which only grows. */
-import { type Migration, TEXT } from "./migration.ts";
+import type { Migration } from "../../schema-state.ts";
+import { TEXT } from "../text.ts";
 
 export const events: Migration = {
   name: "events",

@@ -1,5 +1,6 @@
 /** The secrets that tokens had before they were rotated. */
-import { type Migration, TEXT } from "./migration.ts";
+import type { Migration } from "../../schema-state.ts";
+import { TEXT } from "../text.ts";
 
 export const rotations: Migration = {
   name: "rotations",

@@ -1,5 +1,6 @@
 /** The ways from another system's keys to fingerprints, and the HMAC keys that some of them take. */
-import { type Migration, TEXT } from "./migration.ts";
+import type { Migration } from "../../schema-state.ts";
+import { TEXT } from "../text.ts";
 
 export const imports: Migration = {
   name: "imports",

@@ -1,5 +1,5 @@
 /** When tokens and sessions ended, so that those that ended long ago are found and can go. */
-import type { Migration } from "./migration.ts";
+import type { Migration } from "../../schema-state.ts";
 
 export const ends: Migration = {
   name: "ends",

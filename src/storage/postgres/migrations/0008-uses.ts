@@ -1,5 +1,6 @@
 /** Where tokens were used from last, and how often on each day. */
-import { type Migration, TEXT } from "./migration.ts";
+import type { Migration } from "../../schema-state.ts";
+import { TEXT } from "../text.ts";
 
 export const uses: Migration = {
   name: "uses",

@@ -1,5 +1,6 @@
 /** Links by which people who forgot their password get back in, invitations, and who proved to have their mailbox. */
-import { type Migration, TEXT } from "./migration.ts";
+import type { Migration } from "../../schema-state.ts";
+import { TEXT } from "../text.ts";
 
 export const accounts: Migration = {
   name: "accounts",

@@ -1,5 +1,6 @@
 /** Sessions of browsers, and how the person of a session signed in. */
-import { type Migration, TEXT } from "./migration.ts";
+import type { Migration } from "../../schema-state.ts";
+import { TEXT } from "../text.ts";
 
 export const browserSessions: Migration = {
   name: "browser sessions",

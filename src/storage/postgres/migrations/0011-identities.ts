@@ -1,5 +1,6 @@
 /** Who people are to other services that vouch for them. */
-import { type Migration, TEXT } from "./migration.ts";
+import type { Migration } from "../../schema-state.ts";
+import { TEXT } from "../text.ts";
 
 export const identities: Migration = {
   name: "identities",

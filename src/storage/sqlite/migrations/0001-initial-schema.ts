@@ -1,5 +1,5 @@
 /** Tenants, people, tokens, sign-ins and signing keys. */
-import type { Migration } from "./migration.ts";
+import type { Migration } from "../../schema-state.ts";
 
 export const initialSchema: Migration = {
   name: "initial schema",

@@ -1,5 +1,5 @@
 /** What is known of people, lists of organizations and members, and how much of a rate limit is taken. */
-import type { Migration } from "./migration.ts";
+import type { Migration } from "../../schema-state.ts";
 
 export const membersAndRateWindows: Migration = {
   name: "members and rate windows",

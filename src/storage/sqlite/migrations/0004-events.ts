@@ -1,5 +1,5 @@
 /** The audit log, which only grows. */
-import type { Migration } from "./migration.ts";
+import type { Migration } from "../../schema-state.ts";
 
 export const events: Migration = {
   name: "events",

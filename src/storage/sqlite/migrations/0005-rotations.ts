@@ -1,5 +1,5 @@
 /** The secrets that tokens had before they were rotated. */
-import type { Migration } from "./migration.ts";
+import type { Migration } from "../../schema-state.ts";
 
 export const rotations: Migration = {
   name: "rotations",

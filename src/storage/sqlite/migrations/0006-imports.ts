@@ -1,5 +1,5 @@
 /** The ways from another system's keys to fingerprints, and the HMAC keys that some of them take. */
-import type { Migration } from "./migration.ts";
+import type { Migration } from "../../schema-state.ts";
 
 export const imports: Migration = {
   name: "imports",

@@ -1,5 +1,5 @@
 /** Where tokens were used from last, and how often on each day. */
-import type { Migration } from "./migration.ts";
+import type { Migration } from "../../schema-state.ts";
 
 export const uses: Migration = {
   name: "uses",

@@ -1,5 +1,5 @@
 /** Links by which people who forgot their password get back in, invitations, and who proved to have their mailbox. */
-import type { Migration } from "./migration.ts";
+import type { Migration } from "../../schema-state.ts";
 
 export const accounts: Migration = {
   name: "accounts",

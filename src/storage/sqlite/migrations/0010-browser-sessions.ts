@@ -1,5 +1,5 @@
 /** Sessions of browsers, and how the person of a session signed in. */
-import type { Migration } from "./migration.ts";
+import type { Migration } from "../../schema-state.ts";
 
 export const browserSessions: Migration = {
   name: "browser sessions",

@@ -1,5 +1,5 @@
 /** Who people are to other services that vouch for them. */
-import type { Migration } from "./migration.ts";
+import type { Migration } from "../../schema-state.ts";
 
 export const identities: Migration = {
   name: "identities",
