@@ -4,7 +4,6 @@
  * The checksum is CRC-32 (ISO-HDLC, as in zlib). It refuses a mistyped or made-up key without a look-up,
  * and lets a secret scanner match without false alarms. It is a filter, not authentication.
  */
-import { crc32 } from "node:zlib";
 import type { Entropy } from "./clock.ts";
 
 export type Alphabet = "hex" | "base62";
@@ -17,22 +16,33 @@ export interface SecretFormat {
   readonly randomLength: number;
 }
 
-const DIGITS: Readonly<Record<Alphabet, string>> = {
-  hex: "0123456789abcdef",
-  base62: "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
-};
+interface Digits {
+  readonly characters: string;
+  /** What the characters stand for, by their codes. */
+  readonly values: Uint8Array;
+  /** Characters that hold the 32 bits of a checksum. */
+  readonly checksumLength: number;
+}
 
 const NO_DIGIT = 0xff;
 
-/** What the digits stand for, by their character codes. */
-const VALUES: Readonly<Record<Alphabet, Uint8Array>> = { hex: valuesOf(DIGITS.hex), base62: valuesOf(DIGITS.base62) };
+// 16⁸ = 2³², and 62⁶ > 2³².
+const HEX = digits("0123456789abcdef", 8);
+const BASE62 = digits("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", 6);
 
-/** Characters that hold 32 bits: 16⁸ = 2³², and 62⁶ > 2³². */
-const CHECKSUM_LENGTH: Readonly<Record<Alphabet, number>> = { hex: 8, base62: 6 };
+/** CRC-32 before the first byte. */
+const NO_BYTES = -1;
+
+/** CRC-32 of each byte, by the polynomial of ISO-HDLC, the lowest bit first. */
+const CRC_OF_BYTE = Int32Array.from({ length: 0x100 }, (_, byte) => {
+  let crc = byte;
+  for (let bit = 0; bit < 8; bit++) crc = (crc & 1) === 0 ? crc >>> 1 : (crc >>> 1) ^ 0xedb88320;
+  return crc;
+});
 
 /** The length of a whole secret in characters, all of them ASCII. */
 export function secretLength(format: SecretFormat): number {
-  return format.prefix.length + format.randomLength + CHECKSUM_LENGTH[format.alphabet];
+  return format.prefix.length + format.randomLength + digitsOf(format.alphabet).checksumLength;
 }
 
 /** Makes a new secret. Every character is drawn evenly from the alphabet. */
@@ -45,15 +55,22 @@ export function generateSecret(format: SecretFormat, entropy: Entropy): string {
 export function isWellFormed(format: SecretFormat, text: string): boolean {
   const { prefix, alphabet } = format;
   if (text.length !== secretLength(format) || !text.startsWith(prefix)) return false;
-  const values = VALUES[alphabet];
-  const bodyLength = text.length - CHECKSUM_LENGTH[alphabet];
+  const { characters, values, checksumLength } = digitsOf(alphabet);
+  const bodyLength = text.length - checksumLength;
+  // In one loop, for this is part of every check: the processor does the one while it waits for the other.
+  let crc = NO_BYTES;
+  for (let place = 0; place < bodyLength; place++) {
+    const code = text.charCodeAt(place);
+    if (place >= prefix.length && (values[code] ?? NO_DIGIT) === NO_DIGIT) return false;
+    crc = withByte(crc, code);
+  }
   let stated = 0;
-  for (let place = prefix.length; place < text.length; place++) {
+  for (let place = bodyLength; place < text.length; place++) {
     const digit = values[text.charCodeAt(place)] ?? NO_DIGIT;
     if (digit === NO_DIGIT) return false;
-    if (place >= bodyLength) stated = stated * DIGITS[alphabet].length + digit;
+    stated = stated * characters.length + digit;
   }
-  return stated === crc32(text.slice(0, bodyLength));
+  return stated === checksumOf(crc);
 }
 
 /** What may be shown of a secret to tell tokens apart: the prefix and the last four characters. */
@@ -61,32 +78,48 @@ export function secretHint(format: SecretFormat, secret: string): string {
   return `${format.prefix}…${secret.slice(-4)}`;
 }
 
-function valuesOf(digits: string): Uint8Array {
+function digits(characters: string, checksumLength: number): Digits {
   const values = new Uint8Array(0x80).fill(NO_DIGIT);
-  for (let value = 0; value < digits.length; value++) values[digits.charCodeAt(value)] = value;
-  return values;
+  for (let value = 0; value < characters.length; value++) values[characters.charCodeAt(value)] = value;
+  return { characters, values, checksumLength };
+}
+
+/** A choice rather than a table: an index by name takes longer, and this is part of every check. */
+function digitsOf(alphabet: Alphabet): Digits {
+  return alphabet === "hex" ? HEX : BASE62;
 }
 
 function checksum(alphabet: Alphabet, body: string): string {
-  const digits = DIGITS[alphabet];
-  let value = crc32(body);
+  const { characters, checksumLength } = digitsOf(alphabet);
+  let crc = NO_BYTES;
+  for (let place = 0; place < body.length; place++) crc = withByte(crc, body.charCodeAt(place));
+  let value = checksumOf(crc);
   let text = "";
-  for (let place = 0; place < CHECKSUM_LENGTH[alphabet]; place++) {
-    text = digits.charAt(value % digits.length) + text;
-    value = Math.floor(value / digits.length);
+  for (let place = 0; place < checksumLength; place++) {
+    text = characters.charAt(value % characters.length) + text;
+    value = Math.floor(value / characters.length);
   }
   return text;
 }
 
 function randomDigits(alphabet: Alphabet, length: number, entropy: Entropy): string {
-  const digits = DIGITS[alphabet];
+  const { characters } = digitsOf(alphabet);
   // Bytes from the last, partial run of the alphabet are thrown away; else early digits came up more often.
-  const evenBelow = 256 - (256 % digits.length);
+  const evenBelow = 256 - (256 % characters.length);
   let text = "";
   while (text.length < length) {
     for (const byte of entropy(length)) {
-      if (byte < evenBelow && text.length < length) text += digits.charAt(byte % digits.length);
+      if (byte < evenBelow && text.length < length) text += characters.charAt(byte % characters.length);
     }
   }
   return text;
+}
+
+/** CRC-32 so far, with one more byte. A call into zlib takes longer than the few bytes of a secret. */
+function withByte(crc: number, byte: number): number {
+  return (CRC_OF_BYTE[(crc ^ byte) & 0xff] as number) ^ (crc >>> 8);
+}
+
+function checksumOf(crc: number): number {
+  return ~crc >>> 0;
 }

@@ -118,7 +118,7 @@ export async function createServing(parts: ServingParts): Promise<Serving> {
   // Apart, so that no crowd of customers' tokens puts the backends' few keys out.
   const callerCache = new TokenCache(storage, CALLER_CACHE);
   const callerFinder = finderOf(callerCache);
-  const usage = new UsageRecorder(storage, clock, logger);
+  const usage = new UsageRecorder(storage, logger);
   const rateLimiter = new RateLimiter({ storage, clock, logger });
   // Apart, so that no crowd of clients puts tokens out.
   const attemptLimiter = new RateLimiter({ storage, clock, logger });

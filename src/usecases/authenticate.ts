@@ -116,12 +116,13 @@ function admit(
   // The token's own profile says where it may stand: an imported key's text doesn't tell.
   if (found === undefined || !found.profile.credentialHeaders.includes(header)) throw invalidCredential();
   const { profile, limit } = found;
-  const decision = decide(found, profile, { requiredScopes: [], clientIp }, clock());
+  const now = clock();
+  const decision = decide(found, profile, { requiredScopes: [], clientIp }, now);
   if (!decision.active) throw invalidCredential();
   const { token } = found;
   // No scope was asked for, so it is the address.
   if (!decision.allowed) return refuseAddress(rateLimiter, token.id, limit);
-  usage.record(found, clientIp);
+  usage.record(found, clientIp, now);
   if (profile.id === SERVICE_PROFILE_ID) return { kind: "service", service: token };
   if (limit === undefined) return { kind: "token", token, rateStatus: undefined };
   const counted = ({ admitted, status }: RateVerdict): Caller => {

@@ -107,9 +107,10 @@ function judge(
   }
   const { token, profile, limit } = found;
   const { clientIp = "", cost, dryRun } = input;
-  const decision = decide(found, profile, input, clock());
+  const now = clock();
+  const decision = decide(found, profile, input, now);
   if (!decision.active) return { decision, profile, rateStatus: undefined };
-  if (!dryRun) usage.record(found, clientIp);
+  if (!dryRun) usage.record(found, clientIp, now);
   if (limit === undefined) return { decision, profile, rateStatus: undefined };
   const spends = decision.allowed && !dryRun;
   const counted = ({ admitted, status }: RateVerdict): Judgement =>

@@ -1,6 +1,5 @@
 /** Gathers when, from where and how often tokens were used, and writes it down in batches: never a write per call. */
 import { plainAddress } from "../domain/address.ts";
-import type { Clock } from "../domain/clock.ts";
 import { type DailyUse, dayOf } from "../domain/daily-uses.ts";
 import type { Token } from "../domain/entities.ts";
 import type { Id } from "../domain/ids.ts";
@@ -56,27 +55,25 @@ interface UsedToken {
 
 export class UsageRecorder {
   readonly #storage: Pick<Storage, "recordUses">;
-  readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #timer: NodeJS.Timeout;
   #waiting = nothing();
   #flushing: Promise<void> = Promise.resolve();
 
-  constructor(storage: Pick<Storage, "recordUses">, clock: Clock, logger: Logger) {
+  constructor(storage: Pick<Storage, "recordUses">, logger: Logger) {
     this.#storage = storage;
-    this.#clock = clock;
     this.#logger = logger;
     this.#timer = setInterval(() => void this.flush(), FLUSH_INTERVAL_MS);
     this.#timer.unref();
   }
 
   /**
-   * Notes that a token is used now, by that secret. Waits for nothing and writes nothing.
+   * Notes that a token is used, by that secret. Waits for nothing and writes nothing.
    *
    * @param address of the client; empty where it isn't known
+   * @param now in milliseconds since 1970
    */
-  record(used: UsedToken, address: string): void {
-    const now = this.#clock();
+  record(used: UsedToken, address: string, now: number): void {
     const use = this.#find(used);
     if (use !== undefined) {
       if (now >= use.lastMs) {

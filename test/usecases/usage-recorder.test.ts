@@ -106,7 +106,7 @@ describe("a usage recorder", () => {
             for (const use of uses) enter(stored, use);
           },
         };
-        const recorder = new UsageRecorder(storage, () => nowMs, silentLogger);
+        const recorder = new UsageRecorder(storage, silentLogger);
         for (const one of steps) {
           if (one.kind === "wait") {
             nowMs += one.ms;
@@ -119,7 +119,7 @@ describe("a usage recorder", () => {
             await settle();
           } else {
             const { token: tokenId, secret, address, isKept } = one;
-            recorder.record(isKept ? kept(tokenId, secret) : used(tokenId, secret), address);
+            recorder.record(isKept ? kept(tokenId, secret) : used(tokenId, secret), address, nowMs);
             const daily = [{ day: dayOf(nowMs), uses: 1 }];
             enter(expected, { tokenId, secret, usedAt: new Date(nowMs), address, daily });
           }
@@ -151,14 +151,14 @@ describe("a usage recorder", () => {
       ...silentLogger,
       warn: (fields: object, message: string) => void warnings.push([fields, message]),
     };
-    const recorder = new UsageRecorder(storage, () => nowMs, logger);
-    recorder.record(used(id, "current"), "192.0.2.1");
+    const recorder = new UsageRecorder(storage, logger);
+    recorder.record(used(id, "current"), "192.0.2.1", nowMs);
     {
       await using _blocked = await subject.blockWrites();
       await recorder.flush();
       nowMs += DAY_MS;
-      recorder.record(used(id, "current"), "::ffff:192.0.2.2");
-      recorder.record(used(id, "former"), "fe80::1%eth0");
+      recorder.record(used(id, "current"), "::ffff:192.0.2.2", nowMs);
+      recorder.record(used(id, "former"), "fe80::1%eth0", nowMs);
       await recorder.flush();
     }
     expect(warnings).toMatchObject([
@@ -185,7 +185,7 @@ describe("a usage recorder", () => {
   ])("writes the address %s as %s", async (address, written) => {
     const batches: (readonly TokenUse[])[] = [];
     const recorder = recorderInto(batches);
-    recorder.record(used("a", "current"), address);
+    recorder.record(used("a", "current"), address, NOW.getTime());
     await recorder.stop();
     expect(batches).toMatchObject([[{ tokenId: "a", address: written }]]);
   });
@@ -194,7 +194,7 @@ describe("a usage recorder", () => {
     const batches: (readonly TokenUse[])[] = [];
     const recorder = recorderInto(batches);
     await recorder.flush();
-    for (const token of ["a", "b", "a", "c"]) recorder.record(used(token, "current"), "");
+    for (const token of ["a", "b", "a", "c"]) recorder.record(used(token, "current"), "", NOW.getTime());
     await recorder.flush();
     await recorder.stop();
     expect(batches.map((batch) => batch.map(({ tokenId, daily }) => [tokenId, daily[0]?.uses]))).toEqual([
@@ -209,15 +209,15 @@ describe("a usage recorder", () => {
   it("keeps 50,000 secrets at most between two writes, and counts on for those", async () => {
     const batches: (readonly TokenUse[])[] = [];
     const recorder = recorderInto(batches);
-    for (let token = 0; token < 50_001; token++) recorder.record(used(String(token), "current"), "");
-    recorder.record(used("0", "former"), "");
-    recorder.record(used("0", "current"), "");
+    for (let token = 0; token < 50_001; token++) recorder.record(used(String(token), "current"), "", NOW.getTime());
+    recorder.record(used("0", "former"), "", NOW.getTime());
+    recorder.record(used("0", "current"), "", NOW.getTime());
     await recorder.flush();
     expect(batches.flat()).toHaveLength(50_000);
     // Not all in one write: others wait for it.
     expect(batches.filter(({ length }) => length > 2_000)).toEqual([]);
     expect(batches[0]?.[0]?.daily[0]?.uses).toBe(2);
-    recorder.record(used("50000", "current"), "");
+    recorder.record(used("50000", "current"), "", NOW.getTime());
     await recorder.stop();
     expect(batches.at(-1)).toMatchObject([{ tokenId: "50000" }]);
   });
@@ -225,7 +225,7 @@ describe("a usage recorder", () => {
 
 function recorderInto(batches: (readonly TokenUse[])[]): UsageRecorder {
   const storage: Pick<Storage, "recordUses"> = { recordUses: async (uses) => void batches.push(uses) };
-  return new UsageRecorder(storage, () => NOW.getTime(), silentLogger);
+  return new UsageRecorder(storage, silentLogger);
 }
 
 /** Lets every promise go on that can. */
