@@ -5,11 +5,11 @@
  */
 import { Agent, request } from "node:http";
 import { Http2Client } from "./http2-client.ts";
-import type { LoadJob, LoadResult } from "./load.ts";
+import type { LoadJob, LoadOrder, LoadReport, LoadResult } from "./load.ts";
 
-process.on("message", (job: LoadJob) => {
+process.on("message", ({ id, job }: LoadOrder) => {
   run(job).then(
-    (result) => process.send?.(result),
+    (result) => process.send?.({ id, result } satisfies LoadReport),
     (error: unknown) => {
       throw error;
     },
@@ -63,24 +63,27 @@ class Caller {
     return ratePerSecond === undefined ? this.closedLoop(concurrency) : this.openLoop(ratePerSecond);
   }
 
-  /** So many calls at a time, each followed by the next at once. */
+  /**
+   * So many calls at a time, each followed by the next on the same connection at once, as if each connection were a
+   * backend's: the one that is answered sooner asks more.
+   */
   async closedLoop(concurrency: number): Promise<Float64Array> {
     const latencies = new Float64Array(this.#job.requests);
     const startedAt = performance.now();
     let [sent, ended] = [0, 0];
     await new Promise<void>((resolve, reject) => {
-      const next = (): void => {
+      const next = (connection: number): void => {
         if (sent === latencies.length) return;
         sent++;
         const sentAt = performance.now();
-        this.#call((error) => {
+        this.#call(connection, (error) => {
           if (error !== undefined) return reject(error);
           latencies[ended++] = performance.now() - sentAt;
           if (ended === latencies.length) resolve();
-          else next();
+          else next(connection);
         });
       };
-      for (let index = 0; index < concurrency; index++) next();
+      for (let index = 0; index < concurrency; index++) next(index);
     });
     this.seconds = (performance.now() - startedAt) / 1000;
     return latencies;
@@ -96,7 +99,7 @@ class Caller {
       for (; sent < due; sent++) {
         const dueAt = startedAt + (sent / ratePerSecond) * 1000;
         const answered = new Promise<void>((resolve, reject) => {
-          this.#call((error) => (error === undefined ? resolve() : reject(error)));
+          this.#call(this.#next, (error) => (error === undefined ? resolve() : reject(error)));
         });
         pending.push(answered.then(() => void latencies.push(performance.now() - dueAt)));
       }
@@ -150,21 +153,20 @@ class Caller {
     });
   }
 
-  #clientOf(turn: number): Http2Client {
-    const client = this.#clients[turn % this.#clients.length];
+  #clientOf(connection: number): Http2Client {
+    const client = this.#clients[connection % this.#clients.length];
     if (client === undefined) throw new Error("nothing to send on");
     return client;
   }
 
   /** Sends the next call. */
-  #call(done: (error?: Error) => void): void {
-    const turn = this.#next++;
+  #call(connection: number, done: (error?: Error) => void): void {
     const { bodies, expects } = this.#job;
-    const body = bodies[turn % bodies.length];
+    const body = bodies[this.#next++ % bodies.length];
     if (body === undefined) throw new Error("nothing to send");
     if (expects !== undefined) return this.#post(body, expects, done);
     let answered = 0;
-    this.#clientOf(turn).call(
+    this.#clientOf(connection).call(
       body,
       {
         onData: (bytes) => {

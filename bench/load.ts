@@ -1,4 +1,4 @@
-/** Starts processes that make the load, and hands them work, one job at a time. */
+/** Starts processes that make the load, and hands them work. */
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { create, type DescMessage, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
@@ -32,24 +32,42 @@ export interface LoadResult {
 }
 
 export interface LoadProcess extends AsyncDisposable {
+  /** Several jobs at a time share the process and its core. */
   run(job: LoadJob): Promise<LoadResult>;
+}
+
+/** What goes to a load process, and what comes back from it once it has said that it is ready. */
+export interface LoadOrder {
+  readonly id: number;
+  readonly job: LoadJob;
+}
+
+export interface LoadReport {
+  readonly id: number;
+  readonly result: LoadResult;
 }
 
 export async function startLoad(): Promise<LoadProcess> {
   const child = fork(new URL("./load-worker.ts", import.meta.url), { serialization: "advanced" });
   const exited = once(child, "exit");
-  await Promise.race([once(child, "message"), exited]);
+  const died = exited.then(() => {
+    throw new Error("the load process died");
+  });
+  // Whoever waits for a result hears of it; the end of the process by itself is no fault.
+  died.catch(() => {});
+  await Promise.race([once(child, "message"), died]);
+  const waiting = new Map<number, (result: LoadResult) => void>();
+  child.on("message", ({ id, result }: LoadReport) => {
+    waiting.get(id)?.(result);
+    waiting.delete(id);
+  });
+  let lastId = 0;
   return {
-    async run(job) {
-      const answer = once(child, "message") as Promise<[LoadResult]>;
-      child.send(job);
-      const [result] = await Promise.race([
-        answer,
-        exited.then(() => {
-          throw new Error("the load process died");
-        }),
-      ]);
-      return result;
+    run(job) {
+      const order: LoadOrder = { id: ++lastId, job };
+      const result = new Promise<LoadResult>((resolve) => void waiting.set(order.id, resolve));
+      child.send(order);
+      return Promise.race([result, died]);
     },
     async [Symbol.asyncDispose]() {
       child.kill();
