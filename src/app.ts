@@ -227,7 +227,8 @@ export async function startApp(deployment: Deployment): Promise<App> {
   const files = parts.use(openListenerFiles(config, deployment));
   const { createServing, expose, ServingThreads, startGrpcServer, startHttpServer, startOpsServer } = await servers();
   let phase: Readiness["phase"] = "starting";
-  const database = new DatabaseHealth(deployment, () => showHealth());
+  const failsOpen = (config.postgres?.failOpenMs ?? 0) > 0;
+  const database = new DatabaseHealth({ ...deployment, failsOpen }, () => showHealth());
   const onUnavailable = (): void => database.doubt();
   const serving = await createServing({ ...deployment, version: packageJson.version, onUnavailable });
   let metricExport: MetricExport | undefined;
@@ -248,8 +249,8 @@ export async function startApp(deployment: Deployment): Promise<App> {
   });
   parts.defer(() => threads.stop());
   const showHealth = (): void => {
-    const { readsFailSince, writesFailSince } = database;
-    const state = { reads: readsFailSince === undefined, writes: writesFailSince === undefined };
+    const { readsFailSince, writesFailSince, canIntrospect } = database;
+    const state = { canIntrospect, reads: readsFailSince === undefined, writes: writesFailSince === undefined };
     serving.showHealth(state);
     threads.showHealth(state);
   };

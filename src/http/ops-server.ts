@@ -10,6 +10,8 @@ export interface Readiness {
     /** Since when it can't be read; undefined while it can. */
     readonly readsFailSince: Date | undefined;
     readonly writesFailSince: Date | undefined;
+    /** Also while it can't be read, if memory may decide alone. */
+    readonly canIntrospect: boolean;
   };
 }
 
@@ -67,15 +69,16 @@ export async function startOpsServer(options: {
   };
 }
 
-/** Introspection needs reads only, and taking all instances away for a full disk would take that away too. */
+/** Taking all instances away for a full disk, or while memory may decide alone, would take introspection away too. */
 function isReady({ phase, database }: Readiness): boolean {
-  return phase === "running" && database.readsFailSince === undefined;
+  return phase === "running" && database.canIntrospect;
 }
 
 function describe(readiness: Readiness): object {
   const { phase, database } = readiness;
   const { readsFailSince, writesFailSince } = database;
-  const running = isReady(readiness) ? (writesFailSince === undefined ? "ready" : "degraded") : "not ready";
+  const isWell = readsFailSince === undefined && writesFailSince === undefined;
+  const running = isReady(readiness) ? (isWell ? "ready" : "degraded") : "not ready";
   return {
     status: phase === "running" ? running : phase,
     reads: describeSince(readsFailSince),

@@ -36,7 +36,7 @@ const STOP_TIMEOUT_MS = 20_000;
 export class ServingThreads {
   readonly #options: ServingThreadsOptions;
   readonly #threads: readonly ServingThread[];
-  #database: DatabaseState = { reads: false, writes: false };
+  #database: DatabaseState = { canIntrospect: false, reads: false, writes: false };
   #services: readonly ServiceIdentity[] = [];
   #tls: ServerTls | undefined;
   #address: string | undefined;

@@ -1,4 +1,5 @@
 /** What a thread needs to answer calls: use cases over a storage, and the pipeline that leads to them. */
+import { IntrospectionService } from "../../gen/latchkey/v1/introspection_pb.ts";
 import { type Config, nameOfDatabase } from "../config.ts";
 import type { AccessTokens } from "../domain/access-tokens.ts";
 import type { Clock, Entropy } from "../domain/clock.ts";
@@ -55,6 +56,8 @@ export interface ServingParts {
 
 /** What of the database works. */
 export interface DatabaseState {
+  /** Also while nothing can be read, if memory may decide alone. */
+  readonly canIntrospect: boolean;
   readonly reads: boolean;
   readonly writes: boolean;
 }
@@ -77,6 +80,8 @@ export interface Serving {
   /** Writes down and sends what waits, when no calls come any more. Never rejects. */
   stop(): Promise<void>;
 }
+
+const INTROSPECTION = IntrospectionService.typeName;
 
 /** More backends than anybody has, and their customers' scripts on the public port. */
 const CALLER_CACHE = { maxEntries: 5_000, maxBytes: 16 * 1024 * 1024 };
@@ -140,6 +145,7 @@ export async function createServing(parts: ServingParts): Promise<Serving> {
     allowsRegistration: config.allowsRegistration,
     decisions,
   });
+  const allButIntrospection = services.map(({ service }) => service.typeName).filter((name) => name !== INTROSPECTION);
   const health = createHealth(services.map(({ service }) => service.typeName));
   const reflection = createReflection([...services, health.entry].map(({ service }) => service));
   const entries = [...services, health.entry, ...reflection];
@@ -179,9 +185,10 @@ export async function createServing(parts: ServingParts): Promise<Serving> {
     accessTokens,
     outbox: post?.outbox,
     health,
-    showHealth: ({ reads, writes }) => {
-      if (reads) health.set("SERVING", writes ? [] : WRITING_SERVICES);
-      else health.set("NOT_SERVING");
+    showHealth: ({ canIntrospect, reads, writes }) => {
+      if (!canIntrospect) health.set("NOT_SERVING");
+      else if (!reads) health.set("SERVING", allButIntrospection);
+      else health.set("SERVING", writes ? [] : WRITING_SERVICES);
     },
     identifyAs: (identities) => serviceIdentities.replace(identities),
     metrics: threadMetrics({

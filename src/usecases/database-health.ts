@@ -5,7 +5,9 @@ import type { Storage } from "../domain/storage.ts";
 import { HealthMonitor } from "./health-monitor.ts";
 
 export interface DatabaseHealthDeps {
-  readonly storage: Storage;
+  readonly storage: Pick<Storage, "ping" | "pingWrites" | "changeCount">;
+  /** Whether tokens in memory are answered for a while when it can't be read (`LATCHKEY_FAIL_OPEN_SECONDS`). */
+  readonly failsOpen: boolean;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -16,16 +18,28 @@ const READ_INTERVAL_MS = 1_000;
 const WRITE_INTERVAL_MS = 10_000;
 
 export class DatabaseHealth {
+  readonly #storage: Pick<Storage, "changeCount">;
+  readonly #failsOpen: boolean;
   readonly #reads: HealthMonitor;
   readonly #writes: HealthMonitor;
 
-  /** @param onChange called when one of them has begun or ceased to fail */
-  constructor({ storage, clock, logger }: DatabaseHealthDeps, onChange: () => void) {
+  /** @param onChange called when one of them has begun or ceased to fail, and when introspection may have */
+  constructor({ storage, failsOpen, clock, logger }: DatabaseHealthDeps, onChange: () => void) {
+    this.#storage = storage;
+    this.#failsOpen = failsOpen;
     const common = { onChange, clock, logger };
     this.#reads = new HealthMonitor({
       ...common,
       subject: "reads of the database",
-      probe: () => storage.ping(),
+      probe: async () => {
+        try {
+          await storage.ping();
+        } catch (error) {
+          // The time may be over for which memory does without.
+          onChange();
+          throw error;
+        }
+      },
       intervalMs: READ_INTERVAL_MS,
     });
     this.#writes = new HealthMonitor({
@@ -43,6 +57,12 @@ export class DatabaseHealth {
 
   get writesFailSince(): Date | undefined {
     return this.#writes.failingSince;
+  }
+
+  /** Whether tokens can be checked: by reading, or while who operates this lets memory alone decide. */
+  get canIntrospect(): boolean {
+    if (this.readsFailSince === undefined) return true;
+    return this.#failsOpen && this.#storage.changeCount() !== undefined;
   }
 
   /** Resolves when both are known. Never rejects. */

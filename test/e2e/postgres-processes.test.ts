@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { type ServiceError, status } from "@grpc/grpc-js";
 import { describe, expect, inject, it } from "vitest";
+import { Health, HealthCheckResponse_ServingStatus as ServingStatus } from "../../gen/grpc/health/v1/health_pb.ts";
 import { IntrospectionService } from "../../gen/latchkey/v1/introspection_pb.ts";
 import { TokenService } from "../../gen/latchkey/v1/token_pb.ts";
 import { type App, openDeployment, startApp } from "../../src/app.ts";
@@ -11,6 +12,7 @@ import { createClient } from "../../src/client/index.ts";
 import { type Environment, loadConfig } from "../../src/config.ts";
 import { StartError } from "../../src/domain/start-error.ts";
 import { MIGRATIONS } from "../../src/storage/postgres/migrations.ts";
+import { grpcClient } from "../helpers/grpc-client.ts";
 import { temporaryDatabase } from "../helpers/postgres.ts";
 import { runProgram, startServiceProcess, temporaryFolder } from "../helpers/service-process.ts";
 import { stallingProxy } from "../helpers/stalling-proxy.ts";
@@ -137,6 +139,31 @@ describe("a token that one process revokes", () => {
     // What isn't in memory can't be answered.
     expect(await there.check((await issue(test, here)).secret)).toBe(status.UNAVAILABLE);
     proxy.heal();
+  });
+
+  it("leaves one ready that goes on without the database, for as long as it does", async () => {
+    await using test = await startTestApp();
+    await using proxy = await stallingProxy(test.database.env["LATCHKEY_DATABASE_URL"] ?? "");
+    const env = { LATCHKEY_DATABASE_URL: proxy.url, LATCHKEY_FAIL_OPEN_SECONDS: "5" };
+    await using another = await startAnother(test, env);
+    const { opsAddress, grpcAddress } = another.app;
+    using health = grpcClient(Health, grpcAddress);
+    const state = async () => {
+      const response = await fetch(`http://${opsAddress}/readyz`);
+      const { status: said } = (await response.json()) as { readonly status: string };
+      const { statuses } = await health.list({});
+      const serving = Object.keys(statuses).filter((name) => statuses[name]?.status === ServingStatus.SERVING);
+      return { code: response.status, said, serving: serving.toSorted() };
+    };
+    const all = (await state()).serving;
+    expect(all).toContain(TokenService.typeName);
+    proxy.stall();
+    const patience = { timeout: 15_000 };
+    const alone = { code: 200, said: "degraded", serving: ["", IntrospectionService.typeName] };
+    await expect.poll(state, patience).toEqual(alone);
+    await expect.poll(state, patience).toEqual({ code: 503, said: "not ready", serving: [] });
+    proxy.heal();
+    await expect.poll(state, patience).toEqual({ code: 200, said: "ready", serving: all });
   });
 });
 
