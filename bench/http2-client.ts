@@ -44,7 +44,8 @@ export class Http2Client {
   readonly #firstHeaders: Buffer;
   readonly #headers: Buffer;
   readonly #streams = new Map<number, Stream>();
-  readonly #onFailure: (error: Error) => void;
+  /** Is told when the connection can't be used any more. */
+  onFailure: (error: Error) => void;
   #nextId = 1;
   #rest: Buffer = Buffer.alloc(0);
   #initialWindow = DEFAULT_WINDOW;
@@ -55,7 +56,6 @@ export class Http2Client {
   #out = Buffer.allocUnsafe(256 * 1024);
   #outLength = 0;
   #willFlush = false;
-  #isClosed = false;
 
   /** Connects, and is ready when the server has sent its settings. */
   static open(
@@ -77,13 +77,13 @@ export class Http2Client {
     onReady: () => void,
   ) {
     const { host, port } = Object.assign({ host: "", port: "" }, /^(?<host>.*):(?<port>\d+)$/.exec(address)?.groups);
-    this.#onFailure = onFailure;
+    this.onFailure = onFailure;
     this.#onSettings = onReady;
     [this.#firstHeaders, this.#headers] = headerBlocks(address, path, headers);
     this.#socket = connect({ host, port: Number(port), noDelay: true });
-    this.#socket.on("error", onFailure);
+    this.#socket.on("error", (error) => this.onFailure(error));
     this.#socket.on("close", () => {
-      if (!this.#isClosed) onFailure(new Error("the server closed the connection"));
+      this.onFailure(new Error("the server closed the connection"));
     });
     this.#socket.on("data", (chunk) => this.#read(chunk));
     this.#socket.write(PREFACE, "latin1");
@@ -122,11 +122,6 @@ export class Http2Client {
     if (this.#outLength === 0) return;
     this.#socket.write(Buffer.from(this.#out.subarray(0, this.#outLength)));
     this.#outLength = 0;
-  }
-
-  close(): void {
-    this.#isClosed = true;
-    this.#socket.destroy();
   }
 
   #sendWaiting(): void {
@@ -211,7 +206,7 @@ export class Http2Client {
         if ((flags & ACK) === 0) this.#frame(FRAME.ping, ACK, 0, bytes.subarray(start, end));
         break;
       case FRAME.goAway:
-        this.#onFailure(new Error("the server takes no more calls on the connection"));
+        this.onFailure(new Error("the server takes no more calls on the connection"));
         break;
       case FRAME.windowUpdate:
         if (id === 0) {

@@ -5,11 +5,11 @@
  */
 import { Agent, request } from "node:http";
 import { Http2Client } from "./http2-client.ts";
-import type { LoadJob, LoadOrder, LoadReport, LoadResult } from "./load.ts";
+import type { LoadJob, LoadResult } from "./load.ts";
 
-process.on("message", ({ id, job }: LoadOrder) => {
-  run(job).then(
-    (result) => process.send?.({ id, result } satisfies LoadReport),
+process.on("message", (jobs: readonly LoadJob[]) => {
+  run(jobs).then(
+    (results) => process.send?.(results),
     (error: unknown) => {
       throw error;
     },
@@ -17,28 +17,51 @@ process.on("message", ({ id, job }: LoadOrder) => {
 });
 process.send?.("ready");
 
-async function run(job: LoadJob): Promise<LoadResult> {
+/** Connections that no job has now, by where they lead: backends keep theirs for hours, and so does this. */
+const idle = new Map<string, Http2Client[]>();
+
+async function run(jobs: readonly LoadJob[]): Promise<readonly LoadResult[]> {
   let fail: (error: Error) => void = () => {};
   const failed = new Promise<never>((_, reject) => {
     fail = reject;
   });
+  const prepared = await Promise.race([Promise.all(jobs.map((job) => prepare(job, fail))), failed]);
+  const results = await Promise.race([Promise.all(prepared.map(({ caller }) => caller.run())), failed]);
+  for (const { job, clients, caller } of prepared) {
+    for (const client of clients) giveBack(job, client);
+    caller.agent.destroy();
+  }
+  return results;
+}
+
+async function prepare(job: LoadJob, fail: (error: Error) => void) {
   const connections = job.expects === undefined ? job.connections : 0;
-  const clients = await Promise.race([
-    Promise.all(Array.from({ length: connections }, () => Http2Client.open(job.address, job.path, job.headers, fail))),
-    failed,
-  ]);
-  const caller = new Caller(clients, job);
-  const latencies = await Promise.race([caller.run(), failed]);
-  for (const client of clients) client.close();
-  caller.agent.destroy();
-  latencies.sort();
-  return {
-    requests: latencies.length,
-    seconds: caller.seconds,
-    p50Ms: latencies[Math.floor(latencies.length * 0.5)] ?? Number.NaN,
-    p99Ms: latencies[Math.floor(latencies.length * 0.99)] ?? Number.NaN,
-    bytes: caller.bytes,
-  };
+  const clients = await Promise.all(Array.from({ length: connections }, () => take(job, fail)));
+  return { job, clients, caller: new Caller(clients, job) };
+}
+
+async function take({ address, path, headers }: LoadJob, onFailure: (error: Error) => void): Promise<Http2Client> {
+  const kept = idle.get(placeOf({ address, path, headers }))?.pop();
+  if (kept === undefined) return Http2Client.open(address, path, headers, onFailure);
+  kept.onFailure = onFailure;
+  return kept;
+}
+
+function giveBack(job: LoadJob, client: Http2Client): void {
+  const place = placeOf(job);
+  const there = idle.get(place) ?? [];
+  idle.set(place, there);
+  there.push(client);
+  // A server may end between two jobs.
+  client.onFailure = () =>
+    void idle.set(
+      place,
+      (idle.get(place) ?? []).filter((other) => other !== client),
+    );
+}
+
+function placeOf({ address, path, headers }: Pick<LoadJob, "address" | "path" | "headers">): string {
+  return JSON.stringify([address, path, headers]);
 }
 
 const NOTHING = new Uint8Array(0);
@@ -49,29 +72,39 @@ class Caller {
   /** HTTP/1.1 takes a connection for each call at a time. */
   readonly agent = new Agent({ keepAlive: true });
   #next = 0;
-  bytes = 0;
-  seconds = 0;
+  #bytes = 0;
 
   constructor(clients: readonly Http2Client[], job: LoadJob) {
     this.#clients = clients;
     this.#job = job;
   }
 
-  run(): Promise<Float64Array> {
+  async run(): Promise<LoadResult> {
+    const startedAt = performance.now();
+    const latencies = (await this.#latencies()).toSorted();
+    return {
+      requests: latencies.length,
+      seconds: (performance.now() - startedAt) / 1000,
+      p50Ms: latencies[Math.floor(latencies.length * 0.5)] ?? Number.NaN,
+      p99Ms: latencies[Math.floor(latencies.length * 0.99)] ?? Number.NaN,
+      bytes: this.#bytes,
+    };
+  }
+
+  #latencies(): Promise<Float64Array> {
     const { concurrency, messagesPerStream, ratePerSecond } = this.#job;
-    if (messagesPerStream !== undefined) return this.streams(concurrency, messagesPerStream);
-    return ratePerSecond === undefined ? this.closedLoop(concurrency) : this.openLoop(ratePerSecond);
+    if (messagesPerStream !== undefined) return this.#streams(concurrency, messagesPerStream);
+    return ratePerSecond === undefined ? this.#closedLoop(concurrency) : this.#openLoop(ratePerSecond);
   }
 
   /**
    * So many calls at a time, each followed by the next on the same connection at once, as if each connection were a
    * backend's: the one that is answered sooner asks more.
    */
-  async closedLoop(concurrency: number): Promise<Float64Array> {
+  #closedLoop(concurrency: number): Promise<Float64Array> {
     const latencies = new Float64Array(this.#job.requests);
-    const startedAt = performance.now();
     let [sent, ended] = [0, 0];
-    await new Promise<void>((resolve, reject) => {
+    return new Promise((resolve, reject) => {
       const next = (connection: number): void => {
         if (sent === latencies.length) return;
         sent++;
@@ -79,41 +112,39 @@ class Caller {
         this.#call(connection, (error) => {
           if (error !== undefined) return reject(error);
           latencies[ended++] = performance.now() - sentAt;
-          if (ended === latencies.length) resolve();
+          if (ended === latencies.length) resolve(latencies);
           else next(connection);
         });
       };
       for (let index = 0; index < concurrency; index++) next(index);
     });
-    this.seconds = (performance.now() - startedAt) / 1000;
-    return latencies;
   }
 
   /** So many calls a second, whether the server keeps up or not; a late start counts as waiting. */
-  async openLoop(ratePerSecond: number): Promise<Float64Array> {
-    const latencies: number[] = [];
+  #openLoop(ratePerSecond: number): Promise<Float64Array> {
+    const latencies = new Float64Array(this.#job.requests);
     const startedAt = performance.now();
-    const pending: Promise<void>[] = [];
-    for (let sent = 0; sent < this.#job.requests; ) {
-      const due = Math.min(this.#job.requests, Math.floor(((performance.now() - startedAt) / 1000) * ratePerSecond));
-      for (; sent < due; sent++) {
-        const dueAt = startedAt + (sent / ratePerSecond) * 1000;
-        const answered = new Promise<void>((resolve, reject) => {
-          this.#call(this.#next, (error) => (error === undefined ? resolve() : reject(error)));
-        });
-        pending.push(answered.then(() => void latencies.push(performance.now() - dueAt)));
-      }
-      await new Promise((resolve) => setTimeout(resolve, 1));
-    }
-    await Promise.all(pending);
-    this.seconds = (performance.now() - startedAt) / 1000;
-    return Float64Array.from(latencies);
+    let [sent, ended] = [0, 0];
+    return new Promise((resolve, reject) => {
+      const sendDue = (): void => {
+        const due = Math.min(latencies.length, Math.floor(((performance.now() - startedAt) / 1000) * ratePerSecond));
+        for (; sent < due; sent++) {
+          const dueAt = startedAt + (sent / ratePerSecond) * 1000;
+          this.#call(sent, (error) => {
+            if (error !== undefined) return reject(error);
+            latencies[ended++] = performance.now() - dueAt;
+            if (ended === latencies.length) resolve(latencies);
+          });
+        }
+        if (sent < latencies.length) setTimeout(sendDue, 1);
+      };
+      sendDue();
+    });
   }
 
   /** Streams of so many messages each, as many at once as `concurrency` says; a message is sent when the last one is answered. */
-  async streams(concurrency: number, messages: number): Promise<Float64Array> {
+  async #streams(concurrency: number, messages: number): Promise<Float64Array> {
     const latencies: number[] = [];
-    const startedAt = performance.now();
     let remaining = this.#job.requests;
     await Promise.all(
       Array.from({ length: concurrency }, async () => {
@@ -124,7 +155,6 @@ class Caller {
         }
       }),
     );
-    this.seconds = (performance.now() - startedAt) / 1000;
     return Float64Array.from(latencies);
   }
 
@@ -173,7 +203,7 @@ class Caller {
           answered += bytes.length;
         },
         onEnd: (isOk) => {
-          this.bytes += answered;
+          this.#bytes += answered;
           done(
             isOk && answered > 0
               ? undefined
@@ -193,7 +223,7 @@ class Caller {
       let answer = "";
       response.setEncoding("latin1").on("data", (chunk: string) => (answer += chunk));
       response.on("end", () => {
-        this.bytes += answer.length;
+        this.#bytes += answer.length;
         const isGood = response.statusCode === 200 && answer.includes(expects);
         done(isGood ? undefined : new Error(`call ended with ${response.statusCode}: ${answer}`));
       });

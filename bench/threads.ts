@@ -13,7 +13,7 @@ const CALLS = 40_000;
 const ROUNDS = 7;
 /** A connection is one thread's; with many of them the threads have about the same to do. */
 const CONNECTIONS = 32;
-const CONCURRENCY = 128;
+const CONCURRENCY = 512;
 
 export async function benchThreads(isShort: boolean): Promise<Outcome> {
   const [rounds, share] = isShort ? [3, 0.2] : [ROUNDS, 1];
