@@ -65,9 +65,9 @@ import type {
   SetUp,
   TokenSelection,
   TokensOfMember,
-  TokenUse,
 } from "../domain/storage.ts";
 import { accountCommands, isConfirmed, prepareAccountWrites } from "./account-commands.ts";
+import type { EncodedUses } from "./encoded-uses.ts";
 import { TAKEN } from "./errors.ts";
 import {
   byAge,
@@ -801,16 +801,11 @@ const commands = {
     return after;
   },
 
-  *recordUses(writes: Writes, uses: readonly TokenUse[]): Work<void> {
-    if (uses.length === 0) return;
+  *recordUses(writes: Writes, { last, former, counts }: EncodedUses): Work<void> {
     // A statement for all of them, for a busy deployment has thousands of them every few seconds.
-    yield* writes.recordLastUses.run({ uses: lastOf(uses) });
-    const former = uses.filter(({ secret }) => secret === "former");
-    if (former.length > 0) yield* writes.recordLastFormerUses.run({ uses: lastOf(former) });
-    const counts = uses.flatMap(({ tokenId: id, daily }) =>
-      daily.map(({ day, uses: count }) => ({ id, day, uses: count })),
-    );
-    if (counts.length > 0) yield* writes.addUses.run({ counts: JSON.stringify(counts) });
+    yield* writes.recordLastUses.run({ uses: last });
+    if (former !== undefined) yield* writes.recordLastFormerUses.run({ uses: former });
+    if (counts !== undefined) yield* writes.addUses.run({ counts });
   },
 
   *sweepUses(writes: Writes, sweep: UseSweep): Work<number> {
@@ -1021,16 +1016,6 @@ function* findToken(writes: Writes, id: Id): Work<Token | undefined> {
 /** Each of the two tables sees to its own fingerprints; this is for what `isTaken` says of both together. */
 function requireNew(isTaken: number | undefined): void {
   if (isTaken === 1) throw new AppError("already_exists", TAKEN);
-}
-
-/** The last use of each token, for a statement that changes each row once. */
-function lastOf(uses: readonly TokenUse[]): string {
-  const last = new Map<Id, { readonly id: Id; readonly at: number; readonly address: string }>();
-  for (const { tokenId: id, usedAt, address } of uses) {
-    const at = toMillis(usedAt);
-    if (at > (last.get(id)?.at ?? Number.NEGATIVE_INFINITY)) last.set(id, { id, at, address });
-  }
-  return JSON.stringify(Array.from(last.values()));
 }
 
 function* getUser(writes: Writes, id: Id): Work<User> {

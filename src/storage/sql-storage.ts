@@ -45,6 +45,7 @@ import type {
   TokenUse,
 } from "../domain/storage.ts";
 import type { CommandInput, CommandName, CommandResult } from "./commands.ts";
+import { encodeUses } from "./encoded-uses.ts";
 import { toInvitation } from "./invitation-rows.ts";
 import type { Reads } from "./reads.ts";
 import {
@@ -348,8 +349,8 @@ export class SqlStorage implements Storage {
     return this.#write("purgeTokens", { endedBefore, limit, change });
   }
 
-  recordUses(uses: readonly TokenUse[]): Promise<void> {
-    return this.#write("recordUses", uses);
+  async recordUses(uses: readonly TokenUse[]): Promise<void> {
+    return this.#write("recordUses", encodeUses(uses));
   }
 
   async readUses(tokenId: Id, first: number, last: number): Promise<readonly DailyUse[]> {
