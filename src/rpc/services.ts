@@ -85,6 +85,9 @@ export type ServiceDeps = IssueTokenDeps &
   InviteMemberDeps &
   GetCheckpointDeps;
 
+/** The service that may do without the database for a while. */
+export const INTROSPECTION_SERVICE: string = IntrospectionService.typeName;
+
 /** Services that mostly change something; the others go on while the database can only be read. */
 export const WRITING_SERVICES: readonly string[] = [
   TokenService,

@@ -1,5 +1,4 @@
 /** What a thread needs to answer calls: use cases over a storage, and the pipeline that leads to them. */
-import { IntrospectionService } from "../../gen/latchkey/v1/introspection_pb.ts";
 import { type Config, nameOfDatabase } from "../config.ts";
 import type { AccessTokens } from "../domain/access-tokens.ts";
 import type { Clock, Entropy } from "../domain/clock.ts";
@@ -17,7 +16,7 @@ import { createSignInProviders } from "../identity/sign-in-providers.ts";
 import type { ServiceEntry } from "../rpc/handlers.ts";
 import { Pipeline, type PipelineDeps } from "../rpc/pipeline.ts";
 import type { Products } from "../rpc/product.ts";
-import { createServices, type ServiceDeps, WRITING_SERVICES } from "../rpc/services.ts";
+import { createServices, INTROSPECTION_SERVICE, type ServiceDeps, WRITING_SERVICES } from "../rpc/services.ts";
 import { TracedPipeline } from "../rpc/traced-pipeline.ts";
 import { createAccessTokens } from "../security/access-tokens.ts";
 import type { Sealer } from "../security/sealer.ts";
@@ -81,8 +80,6 @@ export interface Serving {
   stop(): Promise<void>;
 }
 
-const INTROSPECTION = IntrospectionService.typeName;
-
 /** More backends than anybody has, and their customers' scripts on the public port. */
 const CALLER_CACHE = { maxEntries: 5_000, maxBytes: 16 * 1024 * 1024 };
 
@@ -145,7 +142,9 @@ export async function createServing(parts: ServingParts): Promise<Serving> {
     allowsRegistration: config.allowsRegistration,
     decisions,
   });
-  const allButIntrospection = services.map(({ service }) => service.typeName).filter((name) => name !== INTROSPECTION);
+  const allButIntrospection = services
+    .map(({ service }) => service.typeName)
+    .filter((name) => name !== INTROSPECTION_SERVICE);
   const health = createHealth(services.map(({ service }) => service.typeName));
   const reflection = createReflection([...services, health.entry].map(({ service }) => service));
   const entries = [...services, health.entry, ...reflection];
