@@ -6,7 +6,6 @@
  */
 
 import { join } from "node:path";
-import { setTimeout as schedule } from "node:timers";
 import Database from "better-sqlite3";
 import { IntrospectionService } from "../gen/latchkey/v1/introspection_pb.ts";
 import { TokenService } from "../gen/latchkey/v1/token_pb.ts";
@@ -32,7 +31,7 @@ const REVOKED = 20;
 
 /** A copy counts to 100 twice: while it copies, and while it verifies. */
 const [COPIED, VERIFIED] = [100, 200];
-const KILLS_WHILE_COPYING = 2;
+
 /** As `bin/latchkey` does it, for there are many starts. */
 const NODE_COMPILE_CACHE = join(import.meta.dirname, "../.cache/compiled");
 
@@ -54,34 +53,35 @@ export const copy: Trial = {
   ],
 
   async run({ trials, random, folder }) {
+    const kills = trials >= MILLION ? 4 : 1;
     await using cluster = await startCluster(folder);
     const deployment = await Deployment.create(folder);
     addTokens(deployment.databasePath, deployment.credentials.organizationId, trials);
     const journal = await useSome(deployment, trials, random);
 
-    const [whole, killed] = ["whole", "killed"].map((name) => `${cluster.url}/${name}`) as [string, string];
     await createDatabase(cluster, "whole");
-    const there = new Move(deployment, { from: deployment.databasePath, to: whole });
+    const there = new Move(deployment, { from: deployment.databasePath, to: `${cluster.url}/whole` });
     const { seconds } = await there.run();
     if (trials >= MILLION && seconds > MAX_SECONDS) throw new Finding(`a copy without a stop took ${seconds} s`);
     await there.expectSame();
     await execute(`${cluster.url}/postgres`, "DROP DATABASE whole WITH (FORCE)");
 
     await createDatabase(cluster, "killed");
-    const again = new Move(deployment, { from: deployment.databasePath, to: killed });
-    await again.runWithKills(random.fork("there"));
+    const again = new Move(deployment, { from: deployment.databasePath, to: `${cluster.url}/killed` });
+    await again.runWithKills(kills, random.fork("there"));
     const held = await again.expectSame();
-    await expectServed(deployment, killed, journal);
+    await expectServed(deployment, again.to, journal);
 
-    const back = new Move(deployment, { from: killed, to: join(folder, "back.db") });
-    await back.runWithKills(random.fork("back"));
+    const back = new Move(deployment, { from: again.to, to: join(folder, "back.db") });
+    await back.runWithKills(kills, random.fork("back"));
     await back.expectSame();
     await expectServed(deployment, back.to, journal);
+    if (again.kills === 0 || back.kills === 0) throw new Error("copies had ended before they could be killed");
 
     return (
       `${count(trials, "token")} and ${count(held.rows.get("events") ?? 0, "event")}: there in ${seconds.toFixed(0)} s ` +
-      `without a stop; ${count(again.kills, "kill")} on another way there and ${back.kills} on the way back, each copy ` +
-      `refused until it was verified, 0 rows copied twice or lost, every chain whole, ` +
+      `without a stop; ${count(again.kills, "kill")} in another one and ${back.kills} on the way back, each copy refused ` +
+      `until it was verified, 0 rows lost, every chain whole, ` +
       `${count(journal.tokens.length, "token")} as before`
     );
   },
@@ -110,7 +110,6 @@ async function useSome(deployment: Deployment, tokens: number, random: Random): 
 
 /** What a database holds, asked for apart from `copy`. */
 interface Contents {
-  readonly isUnfinished: boolean;
   /** Of each table. */
   readonly rows: ReadonlyMap<string, number>;
   readonly revision: number;
@@ -131,29 +130,24 @@ class Move {
     this.to = to;
   }
 
-  /** Kills it at some instants while it copies, and at one while it verifies, and then lets it end. */
-  async runWithKills(random: Random): Promise<void> {
-    const whileCopying = Array.from({ length: KILLS_WHILE_COPYING }, () => 1 + random.below(COPIED - 1));
-    const stops = [
-      ...whileCopying.toSorted((one, other) => one - other),
-      COPIED + random.below(VERIFIED - COPIED - 10),
-    ];
+  /** Kills it at so many instants while it copies, and at one while it verifies, and then lets it end. */
+  async runWithKills(whileCopying: number, random: Random): Promise<void> {
+    const drawn = Array.from({ length: whileCopying }, () => 1 + random.below(COPIED - 1));
+    const stops = [...drawn.toSorted((one, other) => one - other), COPIED + random.below((VERIFIED - COPIED) / 2)];
     let reached = 0;
     for (const stop of stops) {
       const { text, code } = await this.#start(stop, random.unit() * MAX_DELAY_MS);
+      if (code !== KILLED && code !== 0) throw new Finding(`a copy ended with ${code}: ${text}`);
       reached = expectNotAgain(text, reached);
-      const { isUnfinished } = await contentsOf(this.to);
-      const position = positionOf(text);
-      if (!isUnfinished && position < VERIFIED)
-        throw new Finding(`a copy is done at ${position} of ${VERIFIED}: ${text}`);
-      // On a busy machine, it was too late to kill it.
-      if (!isUnfinished) break;
-      if (code !== KILLED) throw new Finding(`a copy ended with ${code} by itself: ${text}`);
+      if (!(await isUnfinished(this.to))) {
+        // A busy machine may have been too late to kill it.
+        if (positionOf(text) >= VERIFIED) return;
+        throw new Finding(`a copy was done at ${positionOf(text)} of ${VERIFIED}: ${text}`);
+      }
+      if (code !== KILLED) throw new Finding(`a copy ended, and is unfinished: ${text}`);
       this.kills++;
       await expectRefused(this.to);
     }
-    if (this.kills === 0) throw new Error("every copy had ended before it could be killed");
-    if (!(await contentsOf(this.to)).isUnfinished) return;
     const { resumed } = await this.run(reached);
     if (resumed === 0) throw new Finding("a copy that was killed began again");
   }
@@ -171,7 +165,7 @@ class Move {
   /** @throws Finding when the two don't hold the same */
   async expectSame(): Promise<Contents> {
     const [source, target] = await Promise.all([contentsOf(this.from), contentsOf(this.to)]);
-    if (target.isUnfinished) throw new Finding("a copy that ended is marked as unfinished");
+    if (await isUnfinished(this.to)) throw new Finding("a copy that ended is marked as unfinished");
     for (const [table, rows] of source.rows) {
       const copied = target.rows.get(table);
       if (copied !== rows) throw new Finding(`${table} has ${rows} rows, and its copy has ${copied}`);
@@ -195,7 +189,7 @@ class Move {
       onText(text, kill) {
         if (isDue || positionOf(text) < stop) return;
         isDue = true;
-        schedule(kill, delayMs);
+        setTimeout(kill, delayMs);
       },
     });
   }
@@ -261,38 +255,45 @@ const HEADS = `
   FROM events WHERE revision IN (SELECT max(revision) FROM events GROUP BY organization_id)
   ORDER BY revision
 `;
-const MARKS = {
-  sqlite: "SELECT count(*) AS count FROM sqlite_schema WHERE name = ?",
-  postgres: "SELECT count(*) AS count FROM pg_tables WHERE tablename = $1",
-};
 
 async function contentsOf(place: string): Promise<Contents> {
-  await using stack = new AsyncDisposableStack();
-  const ask = isUrl(place) ? await askPostgres(place, stack) : askSqlite(place, stack);
-  const numberOf = async (sql: string, values: readonly string[] = []): Promise<number> =>
-    Number(Object.values((await ask(sql, values))[0] ?? {})[0]);
+  await using database = await open(place);
   const rows = new Map<string, number>();
-  for (const { name } of COPIED_TABLES) rows.set(name, await numberOf(`SELECT count(*) AS count FROM ${name}`));
-  const heads = (await ask(HEADS, [])) as { chain: string; hash: Buffer }[];
+  for (const { name } of COPIED_TABLES) rows.set(name, await numberOf(database, `SELECT count(*) FROM ${name}`));
+  const heads = (await database.ask(HEADS)) as { chain: string; hash: Buffer }[];
   return {
-    isUnfinished: (await numberOf(isUrl(place) ? MARKS.postgres : MARKS.sqlite, [UNFINISHED_TABLE])) > 0,
     rows,
-    revision: await numberOf("SELECT value FROM revision"),
+    revision: await numberOf(database, "SELECT value FROM revision"),
     heads: heads.map(({ chain, hash }) => `${chain} ${hash.toString("hex")}`),
   };
 }
 
-type Ask = (sql: string, values: readonly string[]) => Promise<readonly object[]>;
-
-async function askPostgres(url: string, stack: AsyncDisposableStack): Promise<Ask> {
-  const { client } = stack.use(await connectTo(url));
-  return async (sql, values) => (await client.query<object>(sql, [...values])).rows;
+async function isUnfinished(place: string): Promise<boolean> {
+  await using database = await open(place);
+  const [catalog, column] = isUrl(place) ? ["pg_tables", "tablename"] : ["sqlite_schema", "name"];
+  return (await numberOf(database, `SELECT count(*) FROM ${catalog} WHERE ${column} = '${UNFINISHED_TABLE}'`)) > 0;
 }
 
-function askSqlite(path: string, stack: AsyncDisposableStack): Ask {
-  const connection = stack.adopt(
-    new Database(path, { readonly: true, fileMustExist: true }),
-    (open) => void open.close(),
-  );
-  return async (sql, values) => connection.prepare<unknown[], object>(sql).all(...values);
+interface OpenDatabase extends AsyncDisposable {
+  ask(sql: string): Promise<readonly object[]>;
+}
+
+async function numberOf(database: OpenDatabase, sql: string): Promise<number> {
+  const [row = {}] = await database.ask(sql);
+  return Number(Object.values(row)[0]);
+}
+
+async function open(place: string): Promise<OpenDatabase> {
+  if (isUrl(place)) {
+    const connected = await connectTo(place);
+    return {
+      ask: async (sql) => (await connected.client.query<object>(sql)).rows,
+      [Symbol.asyncDispose]: () => connected[Symbol.asyncDispose](),
+    };
+  }
+  const connection = new Database(place, { readonly: true, fileMustExist: true });
+  return {
+    ask: async (sql) => connection.prepare<[], object>(sql).all(),
+    [Symbol.asyncDispose]: async () => void connection.close(),
+  };
 }

@@ -225,7 +225,7 @@ export const ALTERED_BUILDS = {
       from: "let rows = await read(await target.last(table, key));",
       to: `const last = await target.last(table, key);
         let rows = await read(last);
-        if (last && rows.length === PAGE_ROWS) rows = await read(rows.at(-1)?.slice(columns.length));`,
+        if (last) rows = rows.length < PAGE_ROWS ? [] : await read(rows.at(-1)?.slice(columns.length));`,
     },
   ],
   /** And its verification is to blame that nobody is told. */
