@@ -137,14 +137,14 @@ class Move {
     let reached = 0;
     for (const stop of stops) {
       const { text, code } = await this.#start(stop, random.unit() * MAX_DELAY_MS);
-      if (code !== KILLED && code !== 0) throw new Finding(`a copy ended with ${code}: ${text}`);
+      if (code !== KILLED && code !== 0) throw new Finding(`a copy ended with ${code}: ${lastLine(text)}`);
       reached = expectNotAgain(text, reached);
       if (!(await isUnfinished(this.to))) {
         // A busy machine may have been too late to kill it.
         if (positionOf(text) >= VERIFIED) return;
-        throw new Finding(`a copy was done at ${positionOf(text)} of ${VERIFIED}: ${text}`);
+        throw new Finding(`a copy was done at ${positionOf(text)} of ${VERIFIED}: ${lastLine(text)}`);
       }
-      if (code !== KILLED) throw new Finding(`a copy ended, and is unfinished: ${text}`);
+      if (code !== KILLED) throw new Finding(`a copy ended, and is unfinished: ${lastLine(text)}`);
       this.kills++;
       await expectRefused(this.to);
     }
@@ -155,10 +155,10 @@ class Move {
   /** Lets it end. @throws Finding unless it says that all is copied and verified */
   async run(reached = 0): Promise<{ readonly seconds: number; readonly resumed: number }> {
     const { text, code } = await this.#start();
-    if (code !== 0) throw new Finding(`a copy ended with ${code}: ${text}`);
+    if (code !== 0) throw new Finding(`a copy ended with ${code}: ${lastLine(text)}`);
     expectNotAgain(text, reached);
     const said = /copied and verified in ([\d.]+) s(?:, (\d+) rows of it by an earlier attempt)?/.exec(text);
-    if (said === null) throw new Finding(`a copy doesn't say that it is verified: ${text}`);
+    if (said === null) throw new Finding(`a copy doesn't say that it is verified: ${lastLine(text)}`);
     return { seconds: Number(said[1]), resumed: Number(said[2] ?? 0) };
   }
 
@@ -205,6 +205,16 @@ function environment({ folder }: Deployment, place = ""): TestEnv {
     LATCHKEY_DATABASE_URL: isUrl(place) ? place : `sqlite:${place}`,
     NODE_COMPILE_CACHE,
   };
+}
+
+/** What a program said last: why it ended, where it says so. */
+function lastLine(text: string): string {
+  return (
+    text
+      .trim()
+      .split(/[\r\n]+/)
+      .at(-1) ?? ""
+  );
 }
 
 /** How far a copy has come, of `VERIFIED`. */
