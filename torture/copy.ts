@@ -15,7 +15,7 @@ import type { DatabasePlace } from "../src/storage/offline.ts";
 import { Deployment, Finding, mustAnswer } from "../test/helpers/deployment.ts";
 import { addTokens, nameOf, secretOf } from "../test/helpers/many-tokens.ts";
 import { connectTo, execute, postgresSettings } from "../test/helpers/postgres.ts";
-import { runProgram, type TestEnv } from "../test/helpers/service-process.ts";
+import type { TestEnv } from "../test/helpers/service-process.ts";
 import { watchInTerminal } from "../test/helpers/terminal.ts";
 import { createDatabase, startCluster } from "./fleet.ts";
 import { Journal, look } from "./journal.ts";
@@ -245,10 +245,8 @@ async function expectRefused(place: string): Promise<void> {
 
 /** @throws Finding unless a service started on it knows every token as it was, and all chains verify */
 async function expectServed(deployment: Deployment, place: string, journal: Journal): Promise<void> {
-  const { code, stdout, stderr } = await runProgram(["audit", "verify"], environment(deployment, place), "", {
-    nodeArgs: process.execArgv,
-  });
-  if (code !== 0) throw new Finding(`audit verify of a copy ended with ${code}: ${stdout}${stderr}`);
+  const { fault } = await verifyAuditLog(placeOf(place));
+  if (fault !== undefined) throw new Finding(`the audit log of a copy is broken: ${fault}`);
   await using service = await deployment.start([], environment(deployment, place));
   await look(service, journal.tokens);
   await service.stop();
