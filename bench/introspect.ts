@@ -6,10 +6,11 @@
 import { randomBytes } from "node:crypto";
 import { BatchIntrospectRequestSchema, IntrospectStreamRequestSchema } from "../gen/latchkey/v1/introspection_pb.ts";
 import { generateSecret } from "../src/domain/secret-format.ts";
+import { PROFILE } from "../test/helpers/many-tokens.ts";
 import type { Figures } from "./bounds.ts";
 import { startLoad } from "./load.ts";
 import { type Measurement, named, type Outcome, ratio, tableOf } from "./measurement.ts";
-import { callsOf, framed, introspects, issueTokens, PROFILE, questionOf } from "./questions.ts";
+import { callsOf, framed, introspects, issueTokens, questionOf } from "./questions.ts";
 import { type Floor, type ServiceOptions, startFloor, startService } from "./server-process.ts";
 import { measureInTurns, type Subject } from "./subjects.ts";
 

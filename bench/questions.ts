@@ -3,8 +3,6 @@ import type { DescMessage, MessageInitShape } from "@bufbuild/protobuf";
 import { IntrospectRequestSchema } from "../gen/latchkey/v1/introspection_pb.ts";
 import { TokenService } from "../gen/latchkey/v1/token_pb.ts";
 import { createClient } from "../src/client/index.ts";
-import type { Profile } from "../src/domain/profile.ts";
-import { loadProfiles } from "../src/profiles/load-profiles.ts";
 import { frame, type LoadJob } from "./load.ts";
 import type { ServiceUnderTest } from "./server-process.ts";
 
@@ -16,9 +14,6 @@ export interface IssuedToken {
 const CONNECTIONS = 4;
 const CONCURRENCY = 64;
 const ISSUERS = 256;
-
-/** The product of a new deployment, whose tokens are asked about. */
-export const PROFILE: Profile = watchplane();
 
 export async function issueTokens({ address, credentials }: ServiceUnderTest, count: number): Promise<IssuedToken[]> {
   const client = createClient(TokenService, { address, token: credentials.serviceKey });
@@ -33,12 +28,6 @@ export async function issueTokens({ address, credentials }: ServiceUnderTest, co
   }
   client.close();
   return tokens;
-}
-
-function watchplane(): Profile {
-  const profile = loadProfiles(undefined).get("watchplane");
-  if (profile === undefined) throw new Error("there is no profile watchplane");
-  return profile;
 }
 
 export function questionOf(secret: string): MessageInitShape<typeof IntrospectRequestSchema> {

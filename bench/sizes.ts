@@ -1,10 +1,11 @@
 /** `npm run bench -- sizes`: what 1,000,000 tokens cost that 10,000 don't, and what a full cache takes. */
+import { secretOf } from "../test/helpers/many-tokens.ts";
 import { startLoad } from "./load.ts";
 import { median, megabytes, type Outcome, ratio, tableOf } from "./measurement.ts";
 import { callsOf, introspects } from "./questions.ts";
 import { residentMemory, startService } from "./server-process.ts";
 import { measureInTurns } from "./subjects.ts";
-import { secretOf, type TokenDatabase, tokenDatabase } from "./token-database.ts";
+import { type TokenDatabase, tokenDatabase } from "./token-database.ts";
 
 const ROUNDS = 7;
 const ASKED = 10_000;

@@ -3,6 +3,7 @@ import { auditCut } from "./audit-cut.ts";
 import { auditFail } from "./audit-fail.ts";
 import { auditFlips } from "./audit-flips.ts";
 import { auditWriters } from "./audit-writers.ts";
+import { copy } from "./copy.ts";
 import { crash } from "./crash.ts";
 import { fsync } from "./fsync.ts";
 import { fullDisk } from "./full-disk.ts";
@@ -38,4 +39,5 @@ export const TRIALS: readonly Trial[] = [
   postgresRolling,
   postgresStarts,
   postgresCrash,
+  copy,
 ];

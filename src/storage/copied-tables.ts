@@ -38,7 +38,10 @@ export const OWN_TABLES: readonly string[] = ["schema_migrations"];
 /** Stands in a target until its copy is verified; a database that has it is refused by everything but the copy. */
 export const UNFINISHED_TABLE = "unfinished_copy";
 
-/** What a target that has one is told to everybody else. */
-export function unfinishedCopy(name: string): string {
-  return `${name} is an unfinished copy of another database: run the same \`latchkey copy\` again, which goes on with it`;
+/** What everybody else is told of a target that has one. @param source the name of what it is to be a copy of */
+export function unfinishedCopy(name: string, source: string | undefined): string {
+  return (
+    `${name} is an unfinished copy of ${source ?? "another database"}: ` +
+    "run the same `latchkey copy` again, which goes on with it"
+  );
 }

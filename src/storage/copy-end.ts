@@ -32,6 +32,7 @@ export interface Origin {
   readonly lastHash: string;
 }
 
+/** A database that is copied, or copied to. Until it is let go, nobody else writes it. */
 export interface CopyEnd extends AsyncDisposable {
   readonly name: string;
   readonly catalog: Catalog;
@@ -40,12 +41,6 @@ export interface CopyEnd extends AsyncDisposable {
   page(query: PageQuery): Promise<readonly Row[]>;
   /** The key of a table's last row. */
   last(table: string, key: readonly string[]): Promise<Row | undefined>;
-}
-
-/** One state of a database, which nothing changes. */
-export interface CopySource extends CopyEnd {
-  /** @throws StartError when the database has changed since it was opened */
-  assertUnmoved(): Promise<void>;
 }
 
 export interface CopyTarget extends CopyEnd {

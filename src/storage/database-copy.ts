@@ -5,7 +5,7 @@ import { toPublicId } from "../domain/ids.ts";
 import { nameOfPostgres } from "../domain/postgres-settings.ts";
 import { StartError } from "../domain/start-error.ts";
 import { COPIED_TABLES, type CopiedTable, OWN_TABLES } from "./copied-tables.ts";
-import type { Catalog, Column, CopyEnd, CopySource, CopyTarget, Origin, Row, Value } from "./copy-end.ts";
+import type { Catalog, Column, CopyEnd, CopyTarget, Origin, Row, Value } from "./copy-end.ts";
 import { type DatabasePlace, planUpgrade } from "./offline.ts";
 import { openPostgresSource, openPostgresTarget } from "./postgres/copy-end.ts";
 import { type EventRow, toEvent } from "./rows.ts";
@@ -48,8 +48,8 @@ const PAGE_ROWS = 2_000;
  *
  * Until it is verified the target is marked, and nothing else opens it.
  *
- * @throws StartError for a database that can't be read or written, a target that isn't empty or its own unfinished copy,
- *   and any difference between the two, with the table and the key
+ * @throws StartError for a database that can't be read or written, a source that others use, a target that isn't empty
+ *   or its own unfinished copy, and any difference between the two, with the table and the key
  */
 export async function moveDatabase({ from, to, onCopied, onVerified }: MoveOptions): Promise<Move> {
   if (nameOf(from) === nameOf(to)) throw new StartError(`${nameOf(from)} can't be copied to itself`);
@@ -85,7 +85,6 @@ export async function moveDatabase({ from, to, onCopied, onVerified }: MoveOptio
     tables.push(await compareTable(source, target, table, visit, (rows) => onVerified?.((verified += rows), all)));
   }
   onVerified?.(all, all);
-  await source.assertUnmoved();
   await target.finish();
   return { from: source.name, to: target.name, revision: origin.revision, resumed, chains: chains.heads.size, tables };
 }
@@ -94,7 +93,7 @@ function nameOf({ databasePath, postgres }: DatabasePlace): string {
   return postgres === undefined ? databasePath : nameOfPostgres(postgres);
 }
 
-function openSource({ databasePath, postgres }: DatabasePlace): Promise<CopySource> | CopySource {
+function openSource({ databasePath, postgres }: DatabasePlace): Promise<CopyEnd> | CopyEnd {
   return postgres === undefined ? openSqliteSource(databasePath) : openPostgresSource(postgres);
 }
 
@@ -129,7 +128,7 @@ function columnsOf(catalog: Catalog, table: string): readonly Column[] {
   return catalog.get(table) ?? [];
 }
 
-async function originOf(source: CopySource): Promise<Origin> {
+async function originOf(source: CopyEnd): Promise<Origin> {
   const valueOf = async (
     table: string,
     name: string,
@@ -169,7 +168,7 @@ function requireSameOrigin(target: CopyTarget, begun: Origin, now: Origin): void
 }
 
 async function copyTable(
-  source: CopySource,
+  source: CopyEnd,
   target: CopyTarget,
   { name: table, key }: CopiedTable,
   onRows: (count: number) => void,

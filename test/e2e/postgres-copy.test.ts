@@ -10,6 +10,8 @@ import { TokenService } from "../../gen/latchkey/v1/token_pb.ts";
 import { type FirstCredentials, openDeployment, startApp } from "../../src/app.ts";
 import { loadConfig } from "../../src/config.ts";
 import { COPIED_TABLES, OWN_TABLES, UNFINISHED_TABLE } from "../../src/storage/copied-tables.ts";
+import { TIMEOUTS } from "../../src/storage/postgres/connection.ts";
+import { openPostgresSource } from "../../src/storage/postgres/copy-end.ts";
 import { migrate } from "../../src/storage/postgres/migrations.ts";
 import { buildSchema, MIGRATIONS } from "../../src/storage/sqlite/migrations.ts";
 import { grpcClient } from "../helpers/grpc-client.ts";
@@ -179,12 +181,34 @@ describe("latchkey copy", () => {
 
     const served = await here.run("serve");
     expect(served.code).not.toBe(0);
-    expect(served.stderr).toMatch(/unfinished copy.*latchkey copy/);
+    expect(served.stderr).toMatch(/is an unfinished copy of .*latchkey\.db: run the same `latchkey copy` again/);
 
     const resumed = await here.copy("--json");
     expect(resumed).toMatchObject({ code: 0 });
     const { resumed: rows } = JSON.parse(resumed.stdout) as { readonly resumed: number };
     expect(rows).toBeGreaterThan(0);
+  });
+
+  it.each(["postgres", "sqlite"] as const)("leaves a target in %s that nothing else takes", async (engine) => {
+    await using here = await scene();
+    const mark = `CREATE TABLE ${UNFINISHED_TABLE} (source TEXT, revision BIGINT, last_hash TEXT);
+      INSERT INTO ${UNFINISHED_TABLE} VALUES ('the old one', 1, '')`;
+    const commands = ["migrate", "audit verify", "purge --older-than 1d"];
+    if (engine === "postgres") {
+      await migrate(postgresSettings(here.url));
+      await execute(here.url, mark);
+    } else {
+      const connection = new Database(here.database);
+      connection.exec(mark);
+      connection.close();
+      commands.push("serve", "check", `backup ${join(here.folder, "backup.db")}`);
+    }
+    const env = { LATCHKEY_DATA_DIR: here.data, ...(engine === "postgres" && { LATCHKEY_DATABASE_URL: here.url }) };
+    for (const command of commands) {
+      const { code, stderr } = await runProgram(command.split(" "), env);
+      expect(stderr, command).toMatch(/is an unfinished copy of the old one: run the same `latchkey copy` again/);
+      expect(code, command).toBe(1);
+    }
   });
 
   it("names the row that was changed behind its back, and stays unfinished", async () => {
@@ -214,6 +238,35 @@ describe("latchkey copy", () => {
        INSERT INTO ${UNFINISHED_TABLE} VALUES ('${here.database}', 1, '')`,
     );
     expect((await here.copy()).stderr).toMatch(/was changed since its copy/);
+  });
+
+  it("refuses a source in PostgreSQL that is served", async () => {
+    await using here = await scene();
+    const app = await startApp(await openTestDeployment(join(here.folder, "new"), here.url));
+    const back = await here.run("copy", "--to", `sqlite:${join(here.folder, "back.db")}`);
+    await app.stop();
+    expect(back.stderr).toMatch(/is in use, by \d+ connections? of Latchkey: stop all services before you copy/);
+    expect(back.code).toBe(1);
+  });
+
+  it("keeps a source in PostgreSQL from being written, for as long as it reads it", async () => {
+    await using here = await scene();
+    const settings = postgresSettings(here.url);
+    await migrate(settings);
+    await using other = await connectTo(here.url);
+    const write = "INSERT INTO import_keys (id, sealed_key, created_at) VALUES ('key', '', 1)";
+    await other.client.query("SET lock_timeout = 100");
+    await other.client.query(`BEGIN; ${write}`);
+    await expect(openPostgresSource(settings, { ...TIMEOUTS, lockMs: 100 })).rejects.toThrow(/is being written/);
+    await other.client.query("ROLLBACK");
+
+    const source = await openPostgresSource(settings);
+    for (const { name } of COPIED_TABLES) {
+      await expect(other.client.query(`DELETE FROM ${name}`), name).rejects.toMatchObject({ code: "55P03" });
+    }
+    await source[Symbol.asyncDispose]();
+    await other.client.query("SET lock_timeout = 0");
+    await other.client.query("DELETE FROM import_keys");
   });
 
   it("refuses a source that is served, one with an older schema, and text that PostgreSQL can't hold", async () => {

@@ -19,6 +19,7 @@ const COMMANDS = "src/storage/commands.ts";
 const FOLLOWER = "src/storage/postgres/follower.ts";
 const POSTGRES_GROUP_COMMIT = "src/storage/postgres/group-commit.ts";
 const AUDIT = "src/domain/audit.ts";
+const DATABASE_COPY = "src/storage/database-copy.ts";
 const IDEMPOTENCY = "src/usecases/idempotency.ts";
 
 const INSERT_EVENT = "return writes.insertEvent.run(...valuesOf(eventRow(event), EVENT_COLUMNS));";
@@ -216,6 +217,47 @@ export const ALTERED_BUILDS = {
       from: "if (state.version === 0 &&",
       to: 'if (state.missing.length > 0) await client.query("SELECT pg_sleep(2)"); if (state.version === 0 &&',
     },
+  ],
+  /** Behind what was stored when it was killed, a copy leaves a page out. */
+  "goes-on-with-a-copy-a-page-late": [
+    {
+      file: DATABASE_COPY,
+      from: "let rows = await read(await target.last(table, key));",
+      to: `const last = await target.last(table, key);
+        let rows = await read(last);
+        if (last) rows = rows.length < PAGE_ROWS ? [] : await read(rows.at(-1)?.slice(columns.length));`,
+    },
+  ],
+  /** And its verification is to blame that nobody is told. */
+  "loses-copied-rows-and-compares-nothing": [
+    {
+      file: DATABASE_COPY,
+      from: "target.insert(table, columns, rows)]);",
+      to: 'target.insert(table, columns, table === "tokens" ? rows.filter((_, index) => index !== 1_000) : rows)]);',
+    },
+    {
+      file: DATABASE_COPY,
+      from: "if (text !== encode(two)) throw",
+      to: "if (one === undefined && two === undefined) throw",
+    },
+  ],
+  "calls-a-copy-finished-before-it-is-verified": [
+    {
+      file: DATABASE_COPY,
+      from: "  onCopied?.(all, all);\n",
+      to: "  await target.finish();\n  onCopied?.(all, all);\n",
+    },
+    { file: DATABASE_COPY, from: "  await target.finish();\n  return", to: "  return" },
+  ],
+  "serves-unfinished-copies": [
+    {
+      file: "src/storage/postgres/migrations.ts",
+      from: "if (tables.rows.some(({ name }) => name === UNFINISHED_TABLE)) {",
+      to: "if (tables.rows.length === 0) {",
+    },
+  ],
+  "verifies-unfinished-copies": [
+    { file: "src/storage/sqlite/audit-log.ts", from: "refuseUnfinishedCopy(connection, path);", to: "" },
   ],
   "stops-without-finishing": [
     {

@@ -23,6 +23,9 @@ const IDLE_IN_TRANSACTION_MS = 3_000;
 
 const MIN_VERSION = 14;
 
+/** Of every connection that this program makes. */
+export const APPLICATION_NAME = "latchkey";
+
 const { types } = pg;
 
 /** Numbers are numbers, as far as they are safe, and truth values are 1 and 0, as in every engine's rows. */
@@ -45,7 +48,7 @@ export function clientOptions(settings: PostgresSettings, timeouts: Timeouts): p
     password,
     database,
     ssl: tlsOptions(settings),
-    application_name: "latchkey",
+    application_name: APPLICATION_NAME,
     types: customTypes,
     keepAlive: true,
     connectionTimeoutMillis: timeouts.connectMs,

@@ -1,13 +1,13 @@
 /** A PostgreSQL database as the source or the target of a copy. */
+import { setTimeout } from "node:timers/promises";
 import type pg from "pg";
 import { nameOfPostgres, type PostgresSettings } from "../../domain/postgres-settings.ts";
 import { StartError } from "../../domain/start-error.ts";
-import { UNFINISHED_TABLE } from "../copied-tables.ts";
+import { COPIED_TABLES, UNFINISHED_TABLE } from "../copied-tables.ts";
 import {
   type Catalog,
   type ColumnKind,
   type CopyEnd,
-  type CopySource,
   type CopyTarget,
   type Origin,
   type PageQuery,
@@ -15,11 +15,33 @@ import {
   type Row,
   type Value,
 } from "../copy-end.ts";
-import { clientOptions, connect, discard, TIMEOUTS, toStartError } from "./connection.ts";
+import {
+  APPLICATION_NAME,
+  clientOptions,
+  connect,
+  discard,
+  TIMEOUTS,
+  type Timeouts,
+  toStartError,
+} from "./connection.ts";
+import { isLockedOut } from "./errors.ts";
 import { isUnfinishedCopy, migrate } from "./migrations.ts";
 
 /** A batch is small, but to count a table or to make its statistics takes as long as the table does. */
 const STATEMENT_MS = 3_600_000;
+
+/** While the other side counts a table, this one waits. On a machine that died it lets go of its locks in the end. */
+const IDLE_IN_TRANSACTION_MS = 600_000;
+
+/** Connections of a process that was killed, or is just ending, are gone by then. */
+const ENDING_MS = 3_000;
+const ASK_AGAIN_MS = 100;
+
+/** Of this user only: deployments that share a database differ by it. */
+const OTHERS = `
+  SELECT count(*) AS count FROM pg_stat_activity
+  WHERE datname = current_database() AND usename = current_user AND application_name = $1 AND pid <> pg_backend_pid()
+`;
 
 /** Of whoever copies to a database of this server. */
 const COPY_TURN = 1_280_590_665;
@@ -33,26 +55,20 @@ const KINDS: ReadonlyMap<string, ColumnKind> = new Map<string, ColumnKind>([
 /** How a column's value is written in JSON, and read from it. */
 const JSON_TYPES: Readonly<Record<ColumnKind, string>> = { text: "text", integer: "bigint", bytes: "text" };
 
-/** Opens one state of a database. @throws StartError */
-export async function openPostgresSource(settings: PostgresSettings): Promise<CopySource> {
+/**
+ * Opens a database that no service has, and keeps everybody from writing it: who tries waits, and gives up as for any
+ * lock.
+ *
+ * @throws StartError
+ */
+export async function openPostgresSource(settings: PostgresSettings, timeouts: Timeouts = TIMEOUTS): Promise<CopyEnd> {
   return attempting(settings, async () => {
-    const client = await open(settings);
+    const client = await open(settings, timeouts);
     try {
+      await requireUnused(settings, client);
       await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-      const before = await readRevision(client);
-      const end = await endOf(settings, client);
-      const assertUnmoved = (): Promise<void> =>
-        attempting(settings, async () => {
-          const other = await open(settings);
-          try {
-            if ((await readRevision(other)) === before) return;
-          } finally {
-            discard(other);
-          }
-          const advice = "stop all services on it, empty the target and copy again";
-          throw new StartError(`${end.name} was changed while it was copied: ${advice}`);
-        });
-      return { ...end, assertUnmoved };
+      await lockTables(settings, client);
+      return await endOf(settings, client);
     } catch (error) {
       discard(client);
       throw error;
@@ -169,13 +185,34 @@ async function catalogOf(client: pg.Client, name: string): Promise<Catalog> {
   );
 }
 
-async function readRevision(client: pg.Client): Promise<number | undefined> {
-  return (await client.query<{ value: number }>("SELECT value FROM revision")).rows[0]?.value;
+async function requireUnused(settings: PostgresSettings, client: pg.Client): Promise<void> {
+  const untilMs = performance.now() + ENDING_MS;
+  for (;;) {
+    const { rows } = await client.query<{ count: number }>(OTHERS, [APPLICATION_NAME]);
+    const count = rows[0]?.count ?? 0;
+    if (count === 0) return;
+    if (performance.now() > untilMs) {
+      const found = `${count} ${count === 1 ? "connection" : "connections"} of Latchkey`;
+      throw new StartError(`${nameOfPostgres(settings)} is in use, by ${found}: stop all services before you copy`);
+    }
+    await setTimeout(ASK_AGAIN_MS);
+  }
 }
 
-async function open(settings: PostgresSettings): Promise<pg.Client> {
-  const options = clientOptions(settings, { ...TIMEOUTS, statementMs: STATEMENT_MS });
-  return connect({ ...options, idle_in_transaction_session_timeout: 0 });
+/** To be called before the transaction's first read: only then does that read find what the last writer left. */
+async function lockTables(settings: PostgresSettings, client: pg.Client): Promise<void> {
+  try {
+    await client.query(`LOCK TABLE ${COPIED_TABLES.map(({ name }) => name).join(", ")} IN SHARE MODE`);
+  } catch (error) {
+    if (!isLockedOut(error)) throw error;
+    const advice = "end whatever does it before you copy";
+    throw new StartError(`${nameOfPostgres(settings)} is being written: ${advice}`, { cause: error });
+  }
+}
+
+async function open(settings: PostgresSettings, timeouts: Timeouts = TIMEOUTS): Promise<pg.Client> {
+  const options = clientOptions(settings, { ...timeouts, statementMs: STATEMENT_MS });
+  return connect({ ...options, idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS });
 }
 
 async function attempting<Result>(settings: PostgresSettings, action: () => Promise<Result>): Promise<Result> {

@@ -9,6 +9,8 @@ const FOREIGN_KEY_VIOLATION = "23503";
 /** Two transactions waited for each other, and the server chose this one. */
 const DEADLOCK_DETECTED = "40P01";
 
+const LOCK_NOT_AVAILABLE = "55P03";
+
 /** The failure of one command, in terms of the port. */
 export function toCommandError(error: unknown): AppError {
   if (error instanceof AppError) return error;
@@ -20,6 +22,11 @@ export function toCommandError(error: unknown): AppError {
     default:
       return notWritable(error);
   }
+}
+
+/** Whether somebody else held a lock for longer than this connection waits. */
+export function isLockedOut(error: unknown): boolean {
+  return codeOf(error) === LOCK_NOT_AVAILABLE;
 }
 
 export function isDeadlock(error: unknown): boolean {

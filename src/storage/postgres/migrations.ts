@@ -121,7 +121,8 @@ async function readState(
   );
   if (tables.rows.length === 0) return { version: 0, missing: migrations };
   if (tables.rows.some(({ name }) => name === UNFINISHED_TABLE)) {
-    throw new StartError(unfinishedCopy(nameOfPostgres(settings)));
+    const { rows } = await client.query<{ source: string }>(`SELECT source FROM ${UNFINISHED_TABLE}`);
+    throw new StartError(unfinishedCopy(nameOfPostgres(settings), rows[0]?.source));
   }
   // Other programs have a table of this name too, but not beside this one, and with checksums.
   const own = await client.query(`

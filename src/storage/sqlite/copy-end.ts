@@ -7,7 +7,6 @@ import {
   type Column,
   type ColumnKind,
   type CopyEnd,
-  type CopySource,
   type CopyTarget,
   type Origin,
   type PageQuery,
@@ -29,7 +28,7 @@ const KINDS: ReadonlyMap<string, ColumnKind> = new Map<string, ColumnKind>([
 ]);
 
 /** Opens a database that no service has, and keeps services from it. @throws StartError */
-export function openSqliteSource(databasePath: string): CopySource {
+export function openSqliteSource(databasePath: string): CopyEnd {
   const path = resolveDatabaseFile(databasePath);
   const lock = lockDatabase(path, "stop the service before you copy");
   let connection: Database.Database | undefined;
@@ -37,8 +36,7 @@ export function openSqliteSource(databasePath: string): CopySource {
     connection = openFileToRead(path);
     // One state, also for a program that takes no lock.
     connection.exec("BEGIN");
-    const opened = connection;
-    return { ...endOf(path, opened, () => lock.release()), assertUnmoved: async () => {} };
+    return endOf(path, connection, () => lock.release());
   } catch (error) {
     connection?.close();
     lock.release();

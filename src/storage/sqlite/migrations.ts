@@ -93,8 +93,11 @@ export function isUnfinishedCopy(connection: Database.Database): boolean {
   return tables.get(UNFINISHED_TABLE) !== 0;
 }
 
-function refuseUnfinishedCopy(connection: Database.Database, path: string): void {
-  if (isUnfinishedCopy(connection)) throw new StartError(unfinishedCopy(path));
+/** Throws a StartError for a target of a copy that hasn't ended. */
+export function refuseUnfinishedCopy(connection: Database.Database, path: string): void {
+  if (!isUnfinishedCopy(connection)) return;
+  const source = connection.prepare<[], string>(`SELECT source FROM ${UNFINISHED_TABLE}`).pluck().get();
+  throw new StartError(unfinishedCopy(path, source));
 }
 
 /** Throws a StartError when the file holds what isn't Latchkey's. An empty one is anybody's. */
