@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
+import { LongestFirst } from "./test/helpers/longest-first.ts";
 
 // As `bin/latchkey` does: each process and thread of a test would compile the same TypeScript anew.
 process.env["NODE_COMPILE_CACHE"] ??= join(import.meta.dirname, ".cache/compiled");
@@ -35,6 +36,12 @@ export default defineConfig({
     pool: "forks",
     // One for each core: most tests wait for processes of their own.
     maxWorkers: "100%",
+    // A process runs one file after the other: to load the service and all that it imports anew for each of them took a
+    // quarter of the time. So a file leaves nothing behind: no faked clock, no variable, no listener.
+    isolate: false,
+    // The code runs as Node itself runs it, from its compile cache.
+    experimental: { viteModuleRunner: false, nodeLoader: false },
+    sequence: { sequencer: LongestFirst },
     testTimeout: 60_000,
     hookTimeout: 60_000,
     // An .only left behind fails everywhere, not just in CI.

@@ -106,7 +106,9 @@ export async function openDeployment(
   await using resources = new AsyncDisposableStack();
   const writes = new WriteMeter();
   const { databasePath, postgres } = config;
-  const database = await openDatabase({ databasePath, postgres, logger, meter: writes });
+  // The memory that tokens don't take, where none are kept, is worth most in pages that they are read from.
+  const pageCacheBytes = config.cacheEntries === 0 ? config.cacheBytes : undefined;
+  const database = await openDatabase({ databasePath, postgres, logger, meter: writes, pageCacheBytes });
   const storage = aroundStorage(database.storage);
   resources.defer(() => storage.close());
   const rootKey = keyOfFile ?? (await openRootKey(await isUntouched(storage)));

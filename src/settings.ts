@@ -257,7 +257,8 @@ export const SETTINGS = {
   cacheEntries: {
     env: "LATCHKEY_CACHE_ENTRIES",
     default: "100000",
-    description: "Tokens kept in memory at most, by each thread; 0 reads the database each time",
+    description:
+      "Tokens kept in memory at most, by each thread; 0 reads the database each time, and SQLite keeps pages instead",
   },
   cacheMegabytes: {
     env: "LATCHKEY_CACHE_MB",

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { importsOf, scan, workersOf } from "./helpers/source-scan.ts";
-import { rules, violations } from "./helpers/tidy-rules.ts";
+import { readTree, rules } from "./helpers/tidy-rules.ts";
 
 const root = join(import.meta.dirname, "..");
 
@@ -191,23 +191,23 @@ const examples: Readonly<Record<keyof typeof rules, Readonly<Record<string, Exam
   },
 };
 
-const tree = projectTree();
+const project = readTree(projectTree());
 
 for (const [name, rule] of Object.entries(rules)) {
   describe(name, () => {
     for (const [title, example] of Object.entries(examples[name as keyof typeof rules])) {
       it(title, () => {
-        const found = violations(new Map(Object.entries(example.tree)), rule);
+        const found = rule(readTree(new Map(Object.entries(example.tree))));
         expect(found.map((line, index) => line.slice(0, example.expected[index]?.length))).toEqual(example.expected);
       });
     }
 
     it("is kept by an empty tree", () => {
-      expect(violations(new Map(), rule)).toEqual([]);
+      expect(rule([])).toEqual([]);
     });
 
     it("is kept by this project", () => {
-      expect(violations(tree, rule)).toEqual([]);
+      expect(rule(project)).toEqual([]);
     });
   });
 }

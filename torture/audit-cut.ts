@@ -12,6 +12,7 @@ export const auditCut: Trial = {
   name: "audit-cut",
   does: "logs that were cut off, put back or written anew, against their checkpoints",
   trials: { full: 1_000, short: 70 },
+  isTimed: false,
   mustCatch: ["believes-any-checkpoint"],
 
   async run({ trials, random }) {

@@ -22,6 +22,7 @@ export const auditFail: Trial = {
   name: "audit-fail",
   does: "audit events that can't be stored, of calls of every kind",
   trials: { full: 1_000, short: 100, selftest: 20 },
+  isTimed: false,
   mustCatch: ["changes-without-an-event"],
 
   async run({ trials, folder }) {

@@ -20,6 +20,7 @@ export const auditFlips: Trial = {
   name: "audit-flips",
   does: "one bit turned in any column of any event of a database",
   trials: { full: 10_000, short: 1_000, selftest: 250 },
+  isTimed: false,
   mustCatch: ["hashes-events-without-the-address"],
 
   async run({ trials, random, folder }) {

@@ -15,6 +15,7 @@ export const auditWriters: Trial = {
   name: "audit-writers",
   does: `${WRITERS} writers at once on ${ORGANIZATIONS} chains, so many events each`,
   trials: { full: 10_000, short: 200, selftest: 60 },
+  isTimed: false,
   mustCatch: ["skips-a-number-of-a-chain", "forks-chains", "loses-some-events"],
 
   async run({ trials, folder }) {

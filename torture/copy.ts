@@ -44,6 +44,7 @@ export const copy: Trial = {
   name: "copy",
   does: "latchkey copy of so many tokens to PostgreSQL and back, with kill -9 in the middle",
   trials: { full: MILLION, short: 6_000 },
+  isTimed: false,
   mustCatch: [
     "goes-on-with-a-copy-a-page-late",
     "loses-copied-rows-and-compares-nothing",

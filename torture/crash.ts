@@ -21,6 +21,7 @@ export const crash: Trial = {
   name: "crash",
   does: `kill -9 at a random instant under ${ISSUING} issue and ${REVOKING} revoke streams, and a new start on the same data`,
   trials: { full: 200, short: 6 },
+  isTimed: false,
   mustCatch: ["answers-before-the-commit", "forgets-some-revokes", "forgets-that-it-answered", "loses-some-events"],
 
   async run({ trials, random, folder }) {

@@ -47,6 +47,7 @@ export const fsync: Trial = {
   name: "fsync",
   does: `a sync that fails, each of the first ${FIRST_SYNCS}, with a power cut thought at every one`,
   trials: { full: FIRST_SYNCS, short: 3 },
+  isTimed: false,
   mustCatch: ["syncs-at-checkpoints-only", "passes-over-failed-commits"],
 
   async run({ trials, random, folder }) {

@@ -38,6 +38,7 @@ export const fullDisk: Trial = {
   name: "full-disk",
   does: "a disk of 4 MiB that is full and has room again, under 4 issue and 4 introspect streams",
   trials: { full: 20, short: 2 },
+  isTimed: false,
   mustCatch: [
     "dies-of-a-failed-write",
     "calls-a-failed-write-its-own-fault",

@@ -1,6 +1,7 @@
 /**
  * `npm run torture`: crashes, faults and races on the real service, in processes of its own.
  *
+ * The trials that judge times run first, one after the other; then the others, one on each core.
  * One line a trial, `passed` or `FAILED`, then `N passed, N failed`. Exits with 1 when something was found, and
  * with 2 when a trial couldn't go on, for want of a tool or a right for example: that is never a pass.
  */
@@ -8,7 +9,7 @@ import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { parseArgs } from "node:util";
@@ -28,7 +29,8 @@ const USAGE = `npm run torture -- [NAME …] [--short] [--trials N] [--seed TEXT
 ${TRIALS.map(({ name, does, trials }) => `  ${name.padEnd(14)} ${does} (${trials.full}; short: ${trials.short})`).join("\n")}
 `;
 
-type Verdict = "passed" | "found" | "stuck";
+const VERDICTS = ["passed", "found", "stuck"] as const;
+type Verdict = (typeof VERDICTS)[number];
 
 const EXIT_CODES: Readonly<Record<Verdict, number>> = { passed: 0, found: 1, stuck: 2 };
 
@@ -51,17 +53,35 @@ if (values.help || chosen.length < positionals.length || !Number.isSafeInteger(a
 
 const verdicts: Verdict[] = [];
 console.log(`seed ${values.seed}`);
-for (const trial of chosen) {
-  if (!values.selftest) verdicts.push(await run(trial));
-  else for (const build of trial.mustCatch) verdicts.push(await runBroken(trial, build));
-}
+const { alone = [], together = [] } = Object.groupBy(chosen, ({ isTimed }) => (isTimed ? "alone" : "together"));
+await runAll(alone, 1);
+await runAll(together, availableParallelism());
 const failed = verdicts.filter((verdict) => verdict !== "passed").length;
 console.log(`${verdicts.length - failed} passed, ${failed} failed`);
 process.exitCode = Math.max(0, ...verdicts.map((verdict) => EXIT_CODES[verdict]));
 
+/** @param atOnce how many run side by side */
+async function runAll(trials: readonly Trial[], atOnce: number): Promise<void> {
+  const runs = trials.flatMap((trial) =>
+    values.selftest
+      ? trial.mustCatch.map((build) => () => runBroken(trial, build))
+      : [() => (chosen.length === 1 ? run(trial) : runApart(trial))],
+  );
+  const waiting = runs.values();
+  const lane = async (): Promise<void> => {
+    for (const next of waiting) verdicts.push(await next());
+  };
+  await Promise.all(Array.from({ length: atOnce }, lane));
+}
+
+function sizeOf({ trials: { short, full } }: Trial): number {
+  if (values.trials !== undefined) return asked;
+  return values.short ? short : full;
+}
+
 async function run(trial: Trial): Promise<Verdict> {
   const { name, does } = trial;
-  const trials = values.trials === undefined ? trial.trials[values.short ? "short" : "full"] : asked;
+  const trials = sizeOf(trial);
   const folder = await mkdtemp(join(tmpdir(), `latchkey-${name}-`));
   const seconds = stopwatch();
   try {
@@ -80,13 +100,21 @@ async function run(trial: Trial): Promise<Verdict> {
   }
 }
 
+/** Runs the trial in a process of its own, where what another one computes doesn't hold it up. */
+async function runApart(trial: Trial): Promise<Verdict> {
+  const { said, code } = await spawnTrial(process.execArgv, trial, String(sizeOf(trial)));
+  const [outcome] = /^(?:passed|FAILED) [^]*(?=\n\d+ passed, )/m.exec(said) ?? [];
+  console.log(outcome ?? `FAILED  ${trial.name}: it ended with ${code}\n${said.replace(/^/gm, "        ")}`);
+  if (outcome === undefined) return "stuck";
+  return VERDICTS.find((verdict) => EXIT_CODES[verdict] === code) ?? "stuck";
+}
+
 /** Runs the trial in a process of its own on a broken build; it passes when it finds something. */
-async function runBroken({ name, trials: { short, selftest = short } }: Trial, build: BuildName): Promise<Verdict> {
+async function runBroken(trial: Trial, build: BuildName): Promise<Verdict> {
+  const { name } = trial;
+  const { short, selftest = short } = trial.trials;
   const seconds = stopwatch();
-  const trials = values.trials ?? String(selftest);
-  const args = [...altered(build), import.meta.filename, name, "--trials", trials, "--seed", values.seed];
-  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
-  const [said, [code]] = await Promise.all([text(child.stdout), once(child, "close") as Promise<[number | null]>]);
+  const { said, code } = await spawnTrial(altered(build), trial, values.trials ?? String(selftest));
   const finding = said.split("\n").find((line) => /^(?:passed|FAILED)/.test(line)) ?? said;
   if (code === EXIT_CODES.found) {
     await rm(/its files: (\S+);/.exec(said)?.[1] ?? "", { recursive: true, force: true });
@@ -97,6 +125,13 @@ async function runBroken({ name, trials: { short, selftest = short } }: Trial, b
     `FAILED  ${name} must find ${build}: it ended with ${code} (${seconds()} s)\n${said.replace(/^/gm, "        ")}`,
   );
   return code === EXIT_CODES.passed ? "found" : "stuck";
+}
+
+async function spawnTrial(nodeArgs: readonly string[], { name }: Trial, trials: string) {
+  const args = [...nodeArgs, import.meta.filename, name, "--trials", trials, "--seed", values.seed];
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+  const [said, [code]] = await Promise.all([text(child.stdout), once(child, "close") as Promise<[number | null]>]);
+  return { said, code };
 }
 
 function stopwatch(): () => string {

@@ -20,6 +20,7 @@ export const postgresCrash: Trial = {
   name: "postgres-crash",
   does: `kill -9 of one of ${PROCESSES} processes or of a PostgreSQL backend, at a random instant under load`,
   trials: { full: 100, short: 2 },
+  isTimed: false,
   mustCatch: ["answers-before-postgres-commits", "forgets-that-it-answered", "loses-some-events"],
 
   async run({ trials, random, folder }) {

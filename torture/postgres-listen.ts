@@ -23,6 +23,7 @@ export const postgresListen: Trial = {
   name: "postgres-listen",
   does: "pg_terminate_backend of every connection that listens, while tokens are revoked",
   trials: { full: 50, short: 4 },
+  isTimed: true,
   mustCatch: ["believes-a-lost-connection", "follows-nothing"],
 
   async run({ trials, random, folder }) {

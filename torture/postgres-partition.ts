@@ -46,6 +46,7 @@ export const postgresPartition: Trial = {
   name: "postgres-partition",
   does: "the network between PostgreSQL and two of three processes stalls, with and without FAIL_OPEN_SECONDS",
   trials: { full: 20, short: 1 },
+  isTimed: true,
   mustCatch: ["never-stops-trusting", "fails-open-for-ever"],
 
   async run({ trials, folder }) {

@@ -20,6 +20,7 @@ export const postgresRestart: Trial = {
   name: "postgres-restart",
   does: `pg_ctl restart -m immediate under issues, revokes and questions at ${PROCESSES} processes`,
   trials: { full: 20, short: 1 },
+  isTimed: true,
   mustCatch: ["dies-of-a-lost-connection", "never-writes-to-postgres-again", "answers-before-postgres-commits"],
 
   async run({ trials, random, folder }) {

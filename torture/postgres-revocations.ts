@@ -34,6 +34,7 @@ export const postgresRevocations: Trial = {
   name: "postgres-revocations",
   does: `tokens revoked one by one at ${PROCESSES} processes on one PostgreSQL, which all know them`,
   trials: { full: 20_000, short: 60 },
+  isTimed: true,
   mustCatch: ["hears-of-changes-by-asking-only", "follows-nothing", "trusts-what-it-knew"],
 
   async run({ trials, random, folder }) {

@@ -42,6 +42,7 @@ export const postgresRolling: Trial = {
   name: "postgres-rolling",
   does: `${PROCESSES} processes restarted one after the other, under calls that are sent once more when UNAVAILABLE`,
   trials: { full: 30, short: 3 },
+  isTimed: false,
   mustCatch: ["stops-without-finishing"],
 
   async run({ trials, folder }) {

@@ -24,6 +24,7 @@ export const postgresStarts: Trial = {
   name: "postgres-starts",
   does: `processes set up an empty database at once, ${AT_ONCE} where there are so many, and as many serve it`,
   trials: { full: 100, short: 4 },
+  isTimed: false,
   mustCatch: ["migrates-without-a-lock"],
 
   async run({ trials, folder }) {

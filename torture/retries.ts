@@ -18,6 +18,7 @@ export const retries: Trial = {
   name: "retries",
   does: `keys with ${RETRIES} retries each at once over gRPC and REST, without and with kill -9 in the middle`,
   trials: { full: 1_000, short: 50, selftest: 8 },
+  isTimed: false,
   mustCatch: ["looks-for-the-record-before-the-write-only", "answers-retries-another-secret"],
 
   async run({ trials, random, folder }) {

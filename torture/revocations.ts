@@ -26,6 +26,7 @@ export const revocations: Trial = {
   name: "revocations",
   does: `tokens revoked one by one at ${THREADS} threads that know them, with questions before, meanwhile and after`,
   trials: { full: 100_000, short: 300, selftest: 60 },
+  isTimed: false,
   mustCatch: ["hears-of-no-change", "threads-hear-of-their-own-changes-only"],
 
   async run({ trials, random, folder }) {

@@ -26,6 +26,7 @@ export const signInTiming: Trial = {
   name: "sign-in-timing",
   does: "sign-ins with a wrong password, to addresses with and without an account",
   trials: { full: 2_000, short: 60 },
+  isTimed: true,
   mustCatch: ["hashes-for-known-addresses-only"],
 
   async run({ trials, random, folder }) {

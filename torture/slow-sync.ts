@@ -30,6 +30,7 @@ export const slowSync: Trial = {
   name: "slow-sync",
   does: `syncs slowed to ${SYNC_MS} ms under ${INTROSPECTIONS_A_SECOND} introspections and ${ISSUES_A_SECOND} issues a second`,
   trials: { full: 100, short: 6 },
+  isTimed: true,
   mustCatch: ["writes-at-each-introspection"],
 
   async run({ trials, folder }) {

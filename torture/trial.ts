@@ -14,6 +14,8 @@ export interface Trial {
     /** As many as find a broken build out for certain; the default is `short`. */
     readonly selftest?: number;
   };
+  /** Whether it judges times so short that a busy machine would show in them: then nothing runs beside it. */
+  readonly isTimed: boolean;
   /** Broken builds of the service that it must find out. */
   readonly mustCatch: readonly BuildName[];
   /**

@@ -1,4 +1,4 @@
-/** All trials, in the order in which they run. */
+/** All trials. Of those that judge times, and then of the others, they run in this order. */
 import { auditCut } from "./audit-cut.ts";
 import { auditFail } from "./audit-fail.ts";
 import { auditFlips } from "./audit-flips.ts";

@@ -11,6 +11,8 @@ export interface DatabaseOptions extends DatabasePlace {
   readonly logger: Logger;
   /** Is told of every write. */
   readonly meter: WriteMeter;
+  /** What each thread may take of memory for pages of SQLite; the default is little. */
+  readonly pageCacheBytes: number | undefined;
 }
 
 /** What another thread of this process needs to work on the same database. */
@@ -26,13 +28,14 @@ export interface Database {
 }
 
 /** Opens a database with the newest schema. Throws a StartError when it can't be served. */
-export async function openDatabase({ databasePath, postgres, logger, meter }: DatabaseOptions): Promise<Database> {
+export async function openDatabase(options: DatabaseOptions): Promise<Database> {
+  const { databasePath, postgres, logger, meter, pageCacheBytes } = options;
   if (postgres !== undefined) {
     const { openPostgresStorage } = await import("./postgres/postgres-storage.ts");
     const storage = await openPostgresStorage({ settings: postgres, logger, meter });
     return { storage, share: () => ({ engine: "postgres", share: storage.share() }) };
   }
-  const storage = await openSqliteStorage({ path: databasePath, logger, meter });
+  const storage = await openSqliteStorage({ path: databasePath, logger, meter, pageCacheBytes });
   return { storage, share: () => ({ engine: "sqlite", share: storage.share() }) };
 }
 

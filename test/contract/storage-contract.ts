@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ACTIONS, EMPTY_CHAIN, findFault } from "../../src/domain/audit.ts";
 import { MAX_IMPORT_KEYS } from "../../src/domain/digest-scheme.ts";
 import { type Organization, settingsOf, type TokenState, tokenState, type User } from "../../src/domain/entities.ts";
@@ -116,6 +116,13 @@ export interface StorageSubject extends AsyncDisposable {
 
 export function storageContract(engine: string, openSubject: () => Promise<StorageSubject>): void {
   describe(`storage contract: ${engine}`, () => {
+    /** For tests that care for nothing but what they made. To open one for each takes longer than most tests. */
+    let shared: StorageSubject;
+    beforeAll(async () => {
+      shared = await openSubject();
+    });
+    afterAll(() => shared[Symbol.asyncDispose]());
+
     it("S1: what was acknowledged is there after the process was killed", async () => {
       await using subject = await openSubject();
       await subject.storage.close();
@@ -126,8 +133,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("S2: a read sees every write that has resolved", async () => {
-      await using subject = await openSubject();
-      await checkReadsSeeWrites(subject.storage);
+      await checkReadsSeeWrites(shared.storage);
     });
 
     it("S3: nobody sees a part of a write", async () => {
@@ -164,8 +170,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("S4: organizations, users and memberships come back as they went in", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const entities = fc.record({
         organization: fc.record({ name: text, profile: text, plan: text, createdAt: time }),
         user: fc.record({
@@ -202,8 +207,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("S4: tokens come back as they went in", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       await fc.assert(
         fc.asyncProperty(tokenFields, async (fields) => {
           const organization = someOrganization({ profile: fields.profile });
@@ -254,8 +258,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("S4: events come back as they went in, and as they were hashed", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const fields = fc.record({ name: text, plan: text, at: time, id: text, address: text, requestId: text });
       await fc.assert(
         fc.asyncProperty(fields, texts, async ({ name, plan, at, id, address, requestId }, scopes) => {
@@ -277,8 +280,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("S4: text compares byte for byte", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const alike = [
         "straße",
         "strasse",
@@ -305,8 +307,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("S5: a conflict is an error of its kind that gives nothing away", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const organization = someOrganization({ name: "Hush & Sons" });
       await storage.createOrganization(organization, someChange());
       const taken = await expectKind(storage.createOrganization(organization, someChange()), "already_exists");
@@ -593,8 +594,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("O1: stores an organization and answers it, and refuses an id that is taken", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const organization = someOrganization();
       expect(await storage.createOrganization(organization, someChange())).toEqual(organization);
       await expectKind(
@@ -605,8 +605,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("O2: reads the organization with this id only", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const [one, two] = [someOrganization(), someOrganization()];
       await storage.createOrganization(one, someChange());
       await storage.createOrganization(two, someChange());
@@ -631,8 +630,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("O4: changes the plan, and nothing else", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const [organization, other] = [someOrganization(), someOrganization()];
       await storage.createOrganization(organization, someChange());
       await storage.createOrganization(other, someChange());
@@ -644,8 +642,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("O4: a token that is found comes with the new plan", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const { organizationId } = await someMember(storage);
       const stored = someToken({ organizationId });
       await storage.createToken(stored, someChange());
@@ -654,8 +651,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("O5: changes the profile and the plan of an organization without tokens of its profile", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const [organization, other] = [someOrganization(), someOrganization()];
       await storage.createOrganization(organization, someChange());
       await storage.createOrganization(other, someChange());
@@ -672,8 +668,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("O5: refuses an organization that has a token of its profile, in whatever state", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const revoked = { revokedAt: NOW, revokedBy: "usr_someone" };
       for (const state of [{}, { enabled: false }, { expiresAt: after(-1) }, revoked]) {
         const organization = someOrganization();
@@ -690,13 +685,11 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("O5: no token is issued in between", async () => {
-      await using subject = await openSubject();
-      await checkProfileChange(subject.storage);
+      await checkProfileChange(shared.storage);
     });
 
     it("U1: stores a user, and refuses an id or an email that is taken", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const user = someUser();
       await storage.createUser(user);
       await expectKind(storage.createUser(someUser({ id: user.id })), "already_exists");
@@ -705,8 +698,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("U2: reads the user with this id only", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const [one, two] = [someUser(), someUser()];
       await storage.createUser(one);
       await storage.createUser(two);
@@ -726,8 +718,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("U4: gives a user another password, and ends all sessions but one", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const ids = await someMember(storage);
       const [elsewhere, stranger] = [someOrganization(), await someMember(storage)];
       await storage.createOrganization(elsewhere, someChange());
@@ -755,8 +746,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("U8: a new password uses up the links to another one", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const [user, other] = [someUser(), someUser()];
       for (const one of [user, other]) await storage.createUser(one);
       const [mine, theirs] = [somePasswordLink(user.id), somePasswordLink(other.id)];
@@ -768,8 +758,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("PL1: stores a link for a user, and for nobody else", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const user = someUser();
       await storage.createUser(user);
       const link = somePasswordLink(user.id);
@@ -781,8 +770,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("PL2: stores no more links of a user than may work at a time, and takes none away", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const user = someUser();
       await storage.createUser(user);
       const links = Array.from({ length: MAX_PASSWORD_LINKS + 3 }, () => somePasswordLink(user.id));
@@ -796,8 +784,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("PL3: finds a link by the exact fingerprint, until its time is over", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const user = someUser();
       await storage.createUser(user);
       const link = somePasswordLink(user.id);
@@ -808,13 +795,11 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("PL4: a link resets the password once, uses up all others, and ends every session", async () => {
-      await using subject = await openSubject();
-      await checkOneResetWins(subject.storage);
+      await checkOneResetWins(shared.storage);
     });
 
     it("PL4: a link whose time is over resets nothing", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const user = someUser();
       await storage.createUser(user);
       const link = somePasswordLink(user.id);
@@ -840,8 +825,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("M10: adds nobody of whom it isn't certain that they have the mailbox, where that is asked for", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const { organizationId } = await someMember(storage, "owner");
       const membership = { organizationId, role: "member", createdAt: NOW } as const;
       const add = (user: User) => storage.addMember(membership, user, someChange(), undefined, true);
@@ -860,8 +844,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("IV1: stores one invitation for an email, and none for a member", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const { organizationId, userId } = await someMember(storage);
       const member = await storage.getUser(userId);
       const first = someInvitation(organizationId);
@@ -881,8 +864,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("IV1: stores as many as an organization has at a time, and goes on when some are over", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const { organizationId } = await someMember(storage);
       const all = Array.from({ length: MAX_INVITATIONS + 1 }, () => someInvitation(organizationId));
       const [last, ...others] = all;
@@ -896,8 +878,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("IV2: lists the invitations of one organization that work, the oldest first", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const [{ organizationId }, other] = [await someMember(storage), await someMember(storage)];
       const made = [5, 1, 3].map((time) => someInvitation(organizationId, { createdAt: after(time) }));
       const over = someInvitation(organizationId, { expiresAt: after(10) });
@@ -908,8 +889,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("IV3: ends an invitation of this organization, once", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const [{ organizationId }, other] = [await someMember(storage), await someMember(storage)];
       const { invitation, fingerprint } = someInvitation(organizationId);
       await storage.createInvitation({ invitation, fingerprint }, someChange());
@@ -922,8 +902,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("IV4: finds an invitation by the exact fingerprint, until its time is over", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const { organizationId } = await someMember(storage);
       const { invitation, fingerprint } = someInvitation(organizationId);
       await storage.createInvitation({ invitation, fingerprint }, someChange());
@@ -933,13 +912,11 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("IV5: makes a newcomer a member once, with the invitation's email and role", async () => {
-      await using subject = await openSubject();
-      await checkOneAcceptanceWins(subject.storage);
+      await checkOneAcceptanceWins(shared.storage);
     });
 
     it("IV5: an invitation that is over makes nobody a member, and a member stays as they are", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const { organizationId } = await someMember(storage);
       const [user, made] = [someUser(), someInvitation(organizationId)];
       await storage.createInvitation(made, someChange());
@@ -959,8 +936,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("IV6: takes an account over only with a mailed invitation, and only where nobody proved to have the mailbox", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const { organizationId } = await someMember(storage);
       const home = await someMember(storage);
       const squatter = await storage.getUser(home.userId);
@@ -1009,8 +985,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("IV8: the invitations of a member end with the membership, and no others", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const [{ organizationId, userId }, elsewhere] = [await someMember(storage), await someMember(storage)];
       const createdBy = toPublicId("usr", userId);
       const theirs = someInvitation(organizationId, { createdBy });
@@ -1042,8 +1017,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("ID2: links an identity to the user with the email, whose mailbox is certain then, or changes nothing", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const { organizationId, userId } = await someMember(storage);
       const user = (await storage.getUser(userId)) ?? someUser();
       const identity = someIdentity();
@@ -1060,8 +1034,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("ID3: leaves an identity with the user that it was linked to first", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const [identity, first, second] = [someIdentity(), someUser(), someUser()];
       await Promise.all([storage.createUser(first), storage.createUser(second)]);
       const linked = await Promise.all(
@@ -1086,8 +1059,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("ID5: takes an account from whoever made it, unless its person had proved to have the mailbox", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const ids = await someMember(storage);
       const { email = "" } = (await storage.getUser(ids.userId)) ?? {};
       const open = async () => {
@@ -1109,8 +1081,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("U6: stores an organization and a user who owns it, or nothing", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const [organization, user] = [someOrganization(), someUser()];
       expect(await storage.register(organization, user, someChange({ at: after(3) }))).toBe(true);
       expect(await storage.getOrganization(organization.id)).toEqual(organization);
@@ -1125,18 +1096,15 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("U7: stores nothing for an email that somebody has, and of several at once one is stored", async () => {
-      await using subject = await openSubject();
-      await checkOneRegistrationWins(subject.storage);
+      await checkOneRegistrationWins(shared.storage);
     });
 
     it("U5: changes nothing for another hash, and once for one hash", async () => {
-      await using subject = await openSubject();
-      await checkOnePasswordWins(subject.storage);
+      await checkOnePasswordWins(shared.storage);
     });
 
     it("M1: stores a membership, and changes nothing but the role of one that is there", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const ids = await someMember(storage);
       const other = await someMember(storage);
       await storage.putMembership(someMembership({ ...ids, role: "admin", createdAt: after(5) }), someChange());
@@ -1147,8 +1115,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("M1: refuses an organization or a user that doesn't exist", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const { organizationId, userId } = await someMember(storage);
       const strangers = [
         { organizationId, userId: randomUUID() },
@@ -1161,8 +1128,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("M4: adds somebody new, and answers the member", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const organization = someOrganization();
       await storage.createOrganization(organization, someChange());
       const user = someUser();
@@ -1174,8 +1140,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("M4: somebody who has the email already keeps their account", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const { userId } = await someMember(storage);
       const existing = await storage.getUser(userId);
       const organization = someOrganization();
@@ -1189,8 +1154,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("M4: refuses a member, and an organization that doesn't exist, and stores nobody", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const ids = await someMember(storage);
       const existing = await storage.getUser(ids.userId);
       const membership = { organizationId: ids.organizationId, role: "owner", createdAt: after(1) } as const;
@@ -1205,8 +1169,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("M4: of several with one email at once exactly one account is stored", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const organizations = Array.from({ length: 8 }, () => someOrganization());
       for (const organization of organizations) await storage.createOrganization(organization, someChange());
       const members = await Promise.all(
@@ -1220,8 +1183,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("M5: changes a member's role, and nothing else", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const ids = await someMember(storage);
       const user = await storage.getUser(ids.userId);
       const other = await someMember(storage);
@@ -1238,8 +1200,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("M5: the last owner keeps the role", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const ids = await someMember(storage, "owner");
       await storage.addMember({ ...ids, role: "admin", createdAt: NOW }, someUser(), someChange());
       // An owner of another organization is none of this one.
@@ -1253,13 +1214,11 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("M5: of owners who resign at once one stays", async () => {
-      await using subject = await openSubject();
-      await checkOneOwnerStays(subject.storage);
+      await checkOneOwnerStays(shared.storage);
     });
 
     it("M6: ends this membership only, and leaves the user", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const ids = await someMember(storage, "owner");
       const user = someUser();
       await storage.addMember({ ...ids, role: "owner", createdAt: NOW }, user, someChange());
@@ -1273,8 +1232,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("M6: the last owner can't be removed, whoever else is there", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const ids = await someMember(storage, "owner");
       const admin = someUser();
       await storage.addMember({ ...ids, role: "admin", createdAt: NOW }, admin, someChange());
@@ -1291,8 +1249,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("M8: revokes the member's tokens of those types, and ends their sessions, in that organization only", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const { organizationId, userId: owner } = await someMember(storage, "owner");
       const other = await someMember(storage, "owner");
       const { organizationId: elsewhere } = other;
@@ -1363,13 +1320,11 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("M8: nobody sees the member gone and a token still there", async () => {
-      await using subject = await openSubject();
-      await checkRemovalIsWhole(subject.storage);
+      await checkRemovalIsWhole(shared.storage);
     });
 
     it("M9: refuses a personal token of somebody who isn't a member", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const { organizationId, userId } = await someMember(storage);
       const { userId: stranger } = await someMember(storage);
       const personal = (id: string | undefined) => ({ ...someToken({ organizationId, userId: id }), isPersonal: true });
@@ -1388,8 +1343,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("M7: lists members, the oldest first, then by user id", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const organization = someOrganization();
       await storage.createOrganization(organization, someChange());
       await someMember(storage);
@@ -1417,8 +1371,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("M2: reads the membership of this user in this organization only", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const [one, two] = [await someMember(storage), await someMember(storage)];
       expect(await storage.getMembership(one.organizationId, one.userId)).toEqual(someMembership(one));
       expect(await storage.getMembership(one.organizationId, two.userId)).toBeUndefined();
@@ -1426,8 +1379,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("M3: lists a user's memberships, the oldest first, then by organization id", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const user = someUser();
       await storage.createUser(user);
       await someMember(storage);
@@ -1449,8 +1401,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("T1: refuses an id or a fingerprint that is taken, and an organization that doesn't exist", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const { organizationId } = await someMember(storage);
       const stored = someToken({ organizationId });
       const token = await storage.createToken(stored, someChange());
@@ -1470,8 +1421,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("T1: refuses a token of another profile than its organization's, unless it is a service key", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const organization = someOrganization({ profile: "plane" });
       await storage.createOrganization(organization, someChange());
       const stray = someToken({ organizationId: organization.id, profile: "watchplane" });
@@ -1500,8 +1450,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("T2: reads the token with this id only", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const { organizationId } = await someMember(storage);
       const one = await storage.createToken(someToken({ organizationId }), someChange());
       const two = await storage.createToken(someToken({ organizationId }), someChange());
@@ -1510,8 +1459,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("T3: finds a token and its organization by the exact fingerprint only", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const organization = someOrganization();
       await storage.createOrganization(organization, someChange());
       const stored = someToken({ organizationId: organization.id });
@@ -1556,8 +1504,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("T3: finds by a view of a larger buffer", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const { organizationId } = await someMember(storage);
       const buffer = Buffer.concat([someFingerprint(), someFingerprint(), someFingerprint()]);
       const { token } = someToken({ organizationId });
@@ -1567,8 +1514,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("T4: lists what matches, in order, up to the limit", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const state = fc.constantFrom<TokenState>("active", "disabled", "expired", "revoked");
       const near = fc.integer({ min: -2, max: 2 }).map(after);
       const tokens = fc.array(
@@ -1633,13 +1579,11 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("TF1: a name starts with a prefix byte for byte", async () => {
-      await using subject = await openSubject();
-      await checkNamePrefix(subject.storage);
+      await checkNamePrefix(shared.storage);
     });
 
     it("TF1: matches what has all that is named", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const { organizationId } = await someMember(storage);
       const [userId, anotherId] = PEOPLE;
       const fields = { type: "bot", name: "deploy", createdBy: "tok_one", userId };
@@ -1658,8 +1602,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("TF2: a token is unused since what comes after its last use, or after its creation without one", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const { organizationId } = await someMember(storage);
       const unusedSince = async (milliseconds: number): Promise<readonly string[]> => {
         const query = everyToken(organizationId, { unusedSince: after(milliseconds) });
@@ -1672,13 +1615,11 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("T5: pages hold every token that was there throughout exactly once", async () => {
-      await using subject = await openSubject();
-      await checkPaging(subject.storage);
+      await checkPaging(shared.storage);
     });
 
     it("T6: revokes once, with a new revision", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const { organizationId } = await someMember(storage);
       const token = await storage.createToken(someToken({ organizationId }), someChange());
       const neighbour = await storage.createToken(someToken({ organizationId }), someChange());
@@ -1692,8 +1633,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("T6: of several revokes at once the first one stays", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const { organizationId } = await someMember(storage);
       const token = await storage.createToken(someToken({ organizationId }), someChange());
       const authors = Array.from({ length: 16 }, (_, index) => `usr_${index}`);
@@ -1706,13 +1646,11 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("T6: answers nothing for an unknown token", async () => {
-      await using subject = await openSubject();
-      expect(await subject.storage.revokeToken(randomUUID(), changeBy("usr_one", NOW))).toBeUndefined();
+      expect(await shared.storage.revokeToken(randomUUID(), changeBy("usr_one", NOW))).toBeUndefined();
     });
 
     it("TU1: gives a token other settings, and changes nothing else", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const organization = someOrganization();
       await storage.createOrganization(organization, someChange());
       const organizationId = organization.id;
@@ -1794,8 +1732,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("TU2: of many at once that go by what they have read none undoes another", async () => {
-      await using subject = await openSubject();
-      await checkUpdatesGoByWhatTheyRead(subject.storage);
+      await checkUpdatesGoByWhatTheyRead(shared.storage);
     });
 
     it("TU3: a revoked token can't be changed", async () => {
@@ -1838,8 +1775,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("IM1: stores tokens and answers for each in order, taken where its fingerprint is", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const [here, there] = [await someMember(storage), await someMember(storage)];
       const { organizationId } = here;
       const native = someToken(there);
@@ -1863,8 +1799,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("IM1: of several at once exactly one gets a fingerprint, and nobody sees a part", async () => {
-      await using subject = await openSubject();
-      await checkImportsAtOnce(subject.storage);
+      await checkImportsAtOnce(shared.storage);
     });
 
     it("IM1: nothing stays where one event can't be stored", async () => {
@@ -1980,13 +1915,11 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("B1: revokes what matches, and leaves all else as it is", async () => {
-      await using subject = await openSubject();
-      await checkBulkRevocation(subject.storage);
+      await checkBulkRevocation(shared.storage);
     });
 
     it("B1: nobody sees a part of it", async () => {
-      await using subject = await openSubject();
-      await checkBulkRevocationIsWhole(subject.storage);
+      await checkBulkRevocationIsWhole(shared.storage);
     });
 
     it("B2: the event of the whole comes first; nothing to revoke has none, and is recorded", async () => {
@@ -2054,13 +1987,11 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("T7: a last use never moves back", async () => {
-      await using subject = await openSubject();
-      await checkLastUse(subject.storage);
+      await checkLastUse(shared.storage);
     });
 
     it("T7: the address is that of the last use, also where it isn't known", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const { organizationId } = await someMember(storage);
       const { id } = await storage.createToken(someToken({ organizationId }), someChange());
       const lastUse = async (at: number, address: string) => {
@@ -2075,8 +2006,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("T7: passes over unknown tokens, and leaves all else as it is", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const { organizationId } = await someMember(storage);
       const token = await storage.createToken(someToken({ organizationId }), someChange());
       const unused = await storage.createToken(someToken({ organizationId }), someChange());
@@ -2091,8 +2021,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("T8: uses are added to those of the day, however many record at once", async () => {
-      await using subject = await openSubject();
-      await checkUsesAreAdded(subject.storage);
+      await checkUsesAreAdded(shared.storage);
     });
 
     it("T8: a write that fails has counted nothing", async () => {
@@ -2113,8 +2042,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("T9: reads the days asked for, of one token, the oldest first", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const { organizationId } = await someMember(storage);
       const create = () => storage.createToken(someToken({ organizationId }), someChange());
       const [token, other, unused] = [await create(), await create(), await create()];
@@ -2139,8 +2067,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("T11: reads the days of many tokens, in their order", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const { organizationId } = await someMember(storage);
       const tokens = await Promise.all(
         Array.from({ length: 4 }, () => storage.createToken(someToken({ organizationId }), someChange())),
@@ -2177,8 +2104,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("TR1: gives a new secret, and nothing else", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const { organizationId } = await someMember(storage);
       const created = someToken({ organizationId, expiresAt: after(50), scopes: ["a"], metadata: { b: "c" } });
       const token = await storage.createToken(created, someChange());
@@ -2205,13 +2131,11 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("TR1: whoever reads meanwhile knows the old secret throughout", async () => {
-      await using subject = await openSubject();
-      await checkOldSecretIsKnown(subject.storage);
+      await checkOldSecretIsKnown(shared.storage);
     });
 
     it("TR2: refuses what is revoked, expired, changed meanwhile or in an overlap, and changes nothing", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const { organizationId } = await someMember(storage);
       const make = (fields = {}) => storage.createToken(someToken({ organizationId, ...fields }), someChange());
       const inOverlap = await make();
@@ -2248,18 +2172,15 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("TR2: of several at once exactly one is made", async () => {
-      await using subject = await openSubject();
-      await checkOneSecretWins(subject.storage);
+      await checkOneSecretWins(shared.storage);
     });
 
     it("TR2: a token that is revoked at the same time has no secret that works", async () => {
-      await using subject = await openSubject();
-      await checkRevokeOfRotated(subject.storage);
+      await checkRevokeOfRotated(shared.storage);
     });
 
     it("TR3: refuses a fingerprint that any token has or had", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const { organizationId } = await someMember(storage);
       const [created, other] = [someToken({ organizationId }), someToken({ organizationId })];
       const first = await storage.createToken(created, someChange());
@@ -2277,8 +2198,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("TR4: ends the old secret at once and for good, and only once", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const { organizationId } = await someMember(storage);
       const created = someToken({ organizationId });
       const token = await storage.createToken(created, someChange());
@@ -2297,8 +2217,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("TR4: leaves a token as it is whose overlap is over, or that is revoked", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const { organizationId } = await someMember(storage);
       const token = await storage.createToken(someToken({ organizationId }), someChange());
       const rotation = someRotation(token, { overlapEndsAt: after(9) });
@@ -2309,13 +2228,11 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("TR4: of many that finish and cancel at once one does", async () => {
-      await using subject = await openSubject();
-      await checkOneEndOfOverlap(subject.storage);
+      await checkOneEndOfOverlap(shared.storage);
     });
 
     it("TR5: makes the old secret the only one again", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const { organizationId } = await someMember(storage);
       const created = someToken({ organizationId });
       const token = await storage.createToken(created, someChange());
@@ -2332,8 +2249,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("TR5: refuses where no overlap is running", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const { organizationId } = await someMember(storage);
       const token = await storage.createToken(someToken({ organizationId }), someChange());
       const refuse = async (at: Date) => {
@@ -2353,18 +2269,15 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("TR6: which secrets work is as a model of it says, whatever happens", async () => {
-      await using subject = await openSubject();
-      await checkRotations(subject.storage);
+      await checkRotations(shared.storage);
     });
 
     it("TR7: a use of the old secret is the rotation's and the token's, and never moves back", async () => {
-      await using subject = await openSubject();
-      await checkFormerUse(subject.storage);
+      await checkFormerUse(shared.storage);
     });
 
     it("L1: grants as many as the window has left", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const units = fc.array(fc.integer({ min: 1, max: 15 }), { maxLength: 12 });
       await fc.assert(
         fc.asyncProperty(units, fc.integer({ min: 0, max: 60 }), async (wanted, limit) => {
@@ -2393,8 +2306,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("L1: counts each token and each window by itself", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const request = someLeaseRequest({ limit: 5, units: 5 });
       const next = { ...request, windowStart: request.windowEnd, windowEnd: after(120_000) };
       for (const one of [request, next, someLeaseRequest({ limit: 5, units: 5 })]) {
@@ -2403,8 +2315,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("L2: each grant holds to its own limit", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const { limit: _, ...request } = someLeaseRequest({ units: 10 });
       expect(await storage.takeLease({ ...request, limit: 25 })).toEqual({ granted: 10, taken: 10 });
       expect(await storage.takeLease({ ...request, limit: 5 })).toEqual({ granted: 0, taken: 10 });
@@ -2415,8 +2326,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("L3: gives units back to their window, which can be taken again", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const [one, two] = [someLeaseRequest({ units: 60 }), someLeaseRequest({ units: 60 })];
       await storage.takeLease(one);
       await storage.takeLease(two);
@@ -2435,8 +2345,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("L3: never gives back more than was taken", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const request = someLeaseRequest({ units: 100 });
       await storage.takeLease({ ...request, units: 3 });
       await storage.returnLeases([{ ...request, units: 50 }]);
@@ -2444,8 +2353,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("L4: reads how many are taken, and takes none", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const { tokenId, windowStart, windowEnd, ...rest } = someLeaseRequest({ units: 4 });
       expect(await storage.readWindow(tokenId, windowStart)).toBe(0);
       await storage.takeLease({ tokenId, windowStart, windowEnd, ...rest });
@@ -2520,8 +2428,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("I2: of several with one key at once exactly one changes something", async () => {
-      await using subject = await openSubject();
-      await checkOnce(subject.storage);
+      await checkOnce(shared.storage);
     });
 
     it("I2: every write that takes a record refuses a key that is there, before all else, and changes nothing", async () => {
@@ -2561,8 +2468,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("I2: a record whose time is over, to the millisecond, makes way for the next", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const { organizationId } = await someMember(storage);
       const first = someRecord({ expiresAt: after(100) });
       await storage.setPlan(organizationId, "pro", someChange(), first);
@@ -2622,8 +2528,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("I4: reads the record with this exact hash, while its time isn't over", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const [one, other] = [someRecord({ expiresAt: after(100) }), someRecord()];
       await storage.createOrganization(someOrganization(), someChange(), one);
       await storage.createOrganization(someOrganization(), someChange(), other);
@@ -2637,8 +2542,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("I5: the answer of every write opens with the record's key to what it was then", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const ids = await someMember(storage, "owner");
       const token = await storage.createToken(someToken({ ...ids, profile: SERVICE_PROFILE_ID }), someChange());
       const confidential = { secret: "wp_0123", at: NOW, nothing: undefined };
@@ -2679,8 +2583,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("R1: stores a session with its first refresh token, and refuses somebody who isn't a member", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const ids = await someMember(storage);
       const session = someSession(ids);
       const first = someFingerprint();
@@ -2698,8 +2601,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("R2: reads the session with this id only", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const ids = await someMember(storage);
       const [one, two] = [someSession(ids), someSession({ ...ids, expiresAt: after(5) })];
       await storage.createSession(one, someFingerprint(), someChange());
@@ -2709,8 +2611,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("R3: rotates from one refresh token to the next", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const session = someSession(await someMember(storage));
       const chain = Array.from({ length: 5 }, someFingerprint);
       const [first] = chain;
@@ -2727,8 +2628,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("R3: refuses what is unknown, expired or ended, and uses nothing up", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const ids = await someMember(storage);
       const session = someSession({ ...ids, expiresAt: after(10) });
       const presented = someFingerprint();
@@ -2748,13 +2648,11 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("R4: of several uses of one refresh token exactly one rotates, and the session ends", async () => {
-      await using subject = await openSubject();
-      await checkOneRotationWins(subject.storage);
+      await checkOneRotationWins(shared.storage);
     });
 
     it("R4: a reuse ends its own session only, at its time", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const ids = await someMember(storage);
       const [session, other] = [someSession(ids), someSession(ids)];
       const [used, next, ofOther] = [someFingerprint(), someFingerprint(), someFingerprint()];
@@ -2783,13 +2681,11 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("R5: records a refused sign-in where the user belongs, else in the system organization", async () => {
-      await using subject = await openSubject();
-      await checkSignInFailures(subject.storage);
+      await checkSignInFailures(shared.storage);
     });
 
     it("R7: reads the session of a refresh token, used or not", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const ids = await someMember(storage);
       const [session, other] = [someSession(ids), someSession(ids)];
       const [first, next] = [someFingerprint(), someFingerprint()];
@@ -2801,8 +2697,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("R10: a browser's secret is no refresh token, and its session goes on", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const session = someSession({ ...(await someMember(storage)), client: "browser", method: "example" });
       const secret = someFingerprint();
       await storage.createSession(session, secret, someChange());
@@ -2814,8 +2709,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("R8: ends a session once, at its time, and no other", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const ids = await someMember(storage);
       const [session, other] = [someSession({ ...ids, expiresAt: after(50) }), someSession(ids)];
       const presented = someFingerprint();
@@ -2836,8 +2730,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("R9: starts no session by a password that was changed meanwhile", async () => {
-      await using subject = await openSubject();
-      const { storage } = subject;
+      const { storage } = shared;
       const ids = await someMember(storage);
       const { passwordHash = "" } = (await storage.getUser(ids.userId)) ?? {};
       const [good, bad] = [someSession(ids), someSession(ids)];
@@ -2916,8 +2809,7 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     });
 
     it("K3: adds a signing key where the newest one is as expected, and of several at once exactly one", async () => {
-      await using subject = await openSubject();
-      await checkOneKeyReplacement(subject.storage);
+      await checkOneKeyReplacement(shared.storage);
     });
 
     it("K4: forgets the signing keys whose successor is older, and never the newest", async () => {

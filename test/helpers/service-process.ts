@@ -2,9 +2,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
+import { SCRATCH } from "./scratch.ts";
 
 export const MAIN = join(import.meta.dirname, "../../src/main.ts");
 
@@ -44,7 +44,7 @@ export function cleanEnv(env: TestEnv): NodeJS.ProcessEnv {
 }
 
 export async function temporaryFolder(): Promise<{ readonly path: string } & AsyncDisposable> {
-  const path = await mkdtemp(join(tmpdir(), "latchkey-test-"));
+  const path = await mkdtemp(join(SCRATCH, "latchkey-test-"));
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
 }
 

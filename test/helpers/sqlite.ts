@@ -1,10 +1,10 @@
 /** SQLite databases in directories of their own, that go when the test ends. */
 import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Database from "better-sqlite3";
 import { openSqliteStorage } from "../../src/storage/sqlite/sqlite-storage.ts";
 import type { StorageSubject } from "../contract/storage-contract.ts";
+import { SCRATCH } from "./scratch.ts";
 
 export const silentLogger = { debug() {}, info() {}, warn() {}, error() {} };
 
@@ -13,7 +13,7 @@ export interface TemporaryDirectory extends AsyncDisposable {
 }
 
 export async function temporaryDirectory(): Promise<TemporaryDirectory> {
-  const path = await mkdtemp(join(tmpdir(), "latchkey-"));
+  const path = await mkdtemp(join(SCRATCH, "latchkey-"));
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true }) };
 }
 

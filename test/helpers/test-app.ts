@@ -1,6 +1,5 @@
 /** Boots the real service for a test: its own database, its own folder, free ports. */
 import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { AuthService } from "../../gen/latchkey/v1/auth_pb.ts";
 import { TokenService } from "../../gen/latchkey/v1/token_pb.ts";
@@ -13,6 +12,7 @@ import { fromPublicId, toPublicId, uuidV7 } from "../../src/domain/ids.ts";
 import type { Role } from "../../src/domain/roles.ts";
 import type { PasswordCost } from "../../src/security/passwords.ts";
 import { migratedDatabase } from "./postgres.ts";
+import { SCRATCH } from "./scratch.ts";
 import { openTestDatabase, type TestDatabase } from "./test-database.ts";
 
 export interface Person {
@@ -50,7 +50,7 @@ const PASSWORD_COST: PasswordCost = { memoryKib: 64, passes: 1 };
 
 export async function startTestApp({ env = {}, surroundings = {}, tls }: TestAppOptions = {}): Promise<TestApp> {
   await using resources = new AsyncDisposableStack();
-  const folder = await mkdtemp(join(tmpdir(), "latchkey-test-"));
+  const folder = await mkdtemp(join(SCRATCH, "latchkey-test-"));
   resources.defer(() => rm(folder, { recursive: true, force: true }));
   // Set by `postgres-setup.ts`.
   const server = process.env["TEST_POSTGRES_URL"];

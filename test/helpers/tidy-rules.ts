@@ -12,6 +12,7 @@ interface SourceFile {
   readonly scan: Scan;
 }
 
+/** One line for each violation, `path:line: what is wrong`; none for tidy files, or for none. */
 type Rule = (files: readonly SourceFile[]) => string[];
 
 /**
@@ -208,7 +209,7 @@ export const rules = {
   ),
 } satisfies Record<string, Rule>;
 
-/** One line for each violation, `path:line: what is wrong`; none for a tidy tree, or for an empty one. */
-export function violations(tree: Tree, rule: Rule): string[] {
-  return rule(Array.from(tree, ([path, text]) => ({ path, text, scan: scan(text) })));
+/** What the rules look at. Taking a whole project apart takes a second: do it once for all of them. */
+export function readTree(tree: Tree): readonly SourceFile[] {
+  return Array.from(tree, ([path, text]) => ({ path, text, scan: scan(text) }));
 }

@@ -1,10 +1,10 @@
 /** The real service with certificates of a test's own authority, and connections that look at them. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
 import type { Environment } from "../../src/config.ts";
 import { type Authority, createAuthority, type Pair, writePair } from "./certificates.ts";
+import { SCRATCH } from "./scratch.ts";
 import { startTestApp, type TestApp, type TestAppOptions } from "./test-app.ts";
 
 export interface TlsApp extends AsyncDisposable {
@@ -30,7 +30,7 @@ export interface TlsAppOptions extends Omit<TestAppOptions, "env"> {
 
 export async function startTlsApp({ env = {}, http = false, ...options }: TlsAppOptions = {}): Promise<TlsApp> {
   await using resources = new AsyncDisposableStack();
-  const folder = await mkdtemp(join(tmpdir(), "latchkey-tls-"));
+  const folder = await mkdtemp(join(SCRATCH, "latchkey-tls-"));
   resources.defer(() => rm(folder, { recursive: true, force: true }));
   const authority = await createAuthority();
   const ca = Buffer.from(authority.pem);

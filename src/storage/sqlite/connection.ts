@@ -5,6 +5,8 @@ import Database from "better-sqlite3";
 export interface ConnectionOptions {
   readonly path: string;
   readonly busyTimeoutMs: number;
+  /** What pages in memory may take of it, for each connection. */
+  readonly pageCacheBytes?: number | undefined;
 }
 
 /** A WAL above this size is cut back after a checkpoint. */
@@ -14,10 +16,10 @@ const SYNCHRONOUS_FULL = 2;
 const AUTO_CHECKPOINT_PAGES = 1000;
 
 /**
- * Pages that a connection keeps, in KiB. Each commit of another connection empties a reader's, and the kernel has
+ * Pages that a connection keeps. Each commit of another connection empties a reader's, and the kernel has
  * the file's pages too: half of the driver's 16 MB does.
  */
-const CACHE_KIB = 8 * 1024;
+const PAGE_CACHE_BYTES = 8 * 1024 * 1024;
 
 /** Opens a connection as SQLite makes it, to look at a file that may be another program's. */
 export function openBareConnection({ path, busyTimeoutMs }: ConnectionOptions): Database.Database {
@@ -85,7 +87,10 @@ export function assertWritable(connection: Database.Database): void {
   connection.exec("PRAGMA user_version = 0");
 }
 
-function configure(connection: Database.Database, { busyTimeoutMs }: ConnectionOptions): void {
+function configure(
+  connection: Database.Database,
+  { busyTimeoutMs, pageCacheBytes = PAGE_CACHE_BYTES }: ConnectionOptions,
+): void {
   setPragma(connection, "busy_timeout", busyTimeoutMs);
   setPragma(connection, "journal_mode", "wal");
   // The driver is built with NORMAL for WAL, which loses acknowledged commits in a power cut.
@@ -98,5 +103,5 @@ function configure(connection: Database.Database, { busyTimeoutMs }: ConnectionO
   setPragma(connection, "wal_autocheckpoint", AUTO_CHECKPOINT_PAGES);
   setPragma(connection, "journal_size_limit", WAL_LIMIT_BYTES);
   // A negative number is one of KiB, a positive one is one of pages.
-  setPragma(connection, "cache_size", -CACHE_KIB);
+  setPragma(connection, "cache_size", -Math.floor(pageCacheBytes / 1024));
 }

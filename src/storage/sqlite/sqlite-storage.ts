@@ -25,6 +25,8 @@ export interface SqliteStorageOptions {
   /** How long a statement waits for another process's lock. */
   readonly busyTimeoutMs?: number;
   readonly checkpointIntervalMs?: number;
+  /** What each thread that reads may take of memory for pages; the default is little. */
+  readonly pageCacheBytes?: number | undefined;
 }
 
 const DEFAULT_BUSY_TIMEOUT_MS = 5_000;
@@ -34,9 +36,7 @@ const DEFAULT_CHECKPOINT_INTERVAL_MS = 30_000;
 const MAX_READ_BUSY_TIMEOUT_MS = 100;
 
 /** What another thread of this process needs to work on the same database. Its port is to be transferred. */
-export interface SqliteShare {
-  readonly path: string;
-  readonly busyTimeoutMs: number;
+export interface SqliteShare extends ConnectionOptions {
   readonly changes: Int32Array<SharedArrayBuffer>;
   /** Brings a port to each writer thread. */
   readonly writers: MessagePort;
@@ -54,7 +54,7 @@ export interface SqliteDatabase extends Storage {
  */
 export async function openSqliteStorage(options: SqliteStorageOptions): Promise<SqliteDatabase> {
   const { logger, meter = new WriteMeter(), busyTimeoutMs = DEFAULT_BUSY_TIMEOUT_MS } = options;
-  const { checkpointIntervalMs = DEFAULT_CHECKPOINT_INTERVAL_MS } = options;
+  const { checkpointIntervalMs = DEFAULT_CHECKPOINT_INTERVAL_MS, pageCacheBytes } = options;
   const path = createDatabaseFile(options.path);
   await using resources = new AsyncDisposableStack();
   const lock = lockDatabase(path);
@@ -65,8 +65,9 @@ export async function openSqliteStorage(options: SqliteStorageOptions): Promise<
     resources.defer(() => host.close());
     const writer = new Writer(host.changes, meter);
     host.connect((port) => writer.attach(port));
-    const share = (): SqliteShare => ({ path, busyTimeoutMs, changes: host.changes, writers: portsOf(host) });
-    return Object.assign(openStorage({ path, busyTimeoutMs }, writer, resources), { share });
+    const reading = { path, busyTimeoutMs, pageCacheBytes };
+    const share = (): SqliteShare => ({ ...reading, changes: host.changes, writers: portsOf(host) });
+    return Object.assign(openStorage(reading, writer, resources), { share });
   } catch (error) {
     throw toStartError(path, error);
   }
@@ -74,7 +75,7 @@ export async function openSqliteStorage(options: SqliteStorageOptions): Promise<
 
 /** Opens the database that another thread of this process has opened. */
 export async function joinSqliteStorage(
-  { path, busyTimeoutMs, changes, writers }: SqliteShare,
+  { changes, writers, ...reading }: SqliteShare,
   meter: WriteMeter,
 ): Promise<Storage> {
   await using resources = new AsyncDisposableStack();
@@ -82,7 +83,7 @@ export async function joinSqliteStorage(
   const writer = new Writer(changes, meter);
   writers.on("message", (port: MessagePort) => writer.attach(port));
   await once(writers, "message");
-  return openStorage({ path, busyTimeoutMs }, writer, resources);
+  return openStorage(reading, writer, resources);
 }
 
 /** A port that brings the ports to the writer threads. */
@@ -97,13 +98,10 @@ function portsOf(host: WriterHost): MessagePort {
   return port2;
 }
 
-function openStorage(
-  { path, busyTimeoutMs }: ConnectionOptions,
-  writer: Writer,
-  resources: AsyncDisposableStack,
-): Storage {
+function openStorage(options: ConnectionOptions, writer: Writer, resources: AsyncDisposableStack): Storage {
   resources.defer(() => writer.close());
-  const connection = openReadConnection({ path, busyTimeoutMs: Math.min(busyTimeoutMs, MAX_READ_BUSY_TIMEOUT_MS) });
+  const busyTimeoutMs = Math.min(options.busyTimeoutMs, MAX_READ_BUSY_TIMEOUT_MS);
+  const connection = openReadConnection({ ...options, busyTimeoutMs });
   // Closed before the writer's, for the last connection to close tidies up, and only the writer's can.
   resources.defer(() => void connection.close());
   const reads = prepareReads(connection);
