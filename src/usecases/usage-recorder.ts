@@ -18,7 +18,7 @@ const FLUSH_INTERVAL_MS = 4_000;
  * Uses of so many secrets are written at a time. With more of them other writes would wait longer, and memory would
  * fill with what is on its way; with fewer more pages would be written twice, and read anew by every reader.
  */
-const MAX_WRITTEN = 1_000;
+const MAX_WRITTEN = 2_000;
 
 /** So many secrets wait at most; uses of further ones are let go until the next flush. */
 const MAX_WAITING_SECRETS = 50_000;
