@@ -2037,7 +2037,9 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       expect(await storage.readUses(id, 7, 7)).toEqual([]);
       // What is wrong with one use leaves none of them.
       const wrong = someUse(id, new Date(Number.NaN), { daily });
-      await expect(storage.recordUses([someUse(id, NOW, { daily }), wrong])).rejects.toThrow();
+      await expect(storage.recordUses([someUse(id, NOW, { daily }), wrong])).rejects.toThrow(
+        "an invalid Date can't be stored",
+      );
       expect(await storage.readUses(id, 7, 7)).toEqual([]);
     });
 
