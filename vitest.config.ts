@@ -57,6 +57,8 @@ export default defineConfig({
         test: {
           name: "postgres",
           include: [POSTGRES, ...(isWhole ? OF_THE_SERVICE : ON_BOTH_ENGINES)],
+          // Its commands on files are SQLite's; postgres-processes.test.ts runs those that PostgreSQL has.
+          exclude: ["test/e2e/cli-terminal.test.ts"],
           globalSetup: ["test/helpers/postgres-server.ts"],
           setupFiles: ["test/helpers/postgres-setup.ts"],
         },
