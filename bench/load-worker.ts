@@ -136,7 +136,9 @@ class Caller {
             if (ended === latencies.length) resolve(latencies);
           });
         }
-        if (sent < latencies.length) setTimeout(sendDue, 1);
+        // One that woke each millisecond for a few calls a second would take time that is the server's.
+        const nextMs = startedAt + ((sent + 1) / ratePerSecond) * 1000 - performance.now();
+        if (sent < latencies.length) setTimeout(sendDue, Math.max(1, nextMs));
       };
       sendDue();
     });

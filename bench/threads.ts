@@ -9,7 +9,8 @@ import { callsOf, introspects, issueTokens } from "./questions.ts";
 import { cpuMicrosByThread, startService } from "./server-process.ts";
 
 const TOKENS = 10_000;
-const CALLS = 40_000;
+/** A turn is longer than uses wait to be written, so that what that costs is in it. */
+const CALLS = 80_000;
 const ROUNDS = 7;
 /** A connection is one thread's; with many of them the threads have about the same to do. */
 const CONNECTIONS = 32;

@@ -25,6 +25,8 @@ interface Digits {
 }
 
 const NO_DIGIT = 0xff;
+/** It has this bit, and no digit has. */
+const NO_DIGIT_BIT = 0x80;
 
 // 16⁸ = 2³², and 62⁶ > 2³².
 const HEX = digits("0123456789abcdef", 8);
@@ -39,6 +41,11 @@ const CRC_OF_BYTE = Int32Array.from({ length: 0x100 }, (_, byte) => {
   for (let bit = 0; bit < 8; bit++) crc = (crc & 1) === 0 ? crc >>> 1 : (crc >>> 1) ^ 0xedb88320;
   return crc;
 });
+
+/** The same of bytes with one, two and three bytes of zero behind them: so four bytes can be taken at a time. */
+const CRC_BEFORE_ONE = CRC_OF_BYTE.map(withZero);
+const CRC_BEFORE_TWO = CRC_BEFORE_ONE.map(withZero);
+const CRC_BEFORE_THREE = CRC_BEFORE_TWO.map(withZero);
 
 /** The length of a whole secret in characters, all of them ASCII. */
 export function secretLength(format: SecretFormat): number {
@@ -57,20 +64,36 @@ export function isWellFormed(format: SecretFormat, text: string): boolean {
   if (text.length !== secretLength(format) || !text.startsWith(prefix)) return false;
   const { characters, values, checksumLength } = digitsOf(alphabet);
   const bodyLength = text.length - checksumLength;
-  // In one loop, for this is part of every check: the processor does the one while it waits for the other.
+  // This is part of every check. So it takes four characters at a time, and looks once whether all of them were digits.
   let crc = NO_BYTES;
-  for (let place = 0; place < bodyLength; place++) {
+  let place = 0;
+  for (; place < prefix.length; place++) crc = withByte(crc, text.charCodeAt(place));
+  let seen = 0;
+  for (; place + 4 <= bodyLength; place += 4) {
+    const one = text.charCodeAt(place);
+    const two = text.charCodeAt(place + 1);
+    const three = text.charCodeAt(place + 2);
+    const four = text.charCodeAt(place + 3);
+    seen |= valueOf(values, one) | valueOf(values, two) | valueOf(values, three) | valueOf(values, four);
+    const word = crc ^ (one | (two << 8) | (three << 16) | (four << 24));
+    crc =
+      (CRC_BEFORE_THREE[word & 0xff] as number) ^
+      (CRC_BEFORE_TWO[(word >>> 8) & 0xff] as number) ^
+      (CRC_BEFORE_ONE[(word >>> 16) & 0xff] as number) ^
+      (CRC_OF_BYTE[word >>> 24] as number);
+  }
+  for (; place < bodyLength; place++) {
     const code = text.charCodeAt(place);
-    if (place >= prefix.length && (values[code] ?? NO_DIGIT) === NO_DIGIT) return false;
+    seen |= valueOf(values, code);
     crc = withByte(crc, code);
   }
   let stated = 0;
-  for (let place = bodyLength; place < text.length; place++) {
-    const digit = values[text.charCodeAt(place)] ?? NO_DIGIT;
-    if (digit === NO_DIGIT) return false;
+  for (; place < text.length; place++) {
+    const digit = valueOf(values, text.charCodeAt(place));
+    seen |= digit;
     stated = stated * characters.length + digit;
   }
-  return stated === checksumOf(crc);
+  return seen < NO_DIGIT_BIT && stated === checksumOf(crc);
 }
 
 /** What may be shown of a secret to tell tokens apart: the prefix and the last four characters. */
@@ -115,9 +138,17 @@ function randomDigits(alphabet: Alphabet, length: number, entropy: Entropy): str
   return text;
 }
 
+function valueOf(values: Uint8Array, code: number): number {
+  return values[code] ?? NO_DIGIT;
+}
+
 /** CRC-32 so far, with one more byte. A call into zlib takes longer than the few bytes of a secret. */
 function withByte(crc: number, byte: number): number {
   return (CRC_OF_BYTE[(crc ^ byte) & 0xff] as number) ^ (crc >>> 8);
+}
+
+function withZero(crc: number): number {
+  return withByte(crc, 0);
 }
 
 function checksumOf(crc: number): number {

@@ -67,6 +67,19 @@ export class ByteShelf {
     return bytes.subarray(from, from + lengthAt(bytes, start));
   }
 
+  /** The length of what was put there. */
+  lengthOf(place: number): number {
+    return lengthAt(this.#slabAt(place).bytes, place % SLAB_BYTES);
+  }
+
+  /** Copies what was put there into a buffer that has room for it, without a view of it as an object besides. */
+  copyTo(target: Buffer, at: number, place: number): void {
+    const { bytes } = this.#slabAt(place);
+    const start = place % SLAB_BYTES;
+    const from = start + LENGTH_BYTES;
+    bytes.copy(target, at, from, from + lengthAt(bytes, start));
+  }
+
   /** Lets go of what was put there. The place must not be used again. */
   remove(place: number): void {
     const slab = this.#slabAt(place);

@@ -91,6 +91,16 @@ export class KeptRecord implements KnownRecord {
     if (this.#answer === NO_ANSWER) this.#answer = this.slot.answers.put(bytes) ?? NO_MORE_ANSWERS;
   }
 
+  /** How long the answer is; 0 where there is none. */
+  get answerLength(): number {
+    return this.#answer < 0 ? 0 : this.slot.answers.lengthOf(this.#answer);
+  }
+
+  /** Copies the answer, which must be there, to a place with room for it. */
+  copyAnswer(target: Buffer, at: number): void {
+    this.slot.answers.copyTo(target, at, this.#answer);
+  }
+
   /** Gives the answer's place back: it will be made anew. */
   dropAnswer(): void {
     if (this.#answer < 0) return;

@@ -151,8 +151,8 @@ export const ALTERED_BUILDS = {
       file: "src/usecases/introspect-token.ts",
       from: "const found = tokenFinder.find(secret, format);",
       to: `const found = Promise.resolve(tokenFinder.find(secret, format)).then(async (one) => {
-        const use = { tokenId: one?.record.token.id, secret: "current", usedAt: new Date(deps.clock()), address: "", daily: [] };
-        if (!input.dryRun) await deps.storage.recordUses([use]);
+        const use = { tokenId: one?.token.id, secret: "current", usedAt: new Date(deps.clock()), address: "", daily: [] };
+        if (one !== undefined && !input.dryRun) await deps.storage.recordUses([use]);
         return one;
       });`,
     },

@@ -50,6 +50,12 @@ describe("a shelf of bytes", () => {
           expect(shelf.bytes).toBeGreaterThanOrEqual(wanted);
         }
         expect(kept.every(({ place, bytes }) => shelf.get(place).equals(bytes))).toBe(true);
+        const copied = kept.map(({ place }) => {
+          const copy = Buffer.alloc(1 + shelf.lengthOf(place));
+          shelf.copyTo(copy, 1, place);
+          return copy.subarray(1);
+        });
+        expect(copied.every((copy, index) => copy.equals(kept[index]?.bytes ?? expect.fail()))).toBe(true);
         expect(views.every(({ view, bytes }) => view.equals(bytes))).toBe(true);
       }),
       { numRuns: 300 },

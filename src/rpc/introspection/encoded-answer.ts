@@ -6,6 +6,7 @@
 import type { KnownRecord } from "../../domain/decision.ts";
 import { toPublicId } from "../../domain/ids.ts";
 import type { RateStatus } from "../../domain/rate-window.ts";
+import type { KeptRecord } from "../../usecases/token-cache.ts";
 
 /** The tags of `IntrospectResponse`: field numbers with their wire types. */
 const ACTIVE = 0x08;
@@ -43,6 +44,7 @@ const TEXT_BYTES = 6;
 
 /** Answers are written here and copied out of it, for their length is known when they are written. */
 let paper = Buffer.alloc(4_096);
+const listPaper = Buffer.alloc(65_536);
 
 /** The answer about a token that is allowed, but for its rate limit. */
 export function encodeAllowed({ token, organization }: KnownRecord): Buffer {
@@ -97,18 +99,34 @@ export function withRateLimit(fixed: Buffer, { limit, remaining, resetMs }: Rate
   return answer;
 }
 
-/** A `BatchIntrospectResponse` of encoded answers. */
-export function asList(answers: readonly Buffer[]): Buffer {
-  let size = 0;
-  for (const { length } of answers) size += varintField(length) + length;
-  const list = Buffer.allocUnsafe(size);
-  let place = 0;
-  for (const answer of answers) {
-    place = writeVarintField(list, place, RESPONSES, answer.length);
-    list.set(answer, place);
-    place += answer.length;
+/** A `BatchIntrospectResponse`. One is written at a time, for all are on the same paper. */
+export class AnswerList {
+  #paper = listPaper;
+  #size = 0;
+
+  add(answer: Buffer): void {
+    const place = this.#begin(answer.length);
+    this.#paper.set(answer, place);
   }
-  return list;
+
+  /** Adds the answer that a record in memory has. */
+  addKept(record: KeptRecord): void {
+    const place = this.#begin(record.answerLength);
+    record.copyAnswer(this.#paper, place);
+  }
+
+  get bytes(): Buffer {
+    return Buffer.from(this.#paper.subarray(0, this.#size));
+  }
+
+  /** Begins an answer of this length, and says where its bytes go. */
+  #begin(length: number): number {
+    const start = this.#size;
+    const end = start + varintField(length) + length;
+    if (this.#paper.length < end) this.#paper = Buffer.concat([this.#paper], 2 * end);
+    this.#size = end;
+    return writeVarintField(this.#paper, start, RESPONSES, length);
+  }
 }
 
 /** Bytes of a field with this value; zero isn't written. */

@@ -14,7 +14,7 @@ import { KeptRecord } from "../../usecases/token-cache.ts";
 import type { EncodedHandler } from "../handlers.ts";
 import { decodeRequest } from "../messages-in.ts";
 import { validate } from "../validation.ts";
-import { asList, encodeAllowed, withRateLimit } from "./encoded-answer.ts";
+import { AnswerList, encodeAllowed, withRateLimit } from "./encoded-answer.ts";
 import { readBatch, readQuestion } from "./encoded-question.ts";
 import { type JudgementDeps, judgementMessage, question } from "./judgement.ts";
 
@@ -43,8 +43,8 @@ export function encodedIntrospectStream(deps: JudgementDeps, answers: AnswerEnco
     const isPlain = asked !== undefined && others.length === 0;
     const judgement = introspectToken(deps, call.caller, isPlain ? asked : decode(request));
     return judgement instanceof Promise
-      ? judgement.then((judged) => asList([answers.encode(judged)]))
-      : asList([answers.encode(judgement)]);
+      ? judgement.then((judged) => answers.encodeAll([judged]))
+      : answers.encodeAll([judgement]);
   };
 
   function decode(request: Buffer): IntrospectTokenInput {
@@ -58,19 +58,16 @@ export function encodedIntrospectStream(deps: JudgementDeps, answers: AnswerEnco
 /** `BatchIntrospect` */
 export function encodedBatchIntrospect(deps: JudgementDeps, answers: AnswerEncoder): EncodedHandler {
   return (request, call) => {
-    const questions = readBatch(request) ?? decode(request);
-    const encoded: (Buffer | Promise<Buffer>)[] = [];
+    const judgements: (Judgement | Promise<Judgement>)[] = [];
     let isLate = false;
-    for (const one of questions) {
+    for (const one of readBatch(request) ?? decode(request)) {
       const judgement = introspectToken(deps, call.caller, one);
-      if (judgement instanceof Promise) {
-        isLate = true;
-        encoded.push(judgement.then((judged) => answers.encode(judged)));
-      } else {
-        encoded.push(answers.encode(judgement));
-      }
+      if (judgement instanceof Promise) isLate = true;
+      judgements.push(judgement);
     }
-    return isLate ? Promise.all(encoded.map(async (answer) => answer)).then(asList) : asList(encoded as Buffer[]);
+    return isLate
+      ? Promise.all(judgements.map(async (judgement) => judgement)).then((judged) => answers.encodeAll(judged))
+      : answers.encodeAll(judgements as Judgement[]);
   };
 
   function decode(request: Buffer): readonly IntrospectTokenInput[] {
@@ -88,6 +85,24 @@ export class AnswerEncoder {
 
   constructor(deps: JudgementDeps) {
     this.#deps = deps;
+  }
+
+  /** As a `BatchIntrospectResponse`. */
+  encodeAll(judgements: readonly Judgement[]): Buffer {
+    const list = new AnswerList();
+    for (const judgement of judgements) {
+      const { decision, rateStatus } = judgement;
+      if (decision.active && decision.allowed && rateStatus === undefined) {
+        const { record } = decision;
+        if (record instanceof KeptRecord && record.answerLength > 0) {
+          // Without an object for its bytes: they would take longer than all else that is done here.
+          list.addKept(record);
+          continue;
+        }
+      }
+      list.add(this.encode(judgement));
+    }
+    return list.bytes;
   }
 
   encode(judgement: Judgement): Buffer {
