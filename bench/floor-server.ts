@@ -1,4 +1,5 @@
 /** The floors: the least that a call can cost on each stack. `node bench/floor-server.ts http2|grpc|connect` */
+import "../src/serving/tick-shape.ts";
 import { createServer } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";

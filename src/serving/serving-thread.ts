@@ -1,4 +1,5 @@
 /** A further thread that serves gRPC. It shares the port with the others, and nothing else but the database. */
+import "./tick-shape.ts";
 import { parentPort, workerData } from "node:worker_threads";
 import type { SignedCheckpoint } from "../domain/checkpoint.ts";
 import { AppError } from "../domain/errors.ts";
