@@ -1,5 +1,4 @@
 /** The floors: the least that a call can cost on each stack. `node bench/floor-server.ts http2|grpc|connect` */
-import "../src/serving/tick-shape.ts";
 import { createServer } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
@@ -7,6 +6,10 @@ import { EmptySchema } from "@bufbuild/protobuf/wkt";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { IntrospectionService } from "../gen/latchkey/v1/introspection_pb.ts";
+import { keepTickShape } from "../src/serving/tick-shape.ts";
+
+// Or it would be chance that a floor is as low as it can be.
+keepTickShape();
 
 const METHOD = "/latchkey.v1.IntrospectionService/Introspect";
 const kind = process.argv[2];

@@ -1,5 +1,4 @@
 /** The composition root: builds every part once, and takes them down in the right order. */
-import "./serving/tick-shape.ts";
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import packageJson from "../package.json" with { type: "json" };

@@ -463,7 +463,8 @@ export interface Storage {
 
   /**
    * - T3. Reads the token that has this fingerprint, or had it, and its organization, and says which of the
-   *   token's secrets that is. Only the exact 32 bytes match.
+   *   token's secrets that is. Only the exact 32 bytes match. Uses, which `changeCount` doesn't count, may be
+   *   those of a moment ago.
    *
    * At once, without a promise, where the engine reads on the calling thread; failures reject all the same.
    */

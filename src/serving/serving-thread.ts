@@ -1,5 +1,4 @@
 /** A further thread that serves gRPC. It shares the port with the others, and nothing else but the database. */
-import "./tick-shape.ts";
 import { parentPort, workerData } from "node:worker_threads";
 import type { SignedCheckpoint } from "../domain/checkpoint.ts";
 import { AppError } from "../domain/errors.ts";
@@ -14,7 +13,9 @@ import { joinDatabase } from "../storage/database.ts";
 import type { FromServingThread, ServingThreadOptions, SigningOutcome, ToServingThread } from "./messages.ts";
 import { chooseProducts } from "./products.ts";
 import { createServing } from "./serving.ts";
+import { keepTickShape } from "./tick-shape.ts";
 
+keepTickShape();
 if (parentPort === null) throw new Error("this file runs as a worker thread only");
 const main = parentPort;
 const send = (message: FromServingThread): void => main.postMessage(message);

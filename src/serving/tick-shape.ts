@@ -5,10 +5,12 @@
  * object gets a new shape, and the code that makes these objects, which names their properties by symbols, takes the
  * slow way for good once it has seen two: in such a process a check took a tenth more. So one of them stays.
  *
- * Whoever serves imports this before anything else.
  */
 import { executionAsyncResource } from "node:async_hooks";
 
 const kept: object[] = [];
 
-process.nextTick(() => void kept.push(executionAsyncResource()));
+/** Belongs before everything else that a thread does. */
+export function keepTickShape(): void {
+  process.nextTick(() => void kept.push(executionAsyncResource()));
+}

@@ -77,6 +77,11 @@ const MAX_INTEGER = 2n ** 63n - 1n;
 export interface Engine {
   /** Throws, or rejects, with `unavailable` when the database can't be read. */
   read<Result>(query: (reads: Reads) => Work<Result>): Result | Promise<Result>;
+  /**
+   * The same for what nothing changes that isn't counted by `changeCount`. An engine may read it as it was a moment
+   * ago where there was no change since.
+   */
+  readCounted<Result>(query: (reads: Reads) => Work<Result>): Result | Promise<Result>;
   /** Resolves when the command is durable. The input must not be changed after that. */
   write<Name extends CommandName>(
     name: Name,
@@ -275,7 +280,8 @@ export class SqlStorage implements Storage {
 
   findTokenByFingerprint(fingerprint: Uint8Array): TokenRecord | undefined | Promise<TokenRecord | undefined> {
     try {
-      return this.#read(({ findTokenByFingerprint }) =>
+      this.#assertOpen();
+      return this.#engine.readCounted(({ findTokenByFingerprint }) =>
         one(findTokenByFingerprint.get({ fingerprint }), toTokenRecord),
       );
     } catch (error) {

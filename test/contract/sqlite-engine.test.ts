@@ -4,13 +4,14 @@ import { dirname, join } from "node:path";
 import Database from "better-sqlite3";
 import { describe, expect, it } from "vitest";
 import { fingerprint } from "../../src/domain/fingerprint.ts";
+import { WriteMeter } from "../../src/domain/write-meter.ts";
 import { checkpoint } from "../../src/storage/sqlite/checkpoint.ts";
 import { prepareWrites } from "../../src/storage/sqlite/commands.ts";
 import { openReadConnection, openWriteConnection, setPragma } from "../../src/storage/sqlite/connection.ts";
 import { createDatabaseFile } from "../../src/storage/sqlite/files.ts";
 import { migrate } from "../../src/storage/sqlite/migrations.ts";
 import { prepareReads } from "../../src/storage/sqlite/reads.ts";
-import { openSqliteStorage } from "../../src/storage/sqlite/sqlite-storage.ts";
+import { joinSqliteStorage, openSqliteStorage } from "../../src/storage/sqlite/sqlite-storage.ts";
 import { filterParameters } from "../../src/storage/token-filter.ts";
 import { openSqliteSubject, silentLogger, temporaryDirectory } from "../helpers/sqlite.ts";
 import { logIdentity } from "../helpers/sqlite-wal.ts";
@@ -40,6 +41,26 @@ describe("the SQLite engine's connections", () => {
       expect(Object.fromEntries(actual)).toEqual(settings);
     });
   }
+
+  it("read a token as every thread's acknowledged changes left it, whatever they have read a moment before", async () => {
+    await using directory = await temporaryDirectory();
+    const path = join(directory.path, "latchkey.db");
+    const storage = await openSqliteStorage({ path, logger: silentLogger });
+    const other = await joinSqliteStorage(storage.share(), new WriteMeter());
+    const organization = someOrganization();
+    await storage.createOrganization(organization, someChange());
+    for (let round = 0; round < 20; round++) {
+      const made = someToken({ organizationId: organization.id });
+      await storage.createToken(made, someChange());
+      const [changing, asked] = round % 2 === 0 ? [storage, other] : [other, storage];
+      const revokedAt = async () => (await asked.findTokenByFingerprint(made.fingerprint))?.token.revokedAt;
+      expect(await revokedAt()).toBeUndefined();
+      await changing.revokeToken(made.token.id, someChange());
+      expect(await revokedAt()).toBeInstanceOf(Date);
+    }
+    await other.close();
+    await storage.close();
+  });
 
   it("are refused when SQLite keeps another setting", () => {
     // A database in memory can't have a WAL, and a name that SQLite doesn't know is passed over.

@@ -136,8 +136,12 @@ describe("an answer that allows", () => {
   });
 });
 
-function allowed(record: KnownRecord, rateStatus: RateStatus | undefined): Judgement {
-  return { decision: { active: true, allowed: true, record }, profile: defaultProfile, rateStatus };
+function allowed(found: KnownRecord, status: RateStatus | undefined): Judgement {
+  return {
+    decision: { active: true, allowed: true, record: found },
+    profile: defaultProfile,
+    rateStatus: status,
+  };
 }
 
 function asProtobufList(judgements: readonly Judgement[]): Uint8Array {

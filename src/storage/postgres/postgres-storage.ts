@@ -81,6 +81,7 @@ function openStorage(
   const opened = resources.move();
   return new SqlStorage({
     read: (query) => reader.read(query),
+    readCounted: (query) => reader.read(query),
     write: (name, input, record) => writer.execute(name, input, record),
     changeCount: () => changes.current,
     close: () => opened.disposeAsync(),

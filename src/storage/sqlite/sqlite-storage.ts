@@ -12,6 +12,7 @@ import { toStartError } from "./errors.ts";
 import { createDatabaseFile } from "./files.ts";
 import { lockDatabase } from "./lock.ts";
 import { migrate } from "./migrations.ts";
+import { ReadSnapshot } from "./read-snapshot.ts";
 import { prepareReads } from "./reads.ts";
 import { Writer } from "./writer.ts";
 import { WriterHost } from "./writer-host.ts";
@@ -105,12 +106,24 @@ function openStorage(options: ConnectionOptions, writer: Writer, resources: Asyn
   // Closed before the writer's, for the last connection to close tidies up, and only the writer's can.
   resources.defer(() => void connection.close());
   const reads = prepareReads(connection);
+  const snapshot = new ReadSnapshot(connection, () => writer.changeCount);
+  resources.defer(() => snapshot.release());
   const opened = resources.move();
   return new SqlStorage({
     read(query) {
       try {
+        snapshot.release();
         return finish(query(reads));
       } catch (error) {
+        throw readError(error);
+      }
+    },
+    readCounted(query) {
+      try {
+        snapshot.take();
+        return finish(query(reads));
+      } catch (error) {
+        snapshot.release();
         throw readError(error);
       }
     },
