@@ -1,6 +1,4 @@
 /** argv → command. */
 import { runCommandLine } from "./cli/cli.ts";
-import { keepTickShape } from "./serving/tick-shape.ts";
 
-keepTickShape();
 process.exitCode = await runCommandLine(process.argv.slice(2));
