@@ -24,6 +24,7 @@ export class Fleet implements AsyncDisposable {
   readonly deployment: Deployment;
   readonly services: Service[] = [];
   readonly #resources: AsyncDisposableStack;
+  readonly #starting = new Set<Promise<Service>>();
 
   private constructor(cluster: PostgresCluster, deployment: Deployment, resources: AsyncDisposableStack) {
     this.cluster = cluster;
@@ -58,6 +59,12 @@ export class Fleet implements AsyncDisposable {
 
   /** Starts a process in the place of the one that was there, whose data folder it has. */
   async startService(index: number, settings: TestEnv = {}): Promise<Service> {
+    const starting = this.#start(index, settings);
+    this.#starting.add(starting);
+    return starting.finally(() => this.#starting.delete(starting));
+  }
+
+  async #start(index: number, settings: TestEnv): Promise<Service> {
     const folder = join(this.deployment.folder, `process-${index}`);
     await mkdir(folder, { recursive: true });
     const service = await this.deployment.start([], { LATCHKEY_DATA_DIR: folder, ...settings });
@@ -116,6 +123,8 @@ export class Fleet implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    // One that starts while another one couldn't would stay behind.
+    await Promise.allSettled(this.#starting);
     await this.#resources.disposeAsync();
   }
 }

@@ -32,6 +32,9 @@ ${TRIALS.map(({ name, does, trials }) => `  ${name.padEnd(14)} ${does} (${trials
 const VERDICTS = ["passed", "found", "stuck"] as const;
 type Verdict = (typeof VERDICTS)[number];
 
+/** Several times as long as any takes on a slow machine. */
+const MAX_MINUTES = { short: 10, full: 240 };
+
 const EXIT_CODES: Readonly<Record<Verdict, number>> = { passed: 0, found: 1, stuck: 2 };
 
 const { values, positionals } = parseArgs({
@@ -58,7 +61,8 @@ await runAll(alone, 1);
 await runAll(together, availableParallelism());
 const failed = verdicts.filter((verdict) => verdict !== "passed").length;
 console.log(`${verdicts.length - failed} passed, ${failed} failed`);
-process.exitCode = Math.max(0, ...verdicts.map((verdict) => EXIT_CODES[verdict]));
+// At once: calls that a trial left behind when it found something must not go on.
+process.exit(Math.max(0, ...verdicts.map((verdict) => EXIT_CODES[verdict])));
 
 /** @param atOnce how many run side by side */
 async function runAll(trials: readonly Trial[], atOnce: number): Promise<void> {
@@ -85,7 +89,7 @@ async function run(trial: Trial): Promise<Verdict> {
   const folder = await mkdtemp(join(tmpdir(), `latchkey-${name}-`));
   const seconds = stopwatch();
   try {
-    const counts = await trial.run({ trials, random: new Random(`${values.seed}/${name}`), folder });
+    const counts = await withinTime(trial.run({ trials, random: new Random(`${values.seed}/${name}`), folder }));
     await rm(folder, { recursive: true });
     console.log(`passed  ${name}: ${does}: ${counts} (${seconds()} s)`);
     return "passed";
@@ -98,6 +102,14 @@ async function run(trial: Trial): Promise<Verdict> {
     );
     return isFinding ? "found" : "stuck";
   }
+}
+
+/** A trial that waits for what never comes must say so. */
+async function withinTime<T>(running: Promise<T>): Promise<T> {
+  const minutes = values.short ? MAX_MINUTES.short : MAX_MINUTES.full;
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error(`it didn't end within ${minutes} minutes`)), minutes * 60_000);
+  return Promise.race([running, late]).finally(() => clearTimeout(timer));
 }
 
 /** Runs the trial in a process of its own, where what another one computes doesn't hold it up. */
@@ -129,6 +141,7 @@ async function runBroken(trial: Trial, build: BuildName): Promise<Verdict> {
 
 async function spawnTrial(nodeArgs: readonly string[], { name }: Trial, trials: string) {
   const args = [...nodeArgs, import.meta.filename, name, "--trials", trials, "--seed", values.seed];
+  if (values.short || values.selftest) args.push("--short");
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   const [said, [code]] = await Promise.all([text(child.stdout), once(child, "close") as Promise<[number | null]>]);
   return { said, code };

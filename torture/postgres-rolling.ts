@@ -94,14 +94,17 @@ export const postgresRolling: Trial = {
       ...Array.from({ length: CHANGING }, (_, stream) => changing(stream)),
     ]);
     load.catch(() => {});
-    for (let restart = 0; restart < trials; restart++) {
+    try {
+      for (let restart = 0; restart < trials; restart++) {
+        await Promise.race([setTimeout(CALM_MS), load]);
+        const index = restart % PROCESSES;
+        await fleet.services[index]?.stop();
+        await Promise.race([start(index), load]);
+      }
       await Promise.race([setTimeout(CALM_MS), load]);
-      const index = restart % PROCESSES;
-      await fleet.services[index]?.stop();
-      await Promise.race([start(index), load]);
+    } finally {
+      isOver = true;
     }
-    await Promise.race([setTimeout(CALM_MS), load]);
-    isOver = true;
     await load;
     expectNone("calls failed", failed);
     await fleet.stop();

@@ -1,4 +1,5 @@
 /** A real PostgreSQL server, from npm, with a data folder of its own. */
+import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { mkdtemp, readFile, symlink } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -74,15 +75,25 @@ export class PostgresCluster implements AsyncDisposable {
   }
 }
 
-/** An address that nobody listens on at the moment. */
+/** From here up, systems choose ports by themselves: for connections, and for who listens on port 0. */
+const FIRST_EPHEMERAL_PORT = 32_768;
+const FIRST_PORT = 10_000;
+
+/** A port of this machine that nobody listens on, nor will by chance before it is used, or used again. */
 export async function freePort(): Promise<number> {
-  const listener = createServer().listen(0, "127.0.0.1");
-  await once(listener, "listening");
-  const address = listener.address();
-  listener.close();
-  await once(listener, "close");
-  if (address === null || typeof address === "string") throw new Error("no port is free");
-  return address.port;
+  for (;;) {
+    const port = randomInt(FIRST_PORT, FIRST_EPHEMERAL_PORT);
+    const listener = createServer().listen(port, "127.0.0.1");
+    try {
+      await once(listener, "listening");
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "EADDRINUSE") continue;
+      throw error;
+    }
+    listener.close();
+    await once(listener, "close");
+    return port;
+  }
 }
 
 function isThere(pid: number): boolean {

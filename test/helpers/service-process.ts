@@ -24,6 +24,10 @@ export interface ServiceProcess extends AsyncDisposable {
   stop(signal?: NodeJS.Signals): Promise<number | string>;
 }
 
+/** None outlives who started it, however that one ends. */
+const running = new Set<ChildProcess>();
+process.once("exit", () => running.forEach((child) => child.kill("SIGKILL")));
+
 export type TestEnv = Readonly<Record<string, string | undefined>>;
 
 export interface ProgramOptions {
@@ -65,7 +69,10 @@ function spawnProgram(
   const program = file === undefined ? [process.execPath, ...nodeArgs, MAIN] : [file];
   const [command = "", ...rest] = [...under, ...program, ...args];
   const kill = signal === undefined ? {} : { signal, killSignal: "SIGKILL" as const };
-  return spawn(command, rest, { env: cleanEnv(env), stdio: "pipe", ...kill });
+  const child = spawn(command, rest, { env: cleanEnv(env), stdio: "pipe", ...kill });
+  running.add(child);
+  child.once("exit", () => running.delete(child));
+  return child;
 }
 
 /** Starts `latchkey serve` with free ports and waits for its ready line. */
