@@ -9,8 +9,8 @@ import { setTimeout } from "node:timers/promises";
 import { IntrospectionService } from "../gen/latchkey/v1/introspection_pb.ts";
 import { TokenService } from "../gen/latchkey/v1/token_pb.ts";
 import { Finding, mustAnswer } from "../test/helpers/deployment.ts";
+import { freePort } from "../test/helpers/free-port.ts";
 import { grpcClient } from "../test/helpers/grpc-client.ts";
-import { freePort } from "../test/helpers/postgres-cluster.ts";
 import { Fleet } from "./fleet.ts";
 import { count, expectNone, type Trial } from "./trial.ts";
 

