@@ -6,7 +6,7 @@ import { EmptySchema } from "@bufbuild/protobuf/wkt";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { IntrospectionService } from "../gen/latchkey/v1/introspection_pb.ts";
-import { keepTickShape } from "../src/serving/tick-shape.ts";
+import { keepTickShape } from "../src/tick-shape.ts";
 
 // Or it would be chance that a floor is as low as it can be.
 keepTickShape();

@@ -24,7 +24,6 @@ import { ensureRootKeyFile, readRootKeyFile } from "./security/root-key-file.ts"
 import { createSealer, type Sealer } from "./security/sealer.ts";
 import { openListenerFiles } from "./serving/listener-files.ts";
 import { chooseProducts } from "./serving/products.ts";
-import { keepTickShape } from "./serving/tick-shape.ts";
 import { type DatabaseShare, openDatabase } from "./storage/database.ts";
 import { readSigningKeys } from "./storage/sqlite/restore.ts";
 import { combine, type Metric } from "./telemetry/metric.ts";
@@ -89,7 +88,6 @@ export async function openDeployment(
   makeRootKey: boolean,
   surroundings: Partial<Surroundings> = {},
 ): Promise<Deployment> {
-  keepTickShape();
   const { clock, entropy, logSink, aroundStorage, passwordCost } = { ...REAL, ...surroundings };
   const products = chooseProducts(config, loadProfiles(config.profilesDir));
   const { profiles } = products;

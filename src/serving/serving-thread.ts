@@ -10,10 +10,10 @@ import { pooledEntropy } from "../security/entropy.ts";
 import { createPasswordHasher, OWASP_COST } from "../security/passwords.ts";
 import { createSealer } from "../security/sealer.ts";
 import { joinDatabase } from "../storage/database.ts";
+import { keepTickShape } from "../tick-shape.ts";
 import type { FromServingThread, ServingThreadOptions, SigningOutcome, ToServingThread } from "./messages.ts";
 import { chooseProducts } from "./products.ts";
 import { createServing } from "./serving.ts";
-import { keepTickShape } from "./tick-shape.ts";
 
 keepTickShape();
 if (parentPort === null) throw new Error("this file runs as a worker thread only");

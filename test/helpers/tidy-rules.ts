@@ -48,7 +48,9 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     "usecases",
     "rpc",
     "grpc",
+    "tick-shape",
   ],
+  "tick-shape": [],
   client: ["domain", "gen"],
   logger: ["domain", "config"],
   settings: [],
@@ -71,7 +73,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     "package.json",
   ],
   cli: ["app", "client", "config", "settings", "profiles", "domain", "gen"],
-  main: ["cli", "app", "config", "logger"],
+  main: ["cli", "tick-shape"],
 };
 
 const ENGINES = ["storage/sqlite", "storage/postgres"];

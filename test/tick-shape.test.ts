@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { expect, it } from "vitest";
 
-const TICK_SHAPE = new URL("../../src/serving/tick-shape.ts", import.meta.url).href;
+const TICK_SHAPE = new URL("../src/tick-shape.ts", import.meta.url).href;
 
 /** What V8 has learnt of the objects that it makes: how many shapes, at each of their properties. */
 function shapesSeen(first: string): readonly string[] {
