@@ -13,7 +13,7 @@ import {
 } from "@grpc/grpc-js";
 import { AppError } from "../domain/errors.ts";
 import type { ClientCertificate } from "../domain/service-identity.ts";
-import type { Call, CallControl } from "../rpc/call.ts";
+import type { Call, CallControl, IncomingCall, Protocol, Surface } from "../rpc/call.ts";
 import { MAX_TIMEOUT_MS } from "../rpc/limits.ts";
 import type { Pipeline } from "../rpc/pipeline.ts";
 import { OK, STATUS, type Status } from "../rpc/status.ts";
@@ -47,16 +47,21 @@ export const OK_STATUS: GrpcStatus = { code: grpcCode.OK, details: "" };
  * grpc-js lets an interceptor take a call over as soon as its headers are in, while its own handlers start
  * after the body. So this takes the place of both: it drives the transport and leaves the handler out.
  */
-export abstract class Exchange extends ServerInterceptingCall implements OpenCall {
+export abstract class Exchange extends ServerInterceptingCall implements IncomingCall, OpenCall {
   place = -1;
+  readonly method: DescMethod;
+  readonly surface: Surface = "internal";
+  readonly protocol: Protocol = "grpc";
+  readonly peer: string;
   protected readonly pipeline: Pipeline;
-  protected readonly method: DescMethod;
   protected readonly transport: ServerInterceptingCallInterface;
   /** Set once all of the request is in, or enough of it to serve the call. */
   protected hasRequest = false;
   protected isFinished = false;
   readonly #open: OpenCalls;
+  #metadata = NO_HEADERS;
   #call: Call | undefined;
+  #certificate: ClientCertificate | undefined;
   /** Made when somebody asks for its signal. */
   #abort: AbortController | undefined;
 
@@ -65,6 +70,7 @@ export abstract class Exchange extends ServerInterceptingCall implements OpenCal
     this.pipeline = pipeline;
     this.method = method;
     this.transport = transport;
+    this.peer = peerAddress(transport.getConnectionInfo().remoteAddress);
     this.#open = open;
     // grpc-js ends some calls by itself (too long a message, a deadline). This is where all ends meet.
     const sendStatus = transport.sendStatus.bind(transport);
@@ -87,27 +93,27 @@ export abstract class Exchange extends ServerInterceptingCall implements OpenCal
   }
 
   onReceiveMetadata(metadata: Metadata): void {
-    const { transport } = this;
-    let certificate: ClientCertificate | undefined;
-    const call = this.pipeline.open({
-      method: this.method,
-      surface: "internal",
-      protocol: "grpc",
-      peer: peerAddress(transport.getConnectionInfo().remoteAddress),
-      get certificate() {
-        return (certificate ??= certificateOf(transport));
-      },
-      header: (name) => {
-        const [value] = metadata.get(name);
-        return typeof value === "string" ? value : undefined;
-      },
-    });
+    this.#metadata = metadata;
+    const call = this.pipeline.open(this);
     this.#call = call;
     this.#open.add(this);
     this.attempt(() => {
       const pending = this.pipeline.authenticate(call);
       return pending === undefined ? this.#begin(call) : pending.then(() => this.#begin(call));
     });
+  }
+
+  header(name: string): string | undefined {
+    const [value] = this.#metadata.get(name);
+    return typeof value === "string" ? value : undefined;
+  }
+
+  /**
+   * Of the class, as all that a call is asked for: an object with a getter of its own gets a hidden class of its own
+   * too, which is old from the start, and keeps the call until a full collection.
+   */
+  get certificate(): ClientCertificate | undefined {
+    return (this.#certificate ??= certificateOf(this.transport));
   }
 
   /** The stream is gone: too early, or after an orderly end. */

@@ -9,6 +9,7 @@ import { fromSentError } from "./errors.ts";
 import type { CommandReply, CommandRequest, Replies } from "./messages.ts";
 
 interface Waiter {
+  readonly id: number;
   readonly askedAtMs: number;
   resolve(value: unknown): void;
   reject(error: AppError): void;
@@ -27,7 +28,10 @@ const MIN_NEXT_BATCH = 16;
 export class Writer {
   readonly #changes: Int32Array<SharedArrayBuffer>;
   readonly #meter: WriteMeter;
-  readonly #waiting = new Map<number, Waiter>();
+  /**
+   * In the order of their ids, which is nearly that of their replies. An array, for the reason that `OpenCalls` gives.
+   */
+  readonly #waiting: Waiter[] = [];
   /** Undefined while the writer thread is down. */
   #port: MessagePort | undefined;
   #batch: CommandRequest[] = [];
@@ -70,18 +74,18 @@ export class Writer {
   ): Promise<CommandResult<Name>> {
     return new Promise<unknown>((resolve, reject) => {
       if (this.#port === undefined) throw notWritable(new Error("the writer thread is down"));
-      if (this.#waiting.size >= MAX_WAITING) throw new AppError("unavailable", "Too many writes are waiting.");
+      if (this.#waiting.length >= MAX_WAITING) throw new AppError("unavailable", "Too many writes are waiting.");
       const id = ++this.#lastId;
       this.#batch.push({ id, name, input, record });
-      this.#waiting.set(id, { askedAtMs: performance.now(), resolve, reject, onEnd: this.#meter.follow?.(name) });
-      this.#meter.waiting = this.#waiting.size;
+      this.#waiting.push({ id, askedAtMs: performance.now(), resolve, reject, onEnd: this.#meter.follow?.(name) });
+      this.#meter.waiting = this.#waiting.length;
       this.#sendSoon();
     }) as Promise<CommandResult<Name>>;
   }
 
   /** Waits for the outcomes of the commands that were accepted, then lets go of the thread. Never rejects. */
   async close(): Promise<void> {
-    if (this.#waiting.size > 0) {
+    if (this.#waiting.length > 0) {
       await new Promise<void>((resolve) => {
         this.#onIdle = resolve;
       });
@@ -92,7 +96,7 @@ export class Writer {
 
   /** What comes in one turn of the event loop goes together. */
   #sendSoon(): void {
-    const inFlight = this.#waiting.size - this.#batch.length;
+    const inFlight = this.#waiting.length - this.#batch.length;
     if (this.#isSendingSoon || this.#batch.length < (inFlight === 0 ? 1 : MIN_NEXT_BATCH)) return;
     this.#isSendingSoon = true;
     setImmediate(() => {
@@ -125,24 +129,22 @@ export class Writer {
   }
 
   #take(id: number): Waiter | undefined {
-    const waiter = this.#waiting.get(id);
-    this.#waiting.delete(id);
-    return waiter;
+    const place = this.#waiting.findIndex((waiter) => waiter.id === id);
+    return place < 0 ? undefined : this.#waiting.splice(place, 1)[0];
   }
 
   #afterReplies(): void {
-    this.#meter.waiting = this.#waiting.size;
-    if (this.#waiting.size === 0) this.#onIdle?.();
+    this.#meter.waiting = this.#waiting.length;
+    if (this.#waiting.length === 0) this.#onIdle?.();
     else this.#sendSoon();
   }
 
   #rejectWaiting(cause: unknown): void {
     this.#batch = [];
-    for (const waiter of this.#waiting.values()) {
+    for (const waiter of this.#waiting.splice(0)) {
       waiter.onEnd?.(true);
       waiter.reject(notWritable(cause));
     }
-    this.#waiting.clear();
     this.#afterReplies();
   }
 }
