@@ -129,7 +129,7 @@ class Caller {
       const sendDue = (): void => {
         const due = Math.min(latencies.length, Math.floor(((performance.now() - startedAt) / 1000) * ratePerSecond));
         for (; sent < due; sent++) {
-          const dueAt = startedAt + (sent / ratePerSecond) * 1000;
+          const dueAt = startedAt + ((sent + 1) / ratePerSecond) * 1000;
           this.#call(sent, (error) => {
             if (error !== undefined) return reject(error);
             latencies[ended++] = performance.now() - dueAt;

@@ -76,7 +76,7 @@ export class FewEntries<Key, Value> {
 
   /** Leaves out what is deleted meanwhile. */
   forEach(callback: (value: Value, key: Key) => void): void {
-    for (const key of [...this.#keys]) {
+    for (const key of this.#keys.slice()) {
       const place = this.#keys.lastIndexOf(key);
       if (place >= 0) callback(this.#values[place] as Value, key);
     }

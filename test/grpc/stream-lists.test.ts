@@ -112,8 +112,8 @@ describe("a connection of this Node", () => {
       await once(stream.resume(), "close");
     }
     const again = client.request({ ":path": "/again" });
-    const [headers] = (await Promise.all([once(again, "response"), answerNext(session, 204)]))[0];
-    expect(headers).toMatchObject({ ":status": 204 });
+    const [response] = await Promise.all([once(again, "response"), answerNext(session, 204)]);
+    expect(response[0]).toMatchObject({ ":status": 204 });
   });
 
   it("closes when the last of its streams has ended, and not before", async () => {
