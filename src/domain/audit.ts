@@ -92,6 +92,9 @@ export interface AuditEvent extends Occurrence, Change {
   readonly hash: Uint8Array;
 }
 
+/** What of an event tells a cache what isn't true any more. */
+export type ChangeNotice = Pick<AuditEvent, "revision" | "organizationId" | "action" | "target">;
+
 /** The last event of a chain, as far as the next one needs it. */
 export type ChainHead = Pick<AuditEvent, "sequence" | "revision" | "hash">;
 

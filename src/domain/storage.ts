@@ -35,7 +35,7 @@
  *   that of the event of its last change.
  * - E4. What is stored of an event can't be changed or deleted, not by the database's own means either.
  */
-import type { Action, AuditEvent, Change } from "./audit.ts";
+import type { Action, AuditEvent, Change, ChangeNotice } from "./audit.ts";
 import type { DailyUse } from "./daily-uses.ts";
 import type { TokenRecord } from "./decision.ts";
 import type { DigestAlgorithm, DigestScheme, ImportKey } from "./digest-scheme.ts";
@@ -672,6 +672,9 @@ export interface Storage {
 
   /** - E6. Reads the revision of the newest event; 0 when there is none. */
   latestRevision(): Promise<number>;
+
+  /** - E9. Reads what every event after a revision changed, by ascending revision, at most `limit`. */
+  listChanges(after: number, limit: number): Promise<readonly ChangeNotice[]>;
 
   /**
    * What caches go by, at the price of reading a variable.

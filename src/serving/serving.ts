@@ -26,6 +26,7 @@ import { threadMetrics } from "../telemetry/service-metrics.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
 import { AttemptLimits } from "../usecases/attempt-limits.ts";
 import { authenticate } from "../usecases/authenticate.ts";
+import { ChangeLog } from "../usecases/change-log.ts";
 import { noDecisions } from "../usecases/introspect-token.ts";
 import { Outbox } from "../usecases/outbox.ts";
 import { RateLimiter } from "../usecases/rate-limiter.ts";
@@ -116,9 +117,13 @@ export async function createServing(parts: ServingParts): Promise<Serving> {
     callbackOf: (name) => `${config.publicUrl}/sign-in/with/${name}/callback`,
   });
   const finderOf = (tokens: TokenCache): TokenFinder => new TokenFinder({ storage, tokens, profiles, sealer });
-  const tokenCache = new TokenCache(storage, { maxEntries: config.cacheEntries, maxBytes: config.cacheBytes });
+  const changeLog = new ChangeLog(storage);
+  const tokenCache = new TokenCache(storage, changeLog, {
+    maxEntries: config.cacheEntries,
+    maxBytes: config.cacheBytes,
+  });
   // Apart, so that no crowd of customers' tokens puts the backends' few keys out.
-  const callerCache = new TokenCache(storage, CALLER_CACHE);
+  const callerCache = new TokenCache(storage, changeLog, CALLER_CACHE);
   const callerFinder = finderOf(callerCache);
   const usage = new UsageRecorder(storage, logger);
   const rateLimiter = new RateLimiter({ storage, clock, logger });

@@ -2,6 +2,7 @@
 import type { DailyUse } from "../domain/daily-uses.ts";
 import type { InvitationRow } from "./invitation-rows.ts";
 import {
+  type ChangeNoticeRow,
   type DigestSchemeRow,
   type EventHashRow,
   type EventRow,
@@ -182,6 +183,10 @@ export function prepareReads(connection: Dialect) {
 
     listNewestEventsOfOrganization: connection.prepare<ListEventsParameters, EventRow>(
       listEvents(connection, "organization_id = +@organizationId", true),
+    ),
+
+    listChanges: connection.prepare<[after: number, limit: number], ChangeNoticeRow>(
+      "SELECT revision, organization_id, action, target FROM events WHERE revision > ? ORDER BY revision LIMIT +?",
     ),
 
     latestRevision: connection

@@ -1,5 +1,5 @@
 /** Rows of the database to entities of the domain, and back. */
-import type { Action, ActorKind, AuditEvent } from "../domain/audit.ts";
+import type { Action, ActorKind, AuditEvent, ChangeNotice } from "../domain/audit.ts";
 import type { TokenRecord } from "../domain/decision.ts";
 import type { DigestAlgorithm, DigestScheme, ImportKey } from "../domain/digest-scheme.ts";
 import type {
@@ -125,6 +125,8 @@ export interface ImportKeyRow {
   readonly sealed_key: Uint8Array;
   readonly created_at: number;
 }
+
+export type ChangeNoticeRow = Pick<EventRow, "revision" | "organization_id" | "action" | "target">;
 
 export interface EventRow {
   readonly revision: number;
@@ -449,6 +451,15 @@ export function toEvent(row: EventRow): AuditEvent {
     requestId: row.request_id,
     previousHash: new Uint8Array(row.previous_hash),
     hash: new Uint8Array(row.hash),
+  };
+}
+
+export function toChangeNotice(row: ChangeNoticeRow): ChangeNotice {
+  return {
+    revision: row.revision,
+    organizationId: row.organization_id,
+    action: row.action as Action,
+    target: row.target,
   };
 }
 

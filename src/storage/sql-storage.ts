@@ -1,5 +1,5 @@
 /** The storage port on an engine that speaks SQL. */
-import type { AuditEvent, Change } from "../domain/audit.ts";
+import type { AuditEvent, Change, ChangeNotice } from "../domain/audit.ts";
 import type { DailyUse } from "../domain/daily-uses.ts";
 import type { TokenRecord } from "../domain/decision.ts";
 import type { DigestScheme, ImportKey } from "../domain/digest-scheme.ts";
@@ -49,6 +49,7 @@ import { encodeUses } from "./encoded-uses.ts";
 import { toInvitation } from "./invitation-rows.ts";
 import type { Reads } from "./reads.ts";
 import {
+  toChangeNotice,
   toDigestScheme,
   toEvent,
   toImportKey,
@@ -115,7 +116,7 @@ export class SqlStorage implements Storage {
   }
 
   async getOrganization(id: Id): Promise<Organization | undefined> {
-    return this.#read(({ getOrganization }) => one(getOrganization.get(id), toOrganization));
+    return this.#readCounted(({ getOrganization }) => one(getOrganization.get(id), toOrganization));
   }
 
   async listOrganizations(after: Position | undefined, limit: number): Promise<readonly Organization[]> {
@@ -280,8 +281,7 @@ export class SqlStorage implements Storage {
 
   findTokenByFingerprint(fingerprint: Uint8Array): TokenRecord | undefined | Promise<TokenRecord | undefined> {
     try {
-      this.#assertOpen();
-      return this.#engine.readCounted(({ findTokenByFingerprint }) =>
+      return this.#readCounted(({ findTokenByFingerprint }) =>
         one(findTokenByFingerprint.get({ fingerprint }), toTokenRecord),
       );
     } catch (error) {
@@ -478,6 +478,10 @@ export class SqlStorage implements Storage {
     });
   }
 
+  async listChanges(after: number, limit: number): Promise<readonly ChangeNotice[]> {
+    return this.#readCounted(({ listChanges }) => each(listChanges.all(after, limit), toChangeNotice));
+  }
+
   async latestRevision(): Promise<number> {
     return (await this.#read(({ latestRevision }) => latestRevision.get())) ?? 0;
   }
@@ -532,6 +536,11 @@ export class SqlStorage implements Storage {
   #read<Result>(query: (reads: Reads) => Work<Result>): Result | Promise<Result> {
     this.#assertOpen();
     return this.#engine.read(query);
+  }
+
+  #readCounted<Result>(query: (reads: Reads) => Work<Result>): Result | Promise<Result> {
+    this.#assertOpen();
+    return this.#engine.readCounted(query);
   }
 
   #assertOpen(): void {

@@ -3,7 +3,7 @@
  * what an acknowledged change has made old: before each answer it compares the store's count of changes with
  * the one that it has caught up with, and reads the events in between from the audit log.
  */
-import type { AuditEvent } from "../domain/audit.ts";
+import type { ChangeNotice } from "../domain/audit.ts";
 import type { KnownRecord } from "../domain/decision.ts";
 import type { KnownToken, Organization } from "../domain/entities.ts";
 import { fromFingerprintKey } from "../domain/fingerprint.ts";
@@ -13,6 +13,7 @@ import type { Profile, RateLimit } from "../domain/profile.ts";
 import type { PresentedSecret } from "../domain/rotation.ts";
 import type { Storage } from "../domain/storage.ts";
 import { ByteShelf } from "./byte-shelf.ts";
+import type { ChangeLog } from "./change-log.ts";
 import type { WaitingUses } from "./usage-recorder.ts";
 
 export interface TokenCacheLimits {
@@ -132,6 +133,7 @@ export class KeptRecord implements KnownRecord {
 
 export class TokenCache {
   readonly #storage: Storage;
+  readonly #log: ChangeLog;
   readonly #limits: TokenCacheLimits;
   /** By fingerprint. The order is that of eviction. */
   readonly #entries = new Map<string, KeptRecord>();
@@ -151,8 +153,10 @@ export class TokenCache {
   /** How long reads of the store took, in seconds. */
   readonly readSeconds = new Histogram(LATENCY_SECONDS);
 
-  constructor(storage: Storage, limits: TokenCacheLimits) {
+  /** @param log of the same store, shared with the thread's other caches */
+  constructor(storage: Storage, log: ChangeLog, limits: TokenCacheLimits) {
     this.#storage = storage;
+    this.#log = log;
     this.#limits = limits;
   }
 
@@ -281,13 +285,13 @@ export class TokenCache {
   async #catchUp(): Promise<void> {
     try {
       const changes = this.#storage.changeCount();
-      const events = this.#entries.size === 0 ? undefined : await this.#eventsSince(this.#revision);
-      if (events === undefined) {
+      const notices = this.#entries.size === 0 ? undefined : await this.#changesSince(this.#revision);
+      if (notices === undefined) {
         const revision = await this.#storage.latestRevision();
         this.#clear();
         this.#revision = revision;
       } else {
-        for (const event of events) this.#apply(event);
+        for (const notice of notices) this.#apply(notice);
       }
       this.#changes = changes;
     } finally {
@@ -296,14 +300,12 @@ export class TokenCache {
   }
 
   /** Undefined when there are too many. */
-  async #eventsSince(revision: number): Promise<readonly AuditEvent[] | undefined> {
-    const all = { organizationId: undefined, actions: undefined, actor: undefined, target: undefined };
-    const query = { ...all, from: undefined, until: undefined, after: revision, limit: MAX_EVENTS };
-    const events = await this.#storage.listEvents(query);
-    return events.length < MAX_EVENTS ? events : undefined;
+  async #changesSince(revision: number): Promise<readonly ChangeNotice[] | undefined> {
+    const notices = await this.#log.since(revision, MAX_EVENTS);
+    return notices.length < MAX_EVENTS ? notices : undefined;
   }
 
-  #apply({ revision, organizationId, action, target }: AuditEvent): void {
+  #apply({ revision, organizationId, action, target }: ChangeNotice): void {
     this.#revision = revision;
     const tokenId = fromPublicId("tok", target);
     if (tokenId !== undefined) {

@@ -530,6 +530,39 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       expect(await storage.latestRevision()).toBe((await storage.listEvents(everyEvent())).at(-1)?.revision);
     });
 
+    it("E9: reads what every event after a revision changed, by ascending revision, up to the limit", async () => {
+      await using subject = await openSubject();
+      const { storage } = subject;
+      const members = [await someMember(storage), await someMember(storage)];
+      for (const { organizationId, userId } of [...members, ...members]) {
+        const created = someToken({ organizationId });
+        await storage.createToken(created, someChange());
+        await storage.revokeToken(created.token.id, someChange());
+        await storage.recordSignInFailure(userId, "wrong_password", someChange());
+      }
+      const all = (await storage.listEvents(everyEvent())).map(({ revision, organizationId, action, target }) => ({
+        revision,
+        organizationId,
+        action,
+        target,
+      }));
+      const last = all.at(-1)?.revision ?? 0;
+      expect(await storage.listChanges(0, all.length)).toEqual(all);
+      for (const known of [0, ...all.map(({ revision }) => revision), last + 1]) {
+        for (const limit of [1, 5, all.length + 1]) {
+          const expected = all.filter(({ revision }) => revision > known).slice(0, limit);
+          expect(await storage.listChanges(known, limit)).toEqual(expected);
+        }
+      }
+      // Those of a write that has resolved are always there.
+      const { organizationId } = await someMember(storage);
+      for (let count = 0; count < 20; count++) {
+        const known = await storage.latestRevision();
+        await storage.createToken(someToken({ organizationId }), someChange());
+        expect(await storage.listChanges(known, 10)).toMatchObject([{ action: "token.issued", organizationId }]);
+      }
+    });
+
     it("F1: counts changes, so that the count before a write is never seen after it", async () => {
       await using subject = await openSubject();
       await checkChangesAreCounted(subject.storage);

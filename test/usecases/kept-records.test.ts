@@ -6,6 +6,7 @@ import { toFingerprintKey } from "../../src/domain/fingerprint.ts";
 import { loadProfiles } from "../../src/profiles/load-profiles.ts";
 import { AnswerEncoder } from "../../src/rpc/introspection/encoded.ts";
 import type { JudgementDeps } from "../../src/rpc/introspection/judgement.ts";
+import { ChangeLog } from "../../src/usecases/change-log.ts";
 import { TokenCache } from "../../src/usecases/token-cache.ts";
 import { NOW, someChange, someOrganization, someSettings, someToken } from "../contract/samples.ts";
 import { openSqliteSubject } from "../helpers/sqlite.ts";
@@ -54,7 +55,7 @@ describe("a record in memory", () => {
         fc.array(step, { minLength: 20, maxLength: 80 }),
         fc.constantFrom(3, 1_000),
         async (issued, steps, maxEntries) => {
-          const cache = new TokenCache(storage, { maxEntries, maxBytes: 1024 * 1024 });
+          const cache = new TokenCache(storage, new ChangeLog(storage), { maxEntries, maxBytes: 1024 * 1024 });
           const encoder = new AnswerEncoder(deps);
           const organization = someOrganization({ profile: profile.id, plan: plans[0] ?? "" });
           const { id: organizationId } = await storage.createOrganization(organization, someChange());

@@ -5,6 +5,7 @@ import type { Organization } from "../../src/domain/entities.ts";
 import { AppError } from "../../src/domain/errors.ts";
 import { toFingerprintKey } from "../../src/domain/fingerprint.ts";
 import type { Storage } from "../../src/domain/storage.ts";
+import { ChangeLog } from "../../src/usecases/change-log.ts";
 import { TokenCache } from "../../src/usecases/token-cache.ts";
 import { someChange, someOrganization, someToken } from "../contract/samples.ts";
 import { openSqliteSubject } from "../helpers/sqlite.ts";
@@ -35,7 +36,10 @@ async function open(): Promise<Subject> {
     storage,
     organization,
     reads: () => reads,
-    cache: (limits = {}, around = (inner) => inner) => new TokenCache(around(counted), { ...PLENTY, ...limits }),
+    cache: (limits = {}, around = (inner) => inner) => {
+      const seen = around(counted);
+      return new TokenCache(seen, new ChangeLog(seen), { ...PLENTY, ...limits });
+    },
     async issue(fields = {}) {
       const { token, fingerprint } = someToken({ organizationId: organization.id, ...fields });
       await storage.createToken({ token, fingerprint }, someChange());
@@ -173,8 +177,8 @@ describe("what isn't in memory", () => {
     let isBroken = false;
     const cache = subject.cache({}, (inner) =>
       override(inner, {
-        listEvents: (query) =>
-          isBroken ? Promise.reject(new AppError("unavailable", "broken")) : inner.listEvents(query),
+        listChanges: (after, limit) =>
+          isBroken ? Promise.reject(new AppError("unavailable", "broken")) : inner.listChanges(after, limit),
       }),
     );
     const { key } = await subject.issue();
@@ -184,6 +188,60 @@ describe("what isn't in memory", () => {
     await expect(cache.find(key)).rejects.toMatchObject({ kind: "unavailable" });
     isBroken = false;
     expect((await cache.find(key))?.token).toBeDefined();
+  });
+});
+
+describe("caches with one log", () => {
+  it("read each change once, and all of them know it", async () => {
+    await using subject = await open();
+    const { storage } = subject;
+    let readings = 0;
+    const counted = override(storage, {
+      listChanges: (after, limit) => {
+        readings++;
+        return storage.listChanges(after, limit);
+      },
+    });
+    const log = new ChangeLog(counted);
+    const caches = [new TokenCache(counted, log, PLENTY), new TokenCache(counted, log, PLENTY)];
+    const tokens = await Promise.all(Array.from({ length: 20 }, () => subject.issue()));
+    // The first look-up finds an empty cache, which has nothing to catch up with.
+    for (const cache of caches) for (const { key } of tokens) await cache.find(key);
+    for (const { id, key } of tokens) {
+      const before = readings;
+      await storage.revokeToken(id, someChange());
+      const found = await Promise.all(caches.map(async (cache) => cache.find(key)));
+      expect(found.map((record) => record?.token.revokedAt)).toEqual([expect.any(Date), expect.any(Date)]);
+      expect(readings - before).toBe(1);
+    }
+  });
+
+  it("aren't told of a reading that began before the last change", async () => {
+    await using subject = await open();
+    const { storage } = subject;
+    const { promise: held, resolve: letGo } = Promise.withResolvers<void>();
+    let isHeld = false;
+    const slow = override(storage, {
+      listChanges: async (after, limit) => {
+        const notices = await storage.listChanges(after, limit);
+        if (isHeld) await held;
+        return notices;
+      },
+    });
+    const log = new ChangeLog(slow);
+    const [first, second] = [new TokenCache(slow, log, PLENTY), new TokenCache(slow, log, PLENTY)];
+    const { id, key } = await subject.issue();
+    const other = await subject.issue();
+    for (const cache of [first, second]) for (const one of [key, other.key]) await cache.find(one);
+    await storage.revokeToken(other.id, someChange());
+    isHeld = true;
+    const early = first.find(key);
+    await storage.revokeToken(id, someChange());
+    const late = second.find(key);
+    letGo();
+    expect((await late)?.token.revokedAt).toBeInstanceOf(Date);
+    await early;
+    expect((await first.find(key))?.token.revokedAt).toBeInstanceOf(Date);
   });
 });
 
