@@ -7,10 +7,12 @@ import {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from "node:http2";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, createServer as createListener } from "node:net";
+import { ServerCredentials } from "@grpc/grpc-js";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { FewEntries, listStreamsInArrays } from "../../src/grpc/stream-lists.ts";
+import { serverWithStreams } from "../../src/grpc/stream-server.ts";
 
 const step = fc.record({ does: fc.constantFrom("set", "add", "delete"), key: fc.nat({ max: 8 }), value: fc.nat() });
 
@@ -58,8 +60,8 @@ interface Connection extends AsyncDisposable {
   readonly isListed: boolean;
 }
 
-/** A real connection with so many open streams. */
-async function openConnection(count: number): Promise<Connection> {
+/** A real connection with so many open streams, in Node's own lists if they aren't to be taken over. */
+async function openConnection(count: number, takesOver = true): Promise<Connection> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const streams: ServerHttp2Stream[] = [];
@@ -70,7 +72,7 @@ async function openConnection(count: number): Promise<Connection> {
   const began = once(server, "session") as Promise<[ServerHttp2Session]>;
   let isListed = false;
   server.prependListener("session", (session) => {
-    isListed = listStreamsInArrays(session);
+    if (takesOver) isListed = listStreamsInArrays(session);
   });
   const client = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
   client.on("error", () => {});
@@ -100,8 +102,30 @@ describe("a connection of this Node", () => {
   });
 
   it("isn't touched once it has streams", async () => {
-    await using connection = await openConnection(1);
+    await using connection = await openConnection(1, false);
     expect(listStreamsInArrays(connection.session)).toBe(false);
+    await using unused = await openConnection(0, false);
+    expect(listStreamsInArrays(unused.session)).toBe(true);
+  });
+
+  it("has them in arrays where grpc-js serves it", async () => {
+    const taken = Promise.withResolvers<ServerHttp2Session | undefined>();
+    const server = serverWithStreams({ "grpc.enable_channelz": 0 }, (stream) => {
+      taken.resolve(stream.session as ServerHttp2Session);
+      stream.respond({ ":status": 204 }, { endStream: true });
+      return true;
+    });
+    const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+    const listener = createListener((socket) => injector.injectConnection(socket)).listen(0, "127.0.0.1");
+    await once(listener, "listening");
+    const client = connect(`http://127.0.0.1:${(listener.address() as AddressInfo).port}`);
+    await once(client.request({ ":path": "/" }), "response");
+    const session = await taken.promise;
+    const lists = Object.getOwnPropertySymbols(session).map((key) => Reflect.get(session ?? {}, key) as object);
+    expect(lists).toContainEqual(expect.objectContaining({ streams: expect.any(FewEntries) as unknown }));
+    client.destroy();
+    server.forceShutdown();
+    listener.close();
   });
 
   it("answers each of several streams, and stays open between them", async () => {
@@ -135,18 +159,13 @@ describe("a connection of this Node", () => {
     expect(ended).toEqual(["first", "second", "session"]);
   });
 
-  it("ends all of its streams when it is destroyed", async () => {
+  it.each<[string, (connection: Connection) => void]>([
+    ["it is destroyed", ({ session }) => session.destroy()],
+    ["its client is gone", ({ client }) => client.destroy()],
+  ])("ends all of its streams when %s", async (_, end) => {
     await using connection = await openConnection(5);
     const ended = connection.streams.map((stream) => once(stream, "close"));
-    connection.session.destroy();
-    await Promise.all(ended);
-    expect(connection.streams.every(({ destroyed }) => destroyed)).toBe(true);
-  });
-
-  it("ends all of its streams when its client is gone", async () => {
-    await using connection = await openConnection(5);
-    const ended = connection.streams.map((stream) => once(stream, "close"));
-    connection.client.destroy();
+    end(connection);
     await Promise.all(ended);
     expect(connection.streams.every(({ destroyed }) => destroyed)).toBe(true);
   });
