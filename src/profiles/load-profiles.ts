@@ -11,6 +11,16 @@ interface ProfileFile extends ProfileReading {
   readonly isBuiltIn: boolean;
 }
 
+interface Reading {
+  readonly files: readonly ProfileFile[];
+  readonly faults: readonly string[];
+}
+
+const NOTHING: Reading = { files: [], faults: [] };
+
+/** Read once: they are part of the program, which doesn't change while it runs. */
+let builtIn: Reading | undefined;
+
 /**
  * Reads every built-in profile, and every `*.yaml`, `*.yml` and `*.json` of the directory, if there is one.
  * As in a shell, that leaves out names that start with a dot.
@@ -18,25 +28,24 @@ interface ProfileFile extends ProfileReading {
  * @throws StartError with a line for each fault in any of the files: file, field and reason
  */
 export function loadProfiles(directory: string | undefined): Profiles {
-  const faults: string[] = [];
-  const files = [
-    ...readDirectory(import.meta.dirname, true, faults),
-    ...(directory === undefined ? [] : readDirectory(directory, false, faults)),
-  ];
+  builtIn ??= readDirectory(import.meta.dirname, true);
+  const own = directory === undefined ? NOTHING : readDirectory(directory, false);
+  const files = [...builtIn.files, ...own.files];
+  const faults = [...builtIn.faults, ...own.faults];
   for (const [index, file] of files.entries()) faults.push(...clashes(file, files.slice(0, index)));
   if (faults.length > 0) throw new StartError([...new Set(faults)].join("\n"));
   return new Profiles(files.flatMap(({ profile }) => profile ?? []));
 }
 
-function readDirectory(directory: string, isBuiltIn: boolean, faults: string[]): readonly ProfileFile[] {
+function readDirectory(directory: string, isBuiltIn: boolean): Reading {
+  const faults: string[] = [];
   let names: readonly string[];
   try {
     names = readdirSync(directory).filter((name) => /^[^.].*\.(?:yaml|yml|json)$/s.test(name));
   } catch (error) {
-    faults.push(`${directory}: can't be read: ${oneLine(error)}`);
-    return [];
+    return { files: [], faults: [`${directory}: can't be read: ${oneLine(error)}`] };
   }
-  return names.toSorted().flatMap((name) => {
+  const files = names.toSorted().flatMap((name) => {
     const content = readDocument(join(directory, name));
     if ("faults" in content) {
       faults.push(...content.faults.map((reason) => `${name}: ${reason}`));
@@ -46,6 +55,7 @@ function readDirectory(directory: string, isBuiltIn: boolean, faults: string[]):
     faults.push(...reading.faults.map(({ path, reason }) => [name, path, reason].filter(Boolean).join(": ")));
     return [{ ...reading, name, isBuiltIn }];
   });
+  return { files, faults };
 }
 
 /** Ids and prefixes that a file shares with those before it. Built-in profiles come first, so they win. */
