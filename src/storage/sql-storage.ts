@@ -356,7 +356,7 @@ export class SqlStorage implements Storage {
   }
 
   async recordUses(uses: readonly TokenUse[]): Promise<void> {
-    return this.#write("recordUses", encodeUses(uses));
+    return this.#write("recordUses", await encodeUses(uses));
   }
 
   async readUses(tokenId: Id, first: number, last: number): Promise<readonly DailyUse[]> {

@@ -1,4 +1,5 @@
 /** Gathers when, from where and how often tokens were used, and writes it down in batches: never a write per call. */
+import { setImmediate } from "node:timers/promises";
 import { plainAddress } from "../domain/address.ts";
 import { type DailyUse, dayOf } from "../domain/daily-uses.ts";
 import type { Token } from "../domain/entities.ts";
@@ -19,6 +20,9 @@ const FLUSH_INTERVAL_MS = 4_000;
  * fill with what is on its way; with fewer more pages would be written twice, and read anew by every reader.
  */
 const MAX_WRITTEN = 2_000;
+
+/** To gather so many for a write takes less than half a millisecond, in which nothing else is answered. */
+const IN_ONE_GO = 100;
 
 /** So many secrets wait at most; uses of further ones are let go until the next flush. */
 const MAX_WAITING_SECRETS = 50_000;
@@ -135,11 +139,16 @@ export class UsageRecorder {
   async #write(batch: Batch, secret: SecretKind): Promise<void> {
     const uses = batch[secret];
     while (uses.size > 0) {
-      const some = uses.entries().take(MAX_WRITTEN).toArray();
-      await this.#storage.recordUses(some.map(([tokenId, use]) => toTokenUse(tokenId, secret, use)));
-      for (const [tokenId, use] of some) {
+      const some: TokenUse[] = [];
+      for (const [tokenId, use] of uses.entries().take(MAX_WRITTEN)) {
+        some.push(toTokenUse(tokenId, secret, use));
+        if (some.length % IN_ONE_GO === 0) await setImmediate();
+      }
+      await this.#storage.recordUses(some);
+      for (const { tokenId } of some) {
+        const use = uses.get(tokenId);
         uses.delete(tokenId);
-        if (use.holder?.waiting === use) use.holder.waiting = undefined;
+        if (use?.holder !== undefined && use.holder.waiting === use) use.holder.waiting = undefined;
       }
     }
   }

@@ -2053,6 +2053,25 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       expect(await storage.getToken(unused.id)).toEqual(unused);
     });
 
+    it("T7: finds the last use among however many, and T8: adds up those of a day", async () => {
+      const { storage } = shared;
+      const { organizationId } = await someMember(storage);
+      const { id } = await storage.createToken(someToken({ organizationId }), someChange());
+      const at = new Map([
+        [0, 3],
+        [120, 9],
+        [499, 5],
+      ]);
+      const uses = Array.from({ length: 500 }, (_, place) =>
+        someUse(at.has(place) ? id : randomUUID(), after(at.get(place) ?? 20), {
+          daily: [{ day: 7, uses: place + 1 }],
+        }),
+      );
+      await storage.recordUses(uses);
+      expect(await storage.getToken(id)).toMatchObject({ lastUsedAt: after(9) });
+      expect(await storage.readUses(id, 7, 7)).toEqual([{ day: 7, uses: 1 + 121 + 500 }]);
+    });
+
     it("T8: uses are added to those of the day, however many record at once", async () => {
       await checkUsesAreAdded(shared.storage);
     });

@@ -221,6 +221,29 @@ describe("a usage recorder", () => {
     await recorder.stop();
     expect(batches.at(-1)).toMatchObject([{ tokenId: "50000" }]);
   });
+
+  it("gathers many for a write in several turns of the event loop, and counts what comes in between", async () => {
+    const batches: (readonly TokenUse[])[] = [];
+    const recorder = recorderInto(batches);
+    const kept = keeper();
+    const record = (token: string) => recorder.record(kept(token, "current"), "", NOW.getTime());
+    const tokens = Array.from({ length: 2_000 }, (_, index) => String(index));
+    tokens.forEach(record);
+    tokens.forEach(record);
+    let turns = 0;
+    const flushed = recorder.flush();
+    for (await settle(); batches.length === 0; await settle()) {
+      record(String(turns));
+      record(String(1_999 - turns));
+      turns++;
+    }
+    await flushed;
+    await recorder.stop();
+    expect(turns).toBeGreaterThan(10);
+    expect(batches[0]?.every(({ daily }) => daily[0]?.uses === 2)).toBe(true);
+    const counted = batches.flat().reduce((sum, { daily: [day] }) => sum + (day?.uses ?? 0), 0);
+    expect(counted).toBe(2 * 2_000 + 2 * turns);
+  });
 });
 
 function recorderInto(batches: (readonly TokenUse[])[]): UsageRecorder {
