@@ -87,7 +87,15 @@ export class TokenFinder {
   }
 
   #findImported(text: string): undefined | Promise<KnownRecord | undefined> {
-    return mayBeImportedKey(text) ? this.#findByThose((schemes) => schemes, text) : undefined;
+    // Most garbage ends at the first question, and the second one takes longer.
+    return this.#hasNoSchemes || !mayBeImportedKey(text) ? undefined : this.#findByThose((schemes) => schemes, text);
+  }
+
+  /** Whether it is known that no scheme is in use. */
+  get #hasNoSchemes(): boolean {
+    return (
+      this.#schemes.length === 0 && this.#changes !== undefined && this.#changes === this.#deps.storage.changeCount()
+    );
   }
 
   /** At once, without a promise, when it is known that no scheme is in use. */
@@ -95,8 +103,7 @@ export class TokenFinder {
     choose: (schemes: readonly DigestScheme[]) => readonly DigestScheme[],
     text: string,
   ): undefined | Promise<KnownRecord | undefined> {
-    const changes = this.#deps.storage.changeCount();
-    if (changes !== undefined && changes === this.#changes && this.#schemes.length === 0) return undefined;
+    if (this.#hasNoSchemes) return undefined;
     return this.#readSchemes().then((schemes) => this.#findBy(choose(schemes), text));
   }
 
