@@ -1,7 +1,7 @@
 /**
- * Takes the calls of methods that answer encoded messages before grpc-js makes calls of them: what those methods do
- * is less than grpc-js's own work would be. What is unusual about a call before its first message (compression, a
- * deadline that can't be read) is left to grpc-js; everything else is as in its exchanges.
+ * Takes unary calls and dialogues before grpc-js makes calls of them: what most methods do is less than grpc-js's own
+ * work would be. What is unusual about a call before its first message (compression, a deadline that can't be read)
+ * is left to grpc-js; everything else is as in its exchanges.
  */
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { DescMethod } from "@bufbuild/protobuf";
@@ -18,7 +18,7 @@ export function directCalls(deps: DirectCallDeps): StreamTaker {
   const makers = new Map<string, NewCall>();
   for (const { service, encoded = {} } of deps.pipeline.services) {
     for (const method of service.methods) {
-      const make = encoded[method.localName] === undefined ? undefined : makerOf(deps, method);
+      const make = makerOf(deps, method, encoded[method.localName] !== undefined);
       if (make !== undefined) makers.set(`/${method.parent.typeName}/${method.name}`, make);
     }
   }
@@ -33,15 +33,14 @@ export function directCalls(deps: DirectCallDeps): StreamTaker {
   };
 }
 
-function makerOf(deps: DirectCallDeps, method: DescMethod): NewCall | undefined {
-  switch (method.methodKind) {
-    case "unary":
-      return (stream, headers, timeoutMs) => new DirectUnary(deps, method, stream, headers, timeoutMs);
-    case "bidi_streaming":
-      return (stream, headers, timeoutMs) => new DirectDialogue(deps, method, stream, headers, timeoutMs);
-    default:
-      return undefined;
+function makerOf(deps: DirectCallDeps, method: DescMethod, isEncoded: boolean): NewCall | undefined {
+  if (method.methodKind === "unary") {
+    return (stream, headers, timeoutMs) => new DirectUnary(deps, method, stream, headers, timeoutMs);
   }
+  if (method.methodKind === "bidi_streaming" && isEncoded) {
+    return (stream, headers, timeoutMs) => new DirectDialogue(deps, method, stream, headers, timeoutMs);
+  }
+  return undefined;
 }
 
 function isUsual(headers: IncomingHttpHeaders): boolean {
