@@ -2056,20 +2056,16 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
     it("T7: finds the last use among however many, and T8: adds up those of a day", async () => {
       const { storage } = shared;
       const { organizationId } = await someMember(storage);
-      const { id } = await storage.createToken(someToken({ organizationId }), someChange());
-      const at = new Map([
-        [0, 3],
-        [120, 9],
-        [499, 5],
-      ]);
+      const create = () => storage.createToken(someToken({ organizationId }), someChange());
+      const [busy, quiet] = [await create(), await create()];
       const uses = Array.from({ length: 500 }, (_, place) =>
-        someUse(at.has(place) ? id : randomUUID(), after(at.get(place) ?? 20), {
-          daily: [{ day: 7, uses: place + 1 }],
-        }),
+        someUse(place === 100 ? quiet.id : busy.id, after(place === 300 ? 9 : 3), { daily: [{ day: 7, uses: place }] }),
       );
       await storage.recordUses(uses);
-      expect(await storage.getToken(id)).toMatchObject({ lastUsedAt: after(9) });
-      expect(await storage.readUses(id, 7, 7)).toEqual([{ day: 7, uses: 1 + 121 + 500 }]);
+      expect(await storage.getToken(busy.id)).toMatchObject({ lastUsedAt: after(9) });
+      expect(await storage.getToken(quiet.id)).toMatchObject({ lastUsedAt: after(3) });
+      expect(await storage.readUses(busy.id, 7, 7)).toEqual([{ day: 7, uses: (499 * 500) / 2 - 100 }]);
+      expect(await storage.readUses(quiet.id, 7, 7)).toEqual([{ day: 7, uses: 100 }]);
     });
 
     it("T8: uses are added to those of the day, however many record at once", async () => {

@@ -1,5 +1,5 @@
 /** How the dashboard's files are served: few, small, exactly those that there are, and under a strict policy. */
-import { gunzipSync } from "node:zlib";
+import { brotliDecompressSync, gunzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startTestApp, type TestApp } from "../helpers/test-app.ts";
 import { exchangeRaw } from "./raw-request.ts";
@@ -87,6 +87,8 @@ describe("the dashboard's files", () => {
     const { headers, body } = await exchangeRaw(test.app.httpAddress, "GET", "/", { "Accept-Encoding": accepted });
     expect(headers["content-encoding"]).toBe(expected);
     expect(headers["vary"]).toContain("Accept-Encoding");
+    const decode = { br: brotliDecompressSync, gzip: gunzipSync }[String(expected)];
+    expect((decode?.(body) ?? body).toString()).toMatch(/^<!doctype html>/i);
     expect(Number(headers["content-length"])).toBe(body.length);
   });
 
