@@ -1,7 +1,8 @@
 /** Keys that another system made: which texts may be one, and how much of one may be shown. */
 
 const MIN_BYTES = 16;
-const MAX_BYTES = 512;
+/** No key that works is longer, whoever made it. */
+export const MAX_KEY_BYTES = 512;
 
 /** A prefix that says what a key is for ends within so many characters. */
 const PREFIX_LENGTH = 8;
@@ -13,9 +14,9 @@ const MIN_HIDDEN = 16;
 /** Whether a text may be looked up as a key of another system. The API refuses more when it takes keys in. */
 export function mayBeImportedKey(text: string): boolean {
   // A text has no fewer bytes than code units, and a long one shouldn't be counted.
-  if (text.length > MAX_BYTES || /\p{Cc}/u.test(text)) return false;
+  if (text.length > MAX_KEY_BYTES || /\p{Cc}/u.test(text)) return false;
   const bytes = Buffer.byteLength(text);
-  return bytes >= MIN_BYTES && bytes <= MAX_BYTES;
+  return bytes >= MIN_BYTES && bytes <= MAX_KEY_BYTES;
 }
 
 /** What is shown of a key to tell it from others: `sk_live_…4f9c`. */

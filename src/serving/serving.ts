@@ -116,7 +116,7 @@ export async function createServing(parts: ServingParts): Promise<Serving> {
     sealer,
     callbackOf: (name) => `${config.publicUrl}/sign-in/with/${name}/callback`,
   });
-  const finderOf = (tokens: TokenCache): TokenFinder => new TokenFinder({ storage, tokens, profiles, sealer });
+  const finderOf = (tokens: TokenCache): TokenFinder => new TokenFinder({ storage, tokens, profiles, sealer, entropy });
   const changeLog = new ChangeLog(storage);
   const tokenCache = new TokenCache(storage, changeLog, {
     maxEntries: config.cacheEntries,

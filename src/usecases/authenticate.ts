@@ -66,6 +66,8 @@ export function authenticate(
   const { header, value } = credential;
   if (header === "cookie") return authenticateBrowser(deps, value);
   if (value.startsWith(BROWSER_SECRET_PREFIX)) throw dashboardOnly();
+  const known = deps.tokenFinder.recall(value);
+  if (known?.format !== undefined) return admit(deps, header, known, clientIp);
   const format = deps.profiles.ofSecret(value);
   if (format === undefined && header === "authorization") return authenticateBearer(deps, value, clientIp);
   return authenticateToken(deps, { header, value }, format, clientIp);

@@ -6,7 +6,7 @@ import { type Profile, type Profiles, SERVICE_PROFILE_ID } from "../domain/profi
 import type { RateStatus } from "../domain/rate-window.ts";
 import { requireServiceScope } from "./authorization.ts";
 import type { RateLimiter, RateVerdict } from "./rate-limiter.ts";
-import type { FoundToken, TokenFinder } from "./token-finder.ts";
+import type { EncodedText, FoundToken, TokenFinder } from "./token-finder.ts";
 import type { UsageRecorder } from "./usage-recorder.ts";
 
 export interface IntrospectTokenDeps {
@@ -37,7 +37,7 @@ export function noDecisions(): DecisionCounts {
 
 export interface IntrospectTokenInput extends DecisionRequest {
   /** Any text. */
-  readonly secret: string;
+  readonly secret: string | EncodedText;
   /** Units that the call takes of the rate limit. */
   readonly cost: number;
   /** Explain only: nothing is spent, and the token isn't marked as used. */
@@ -85,26 +85,30 @@ function findAndJudge(
   input: IntrospectTokenInput,
 ): Judgement | Promise<Judgement> {
   const { profiles, tokenFinder } = deps;
-  const { secret } = input;
+  const known = tokenFinder.recall(input.secret);
+  if (known !== undefined) return judge(deps, caller, known, input);
+  const secret = input.secret.toString();
   const format = profiles.ofSecret(secret);
   if (format?.id === SERVICE_PROFILE_ID) return refusal("unknown", undefined);
+  const judgeFound = (found: FoundToken | undefined): Judgement | Promise<Judgement> =>
+    found === undefined ? refuse(profiles, format, secret) : judge(deps, caller, found, input);
   const found = tokenFinder.find(secret, format);
-  return found instanceof Promise
-    ? found.then((later) => judge(deps, caller, format, later, input))
-    : judge(deps, caller, format, found, input);
+  return found instanceof Promise ? found.then(judgeFound) : judgeFound(found);
+}
+
+/** As if there were no token. @param format the profile whose format the secret has */
+function refuse(profiles: Profiles, format: Profile | undefined, secret: string | EncodedText): Judgement {
+  return format === undefined ? refusal("malformed", profiles.ofPrefix(secret.toString())) : refusal("unknown", format);
 }
 
 function judge(
   { profiles, usage, rateLimiter, clock }: IntrospectTokenDeps,
   caller: Caller,
-  format: Profile | undefined,
-  found: FoundToken | undefined,
+  found: FoundToken,
   input: IntrospectTokenInput,
 ): Judgement | Promise<Judgement> {
   const own = caller.kind === "anonymous" ? undefined : callerOrganization(caller);
-  if (found === undefined || (own !== undefined && own !== found.token.organizationId)) {
-    return format === undefined ? refusal("malformed", profiles.ofPrefix(input.secret)) : refusal("unknown", format);
-  }
+  if (own !== undefined && own !== found.token.organizationId) return refuse(profiles, found.format, input.secret);
   const { token, profile, limit } = found;
   const { clientIp = "", cost, dryRun } = input;
   const now = clock();

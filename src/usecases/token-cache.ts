@@ -4,9 +4,9 @@
  * the one that it has caught up with, and reads the events in between from the audit log.
  */
 import type { ChangeNotice } from "../domain/audit.ts";
+import type { Tag } from "../domain/chaskey.ts";
 import type { KnownRecord } from "../domain/decision.ts";
 import type { KnownToken, Organization } from "../domain/entities.ts";
-import { fromFingerprintKey } from "../domain/fingerprint.ts";
 import { Histogram, LATENCY_SECONDS } from "../domain/histogram.ts";
 import { fromPublicId, type Id } from "../domain/ids.ts";
 import type { Profile, RateLimit } from "../domain/profile.ts";
@@ -26,7 +26,7 @@ export interface TokenCacheLimits {
 /** More events than these are not looked at one by one: it is cheaper to start with an empty cache. */
 const MAX_EVENTS = 1_000;
 
-/** What an entry takes without its own texts and its answer: objects, fingerprint, id, and places in two maps. */
+/** What an entry takes without its own texts and its answer: objects, id, and places in two maps. */
 const ENTRY_BYTES = 500;
 
 /** Of texts that many tokens have in common, so many are known; there are few, unless somebody makes them up. */
@@ -53,28 +53,36 @@ const [NO_ANSWER, NO_MORE_ANSWERS] = [-1, -2];
  * are small: what no judgement takes isn't in them, what tokens have in common they share, and encoded answers
  * lie outside of the heap.
  */
-export class KeptRecord implements KnownRecord {
+export class KeptRecord implements KnownRecord, Tag {
   readonly token: KnownToken;
   readonly secret: PresentedSecret;
 
-  readonly key: string;
+  /** What it is found by. */
+  readonly a: number;
+  readonly b: number;
+  readonly c: number;
+  readonly d: number;
   readonly slot: OrganizationSlot;
   /** Asked for since it was looked at last for eviction. */
   isUsed = false;
   /** Another secret of the same token. */
   next: KeptRecord | undefined;
 
-  /** The conventions that it follows, and its limit by them; the finder's. */
+  /** The conventions that it follows, and its limit by them; the finder's, once it has seen that the secret is its. */
   profile: Profile | undefined = undefined;
   limit: RateLimit | undefined = undefined;
+  format: Profile | undefined = undefined;
   /** What waits of its uses; the usage recorder's. */
   waiting: WaitingUses | undefined = undefined;
   #answer = NO_ANSWER;
 
-  constructor(key: string, { token, secret }: KnownRecord, slot: OrganizationSlot, next: KeptRecord | undefined) {
+  constructor(tag: Tag, { token, secret }: KnownRecord, slot: OrganizationSlot, next: KeptRecord | undefined) {
     this.token = token;
     this.secret = secret;
-    this.key = key;
+    this.a = tag.a;
+    this.b = tag.b;
+    this.c = tag.c;
+    this.d = tag.d;
     this.slot = slot;
     this.next = next;
   }
@@ -135,8 +143,8 @@ export class TokenCache {
   readonly #storage: Storage;
   readonly #log: ChangeLog;
   readonly #limits: TokenCacheLimits;
-  /** By fingerprint. The order is that of eviction. */
-  readonly #entries = new Map<string, KeptRecord>();
+  /** By a word of their tags, the first one unless another entry is there. The order is that of eviction. */
+  readonly #entries = new Map<number, KeptRecord>();
   readonly #byToken = new Map<Id, KeptRecord>();
   readonly #organizations = new Map<Id, OrganizationSlot>();
   readonly #answers = new ByteShelf();
@@ -173,58 +181,89 @@ export class TokenCache {
     return this.#entries.size === 0 ? undefined : this.#revision;
   }
 
-  /**
-   * Finds the token whose secret has this fingerprint, and its organization, as the store has them now. At
-   * once, without a promise, when they are in memory or the store answers so.
-   *
-   * @param key see `fingerprintKey`
-   * @throws AppError of kind `unavailable` when the store is needed and can't be read; it rejects then.
-   */
-  find(key: string): KnownRecord | undefined | Promise<KnownRecord | undefined> {
-    const changes = this.#storage.changeCount();
-    if (changes === undefined || this.#limits.maxEntries === 0) return this.#read(key);
-    if (changes !== this.#changes) return this.#findLater(key);
-    const entry = this.#entries.get(key);
-    if (entry === undefined || entry.slot.isStale) return this.#load(key, changes);
+  /** Whether entries are there, and true. */
+  get isCurrent(): boolean {
+    return this.#entries.size > 0 && this.#isTrueFor(this.#storage.changeCount());
+  }
+
+  /** What memory has for the tag while it is current, and the finder has seen; nothing else is known by it. */
+  recall(tag: Tag): KeptRecord | undefined {
+    const entry = this.#get(tag);
+    if (entry === undefined || entry.profile === undefined || entry.slot.isStale) return undefined;
     entry.isUsed = true;
     this.hits++;
     return entry;
   }
 
-  async #findLater(key: string): Promise<KnownRecord | undefined> {
+  /**
+   * Finds the token whose secret has this fingerprint, and its organization, as the store has them now. At
+   * once, without a promise, when they are in memory or the store answers so.
+   *
+   * @param tag what memory knows the secret by, always the same for it, and for no other
+   * @throws AppError of kind `unavailable` when the store is needed and can't be read; it rejects then.
+   */
+  find(tag: Tag, fingerprint: Uint8Array): KnownRecord | undefined | Promise<KnownRecord | undefined> {
+    const changes = this.#storage.changeCount();
+    if (changes === undefined || this.#limits.maxEntries === 0) return this.#read(fingerprint);
+    if (!this.#isTrueFor(changes)) return this.#findLater(tag, fingerprint);
+    const entry = this.#get(tag);
+    if (entry === undefined || entry.slot.isStale) return this.#load(tag, fingerprint, changes);
+    entry.isUsed = true;
+    this.hits++;
+    return entry;
+  }
+
+  #isTrueFor(changes: number | undefined): boolean {
+    return changes !== undefined && changes === this.#changes;
+  }
+
+  #get(tag: Tag): KeptRecord | undefined {
+    const first = this.#entries.get(tag.a);
+    if (first !== undefined && isSame(first, tag)) return first;
+    const second = this.#entries.get(tag.b);
+    return second !== undefined && isSame(second, tag) ? second : undefined;
+  }
+
+  async #findLater(tag: Tag, fingerprint: Uint8Array): Promise<KnownRecord | undefined> {
     await (this.#catchingUp ??= this.#catchUp());
     const changes = this.#storage.changeCount();
     // Writes may come faster than one can read of them; the store itself is always right.
-    if (changes === undefined || changes !== this.#changes) return this.#read(key);
-    return this.find(key);
+    return this.#isTrueFor(changes) ? this.find(tag, fingerprint) : this.#read(fingerprint);
   }
 
-  #read(key: string): KnownRecord | undefined | Promise<KnownRecord | undefined> {
+  #read(fingerprint: Uint8Array): KnownRecord | undefined | Promise<KnownRecord | undefined> {
     this.misses++;
     const startedAtMs = performance.now();
     const observe = (): void => this.readSeconds.observe((performance.now() - startedAtMs) / 1000);
-    const found = this.#storage.findTokenByFingerprint(fromFingerprintKey(key));
+    const found = this.#storage.findTokenByFingerprint(fingerprint);
     if (found instanceof Promise) return found.finally(observe);
     observe();
     return found;
   }
 
-  #load(key: string, changes: number): KnownRecord | undefined | Promise<KnownRecord | undefined> {
-    const read = this.#read(key);
+  #load(
+    tag: Tag,
+    fingerprint: Uint8Array,
+    changes: number,
+  ): KnownRecord | undefined | Promise<KnownRecord | undefined> {
+    const read = this.#read(fingerprint);
     return read instanceof Promise
-      ? read.then((record) => this.#keepIfTrue(key, changes, record))
-      : this.#keepIfTrue(key, changes, read);
+      ? read.then((record) => this.#keepIfTrue(tag, changes, record))
+      : this.#keepIfTrue(tag, changes, read);
   }
 
-  #keepIfTrue(key: string, changes: number, record: KnownRecord | undefined): KnownRecord | undefined {
+  #keepIfTrue(tag: Tag, changes: number, record: KnownRecord | undefined): KnownRecord | undefined {
     // What was read may be older than a change that came meanwhile. It answers this call, but isn't kept.
     if (record === undefined || changes !== this.#changes || changes !== this.#storage.changeCount()) return record;
-    return this.#keep(key, record);
+    return this.#keep(tag, record);
   }
 
-  #keep(key: string, read: KnownRecord): KnownRecord {
+  #keep(tag: Tag, read: KnownRecord): KnownRecord {
     const { token, organization } = read;
-    this.#drop(this.#entries.get(key));
+    this.#drop(this.#get(tag));
+    const word = this.#entries.has(tag.a) ? tag.b : tag.a;
+    // Of three that meet, one goes: hardly ever, for a word is one of 2³².
+    this.#drop(this.#entries.get(word));
     let slot = this.#organizations.get(organization.id);
     if (slot === undefined) {
       const { id, plan } = organization;
@@ -234,8 +273,8 @@ export class TokenCache {
     slot.entries++;
     const { secret } = read;
     const known = { token: this.#common.share(token, slot.organization.id), organization, secret };
-    const record = new KeptRecord(key, known, slot, this.#byToken.get(token.id));
-    this.#entries.set(key, record);
+    const record = new KeptRecord(tag, known, slot, this.#byToken.get(token.id));
+    this.#entries.set(word, record);
     this.#byToken.set(token.id, record);
     this.#bytes += record.bytes;
     this.#makeRoom();
@@ -249,14 +288,14 @@ export class TokenCache {
       this.#answers.clear();
       for (const entry of this.#entries.values()) entry.forgetAnswer();
     }
-    for (const [key, entry] of this.#entries) {
+    for (const [word, entry] of this.#entries) {
       if (this.#entries.size <= maxEntries && this.bytes <= maxBytes) return;
       if (entry.isUsed) {
         entry.isUsed = false;
         // It is made anew next to those of its new neighbours, so that they all go at about one time.
         entry.dropAnswer();
-        this.#entries.delete(key);
-        this.#entries.set(key, entry);
+        this.#entries.delete(word);
+        this.#entries.set(word, entry);
       } else {
         this.#drop(entry);
       }
@@ -264,7 +303,10 @@ export class TokenCache {
   }
 
   #drop(entry: KeptRecord | undefined): void {
-    if (entry === undefined || !this.#entries.delete(entry.key)) return;
+    if (entry === undefined) return;
+    const word = this.#entries.get(entry.a) === entry ? entry.a : entry.b;
+    if (this.#entries.get(word) !== entry) return;
+    this.#entries.delete(word);
     this.#bytes -= entry.bytes;
     entry.leave();
     const { slot } = entry;
@@ -325,6 +367,10 @@ export class TokenCache {
     this.#answers.clear();
     this.#bytes = 0;
   }
+}
+
+function isSame(one: Tag, other: Tag): boolean {
+  return one.a === other.a && one.b === other.b && one.c === other.c && one.d === other.d;
 }
 
 /** Has one of each value that many tokens have in common: the store makes a new one for every token. */

@@ -1,8 +1,10 @@
 /** Finds the token behind a text that somebody sent, also where another system made it. */
+import { Chaskey12 } from "../domain/chaskey.ts";
+import type { Entropy } from "../domain/clock.ts";
 import type { KnownRecord } from "../domain/decision.ts";
 import { type DigestScheme, digestOf, schemeFingerprint } from "../domain/digest-scheme.ts";
-import { fingerprintKey, toFingerprintKey } from "../domain/fingerprint.ts";
-import { mayBeImportedKey } from "../domain/imported-key.ts";
+import { fingerprint } from "../domain/fingerprint.ts";
+import { MAX_KEY_BYTES, mayBeImportedKey } from "../domain/imported-key.ts";
 import { type Profile, type Profiles, type RateLimit, rateLimitOf, SERVICE_PROFILE_ID } from "../domain/profile.ts";
 import type { Storage } from "../domain/storage.ts";
 import { type KeySealer, openImportKey } from "./import-keys.ts";
@@ -13,6 +15,7 @@ export interface TokenFinderDeps {
   readonly tokens: TokenCache;
   readonly profiles: Profiles;
   readonly sealer: Pick<KeySealer, "open">;
+  readonly entropy: Entropy;
 }
 
 /** A token, and what the conventions that it follows make of it. */
@@ -20,12 +23,42 @@ export interface FoundToken extends KnownRecord {
   readonly profile: Profile;
   /** Undefined means none. */
   readonly limit: RateLimit | undefined;
+  /** The profile whose format its secret has; undefined for a key of another system. */
+  readonly format: Profile | undefined;
+}
+
+/** ASCII text as it lies in a request: of one that memory knows no string is made. */
+export class EncodedText {
+  readonly bytes: Buffer;
+  readonly start: number;
+  readonly end: number;
+
+  constructor(bytes: Buffer, start: number, end: number) {
+    this.bytes = bytes;
+    this.start = start;
+    this.end = end;
+  }
+
+  get length(): number {
+    return this.end - this.start;
+  }
+
+  toString(): string {
+    return this.bytes.toString("latin1", this.start, this.end);
+  }
 }
 
 const NO_KEY = new Uint8Array(0);
+const TAG_KEY_BYTES = 16;
 
 export class TokenFinder {
   readonly #deps: TokenFinderDeps;
+  /**
+   * What memory knows texts by, and fingerprints of other digests. Each has its own key, or who knows such a fingerprint
+   * could send it as a text.
+   */
+  readonly #ofTexts: Chaskey12;
+  readonly #ofDigests: Chaskey12;
   /** By id. What an id stands for never changes, so a key is read and opened once. */
   readonly #hmacKeys = new Map<string, Uint8Array>();
   #schemes: readonly DigestScheme[] = [];
@@ -34,6 +67,20 @@ export class TokenFinder {
 
   constructor(deps: TokenFinderDeps) {
     this.#deps = deps;
+    this.#ofTexts = new Chaskey12(deps.entropy(TAG_KEY_BYTES));
+    this.#ofDigests = new Chaskey12(deps.entropy(TAG_KEY_BYTES));
+  }
+
+  /**
+   * Finds the token that has the text as its secret, if memory knows it by that: at once, and without a look at
+   * the text's format, which was seen before. Undefined where `find` has to be asked.
+   */
+  recall(text: string | EncodedText): FoundToken | undefined {
+    const { tokens } = this.#deps;
+    if (text.length > MAX_KEY_BYTES || !tokens.isCurrent) return undefined;
+    if (typeof text === "string") this.#ofTexts.ofText(text);
+    else this.#ofTexts.ofBytes(text.bytes, text.start, text.end);
+    return tokens.recall(this.#ofTexts) as (KeptRecord & FoundToken) | undefined;
   }
 
   /**
@@ -57,28 +104,28 @@ export class TokenFinder {
   /** Who imports a digest doesn't show what it is of: it mustn't turn into a service key or another product's. */
   #judge(record: KnownRecord | undefined, format: Profile | undefined): FoundToken | undefined {
     if (record === undefined) return undefined;
-    const found = this.#withProfile(record);
-    if (found === undefined || (format ?? found.profile) !== found.profile) return undefined;
-    return format === undefined && found.profile.id === SERVICE_PROFILE_ID ? undefined : found;
-  }
-
-  #withProfile(record: KnownRecord): FoundToken | undefined {
     if (record instanceof KeptRecord && record.profile !== undefined) return record as KeptRecord & FoundToken;
     const { token, organization, secret } = record;
     const profile = this.#deps.profiles.get(token.profile);
-    if (profile === undefined) return undefined;
-    const conventions = { profile, limit: rateLimitOf(profile, token.type, organization.plan) };
+    if (profile === undefined || (format ?? profile) !== profile) return undefined;
+    if (format === undefined && profile.id === SERVICE_PROFILE_ID) return undefined;
+    const conventions = { profile, limit: rateLimitOf(profile, token.type, organization.plan), format };
     return record instanceof KeptRecord
       ? Object.assign(record, conventions)
       : { token, organization, secret, ...conventions };
   }
 
   #findWellFormed(text: string, { id }: Profile): KnownRecord | undefined | Promise<KnownRecord | undefined> {
-    const record = this.#deps.tokens.find(fingerprintKey(text));
+    const record = this.#findByFingerprint(text, fingerprint(text));
     if (id === SERVICE_PROFILE_ID) return record;
     return record instanceof Promise
       ? record.then((later) => later ?? this.#findDigested(text))
       : (record ?? this.#findDigested(text));
+  }
+
+  #findByFingerprint(text: string, bytes: Uint8Array): KnownRecord | undefined | Promise<KnownRecord | undefined> {
+    this.#ofTexts.ofText(text);
+    return this.#deps.tokens.find(this.#ofTexts.tag, bytes);
   }
 
   /** Finds a token that was imported by a digest which isn't a fingerprint already. */
@@ -110,11 +157,18 @@ export class TokenFinder {
   async #findBy(schemes: readonly DigestScheme[], text: string): Promise<KnownRecord | undefined> {
     for (const scheme of schemes) {
       const key = scheme.keyId === undefined ? NO_KEY : await this.#hmacKey(scheme.keyId);
-      const digest = digestOf(scheme.algorithm, text, key);
-      const record = await this.#deps.tokens.find(toFingerprintKey(schemeFingerprint(scheme, digest)));
+      const bytes = schemeFingerprint(scheme, digestOf(scheme.algorithm, text, key));
+      const record = await (scheme.algorithm === "sha256"
+        ? this.#findByFingerprint(text, bytes)
+        : this.#findByDigest(bytes));
       if (record !== undefined) return record;
     }
     return undefined;
+  }
+
+  #findByDigest(bytes: Uint8Array): KnownRecord | undefined | Promise<KnownRecord | undefined> {
+    this.#ofDigests.ofBytes(bytes, 0, bytes.length);
+    return this.#deps.tokens.find(this.#ofDigests.tag, bytes);
   }
 
   /** The schemes in use. An import is a change, so they are read anew after each change only. */

@@ -135,8 +135,8 @@ export const ALTERED_BUILDS = {
   "hears-of-no-change": [
     {
       file: "src/usecases/token-cache.ts",
-      from: "if (changes !== this.#changes) return this.#findLater(key);",
-      to: "if (this.#changes === undefined) return this.#findLater(key);",
+      from: "return changes !== undefined && changes === this.#changes;",
+      to: "return this.#changes !== undefined;",
     },
   ],
   "threads-hear-of-their-own-changes-only": [
@@ -147,6 +147,11 @@ export const ALTERED_BUILDS = {
     },
   ],
   "writes-at-each-introspection": [
+    {
+      file: "src/usecases/introspect-token.ts",
+      from: "const known = tokenFinder.recall(input.secret);",
+      to: "const known = undefined;",
+    },
     {
       file: "src/usecases/introspect-token.ts",
       from: "const found = tokenFinder.find(secret, format);",
@@ -271,8 +276,8 @@ export const ALTERED_BUILDS = {
   "never-caches": [
     {
       file: "src/usecases/token-cache.ts",
-      from: "if (changes === undefined || this.#limits.maxEntries === 0) return this.#read(key);",
-      to: "if (changes === undefined || this.#limits.maxEntries >= 0) return this.#read(key);",
+      from: "if (changes === undefined || this.#limits.maxEntries === 0) return this.#read(fingerprint);",
+      to: "if (changes === undefined || this.#limits.maxEntries >= 0) return this.#read(fingerprint);",
     },
   ],
 

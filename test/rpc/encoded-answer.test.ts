@@ -75,7 +75,7 @@ const shelf = new ByteShelf();
 
 const keep = (found: KnownRecord): KeptRecord =>
   new KeptRecord(
-    "key",
+    { a: 0, b: 0, c: 0, d: 0 },
     found,
     { organization: found.organization, answers: shelf, isStale: false, entries: 1 },
     undefined,

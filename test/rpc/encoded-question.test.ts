@@ -3,9 +3,10 @@ import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/p
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { BatchIntrospectRequestSchema, IntrospectRequestSchema } from "../../gen/latchkey/v1/introspection_pb.ts";
-import { readBatch, readQuestion } from "../../src/rpc/introspection/encoded-question.ts";
+import * as fromWire from "../../src/rpc/introspection/encoded-question.ts";
 import { question } from "../../src/rpc/introspection/judgement.ts";
 import { validate } from "../../src/rpc/validation.ts";
+import type { IntrospectTokenInput } from "../../src/usecases/introspect-token.ts";
 
 type Init = MessageInitShape<typeof IntrospectRequestSchema>;
 
@@ -31,6 +32,12 @@ const request: fc.Arbitrary<Init> = fc.record(
 
 const encode = (init: Init): Buffer =>
   Buffer.from(toBinary(IntrospectRequestSchema, create(IntrospectRequestSchema, init)));
+
+/** Secrets as texts: what lies in a request is no string yet. */
+const readQuestion = (...place: Parameters<typeof fromWire.readQuestion>) => withText(fromWire.readQuestion(...place));
+const readBatch = (bytes: Buffer) => fromWire.readBatch(bytes)?.map(withText);
+const withText = <Q extends IntrospectTokenInput | undefined>(asked: Q) =>
+  asked && { ...asked, secret: asked.secret.toString() };
 
 /** What the general way makes of the bytes; undefined when it refuses them. */
 function general(bytes: Uint8Array): ReturnType<typeof question> | undefined {

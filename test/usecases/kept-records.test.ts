@@ -1,8 +1,8 @@
 /** A token in memory, of which only a part is kept, is judged and answered as the store's own record is. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { Chaskey12 } from "../../src/domain/chaskey.ts";
 import { decide } from "../../src/domain/decision.ts";
-import { toFingerprintKey } from "../../src/domain/fingerprint.ts";
 import { loadProfiles } from "../../src/profiles/load-profiles.ts";
 import { AnswerEncoder } from "../../src/rpc/introspection/encoded.ts";
 import type { JudgementDeps } from "../../src/rpc/introspection/judgement.ts";
@@ -28,6 +28,8 @@ const settings = fc.record({
 });
 
 const token = fc.nat(TOKENS - 1);
+
+const tags = new Chaskey12(new Uint8Array(16));
 
 const step = fc.oneof(
   {
@@ -80,7 +82,8 @@ describe("a record in memory", () => {
             } else {
               const { fingerprint } = at(one.token);
               const stored = await storage.findTokenByFingerprint(fingerprint);
-              const kept = await cache.find(toFingerprintKey(fingerprint));
+              tags.ofBytes(fingerprint, 0, fingerprint.length);
+              const kept = await cache.find(tags.tag, fingerprint);
               if (stored === undefined || kept === undefined) return expect.fail("it isn't found");
               const decision = decide(kept, profile, one, NOW_MS);
               const expected = decide(stored, profile, one, NOW_MS);

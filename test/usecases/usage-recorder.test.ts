@@ -71,19 +71,15 @@ const used = (id: string, kind: SecretKind) => ({ token: { id }, secret: { kind 
 function keeper(): (id: string, kind: SecretKind) => KeptRecord {
   const records = new Map<string, KeptRecord>();
   return (id, kind) => {
-    const known = records.get(`${kind} ${id}`);
-    if (known !== undefined) return known;
+    const earlier = records.get(`${kind} ${id}`);
+    if (earlier !== undefined) return earlier;
     const organization = someOrganization();
     const { token } = someToken({ id, organizationId: organization.id });
     const secret = kind === "current" ? { kind } : { kind, endsAt: undefined };
     const slot = { organization, answers: new ByteShelf(), isStale: false, entries: 1 };
-    const record = new KeptRecord(
-      `${kind} ${id}`,
-      { token: { ...token, revision: 1 }, organization, secret },
-      slot,
-      undefined,
-    );
-    records.set(record.key, record);
+    const known = { token: { ...token, revision: 1 }, organization, secret };
+    const record = new KeptRecord({ a: 0, b: 0, c: 0, d: 0 }, known, slot, undefined);
+    records.set(`${kind} ${id}`, record);
     return record;
   };
 }

@@ -5,6 +5,7 @@
  */
 import { isIP } from "node:net";
 import type { IntrospectTokenInput } from "../../usecases/introspect-token.ts";
+import { EncodedText } from "../../usecases/token-finder.ts";
 
 /** The tags of `IntrospectRequest`: field numbers with their wire types. */
 const TOKEN = 0x0a;
@@ -23,10 +24,11 @@ const MAX_SCOPE_LENGTH = 64;
 const MAX_COST = 1_000_000;
 
 const NO_SCOPES: string[] = [];
+const NO_SECRET = new EncodedText(Buffer.alloc(0), 0, 0);
 
 /** Reads the `IntrospectRequest` between two places of a buffer. */
 export function readQuestion(bytes: Buffer, start: number, end: number): IntrospectTokenInput | undefined {
-  let secret = "";
+  let secret = NO_SECRET;
   let clientIp: string | undefined;
   let requiredScopes: string[] = NO_SCOPES;
   let dryRun = false;
@@ -53,11 +55,14 @@ export function readQuestion(bytes: Buffer, start: number, end: number): Introsp
     const textEnd = place + value;
     if (textEnd > end) return undefined;
     if (!isAscii(bytes, place, textEnd)) return undefined;
-    const text = bytes.toString("latin1", place, textEnd);
+    const textStart = place;
     place = textEnd;
     if (tag === TOKEN) {
-      secret = text;
-    } else if (tag === CLIENT_IP) {
+      secret = new EncodedText(bytes, textStart, textEnd);
+      continue;
+    }
+    const text = bytes.toString("latin1", textStart, textEnd);
+    if (tag === CLIENT_IP) {
       clientIp = text;
     } else if (tag === REQUIRED_SCOPES) {
       if (text.length === 0 || text.length > MAX_SCOPE_LENGTH || requiredScopes.length === MAX_SCOPES) return undefined;
