@@ -1,6 +1,6 @@
 /** The judgement on a token: from what is known of it to what it may do. Fails closed. */
 import { addressMatches } from "./address.ts";
-import { type KnownToken, type Organization, type Token, tokenState } from "./entities.ts";
+import { type KnownToken, type Organization, tokenState } from "./entities.ts";
 import { grants, type Profile, planOf } from "./profile.ts";
 import { type PresentedSecret, secretWorks } from "./rotation.ts";
 
@@ -14,14 +14,7 @@ export type DenialReason =
   | "insufficient_scope"
   | "rate_limited";
 
-/** A token that was found by a secret, with the organization that it belongs to. */
-export interface TokenRecord {
-  readonly token: Token;
-  readonly organization: Organization;
-  readonly secret: PresentedSecret;
-}
-
-/** As much of such a record as a judgement takes. */
+/** What a judgement takes of a token that was found by a secret, and of the organization that it belongs to. */
 export interface KnownRecord {
   readonly token: KnownToken;
   readonly organization: Pick<Organization, "id" | "plan">;

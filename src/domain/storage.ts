@@ -37,7 +37,7 @@
  */
 import type { Action, AuditEvent, Change, ChangeNotice } from "./audit.ts";
 import type { DailyUse } from "./daily-uses.ts";
-import type { TokenRecord } from "./decision.ts";
+import type { KnownRecord } from "./decision.ts";
 import type { DigestAlgorithm, DigestScheme, ImportKey } from "./digest-scheme.ts";
 import type {
   Identity,
@@ -462,13 +462,12 @@ export interface Storage {
   getToken(id: Id): Promise<Token | undefined>;
 
   /**
-   * - T3. Reads the token that has this fingerprint, or had it, and its organization, and says which of the
-   *   token's secrets that is. Only the exact 32 bytes match. Uses, which `changeCount` doesn't count, may be
-   *   those of a moment ago.
+   * - T3. Reads what a judgement takes of the token that has this fingerprint, or had it, and of its organization,
+   *   and says which of the token's secrets that is. Only the exact 32 bytes match.
    *
    * At once, without a promise, where the engine reads on the calling thread; failures reject all the same.
    */
-  findTokenByFingerprint(fingerprint: Uint8Array): TokenRecord | undefined | Promise<TokenRecord | undefined>;
+  findTokenByFingerprint(fingerprint: Uint8Array): KnownRecord | undefined | Promise<KnownRecord | undefined>;
 
   /**
    * - T4. Reads tokens of one organization only, in the order of `Position`, those that match, at

@@ -90,6 +90,7 @@ import {
   sessionRow,
   signingKeyRow,
   TOKEN_COLUMNS,
+  TOKEN_ROW,
   type TokenRow,
   toFormerSecret,
   tokenRow,
@@ -371,7 +372,7 @@ export function prepareWrites(connection: Dialect) {
       ON CONFLICT DO NOTHING
     `),
 
-    getToken: connection.prepare<[id: string], TokenRow>(`SELECT ${tokenColumns} FROM tokens WHERE id = ?`),
+    getToken: connection.prepare<[id: string], TokenRow>(`SELECT ${TOKEN_ROW} FROM tokens WHERE id = ?`),
 
     revokeToken: connection.prepare<Pick<TokenRow, "id" | "revoked_at" | "revoked_by" | "revision">>(`
       UPDATE tokens SET revoked_at = @revoked_at, revoked_by = @revoked_by, revision = @revision WHERE id = @id
@@ -392,7 +393,7 @@ export function prepareWrites(connection: Dialect) {
       SelectionParameters & { afterCreatedAt: number; afterId: string; limit: number },
       TokenRow
     >(`
-      SELECT ${tokenColumns}
+      SELECT ${TOKEN_ROW}
       FROM tokens
       WHERE ${selectedTokens} AND (created_at, id) > (@afterCreatedAt, @afterId)
       ORDER BY created_at, id
@@ -403,7 +404,7 @@ export function prepareWrites(connection: Dialect) {
       { endedBefore: number; now: number; limit: number },
       TokenRow & { ended_at: number }
     >(`
-      SELECT ${tokenColumns}, ended_at
+      SELECT ${TOKEN_ROW}, ended_at
       FROM tokens
       WHERE ended_at < @endedBefore AND ended_at <= @now
       ORDER BY ended_at, id
@@ -424,13 +425,20 @@ export function prepareWrites(connection: Dialect) {
 
     deleteUsesOfToken: connection.prepare<[tokenId: string]>("DELETE FROM token_uses WHERE token_id = ?"),
 
+    deleteLastUse: connection.prepare<[tokenId: string]>("DELETE FROM last_uses WHERE token_id = ?"),
+
+    // The token may be gone, and then its use is.
     recordLastUses: connection.prepare<{ uses: string }>(`
-      UPDATE tokens SET last_used_at = used.at, last_used_address = used.address
+      INSERT INTO last_uses (token_id, at, address)
+      SELECT tokens.id, used.at, used.address
       FROM (
         SELECT value ->> 'id' AS id, CAST(value ->> 'at' AS BIGINT) AS at, value ->> 'address' AS address
         FROM ${connection.objectsOf("@uses")}
       ) AS used
-      WHERE tokens.id = used.id AND (tokens.last_used_at IS NULL OR tokens.last_used_at < used.at)
+      JOIN tokens ON tokens.id = used.id
+      WHERE 1 = 1
+      ON CONFLICT (token_id) DO UPDATE SET at = excluded.at, address = excluded.address
+      WHERE last_uses.at < excluded.at
     `),
 
     recordLastFormerUses: connection.prepare<{ uses: string }>(`
@@ -442,16 +450,17 @@ export function prepareWrites(connection: Dialect) {
         AND (tokens.former_last_used_at IS NULL OR tokens.former_last_used_at < used.at)
     `),
 
+    // After their last use, which whoever has uses has.
     addUses: connection.prepare<{ counts: string }>(`
       INSERT INTO token_uses (token_id, day, uses)
-      SELECT tokens.id, used.day, used.uses
+      SELECT used.id, used.day, used.uses
       FROM (
         SELECT value ->> 'id' AS id, CAST(value ->> 'day' AS BIGINT) AS day,
           CAST(SUM(CAST(value ->> 'uses' AS BIGINT)) AS BIGINT) AS uses
         FROM ${connection.objectsOf("@counts")}
         GROUP BY value ->> 'id', CAST(value ->> 'day' AS BIGINT)
       ) AS used
-      JOIN tokens ON tokens.id = used.id
+      JOIN last_uses ON last_uses.token_id = used.id
       WHERE 1 = 1
       ON CONFLICT (token_id, day) DO UPDATE SET uses = token_uses.uses + excluded.uses
     `),
@@ -499,13 +508,13 @@ export function prepareWrites(connection: Dialect) {
       SET fingerprint = @fingerprint, hint = @hint, rotated_at = @rotatedAt, overlap_ends_at = @overlapEndsAt,
         former_hint = hint, former_last_used_at = NULL, revision = @revision
       WHERE id = @id
-      RETURNING ${tokenColumns}
+      RETURNING ${TOKEN_ROW}
     `),
 
     finishRotation: connection.prepare<{ id: string; overlapEndsAt: number; revision: number }, TokenRow>(`
       UPDATE tokens SET overlap_ends_at = @overlapEndsAt, revision = @revision
       WHERE id = @id
-      RETURNING ${tokenColumns}
+      RETURNING ${TOKEN_ROW}
     `),
 
     cancelRotation: connection.prepare<{ id: string; fingerprint: Uint8Array; revision: number }, TokenRow>(`
@@ -513,7 +522,7 @@ export function prepareWrites(connection: Dialect) {
       SET fingerprint = @fingerprint, hint = former_hint, rotated_at = NULL, overlap_ends_at = NULL,
         former_hint = NULL, former_last_used_at = NULL, revision = @revision
       WHERE id = @id
-      RETURNING ${tokenColumns}
+      RETURNING ${TOKEN_ROW}
     `),
 
     getTaken: connection
@@ -782,6 +791,7 @@ const commands = {
       yield* writes.deleteWindowsOfToken.run(row.id);
       yield* writes.deleteFormerSecrets.run(row.id);
       yield* writes.deleteUsesOfToken.run(row.id);
+      yield* writes.deleteLastUse.run(row.id);
       yield* writes.deleteToken.run(row.id);
     }
     return ended.length;

@@ -14,6 +14,7 @@ export const COPIED_TABLES: readonly CopiedTable[] = [
   { name: "identities", key: ["issuer", "subject"] },
   { name: "tokens", key: ["id"] },
   { name: "former_secrets", key: ["fingerprint"] },
+  { name: "last_uses", key: ["token_id"] },
   { name: "token_uses", key: ["token_id", "day"] },
   { name: "rate_windows", key: ["token_id", "window_start"] },
   { name: "sessions", key: ["id"] },

@@ -7,6 +7,8 @@ import {
   type EventHashRow,
   type EventRow,
   type ImportKeyRow,
+  KNOWN_TOKEN_COLUMNS,
+  type KnownRecordRow,
   MEMBER_COLUMNS,
   type MemberRow,
   type MembershipRow,
@@ -14,8 +16,7 @@ import {
   type RecordedCallRow,
   type SessionRow,
   type SigningKeyRow,
-  TOKEN_COLUMNS,
-  type TokenRecordRow,
+  TOKEN_ROW,
   type TokenRow,
   type UserRow,
 } from "./rows.ts";
@@ -61,13 +62,8 @@ interface ListEventsParameters {
   readonly limit: number;
 }
 
-/** A token's columns and its organization's. */
-const TOKEN_RECORD_COLUMNS = `
-  ${TOKEN_COLUMNS.map((column) => `tokens.${column}`).join(", ")},
-  organizations.name AS organization_name,
-  organizations.profile AS organization_profile,
-  organizations.plan AS organization_plan,
-  organizations.created_at AS organization_created_at
+const KNOWN_RECORD_COLUMNS = `
+  ${KNOWN_TOKEN_COLUMNS.map((column) => `tokens.${column}`).join(", ")}, organizations.plan AS organization_plan
 `;
 
 /** Also a write's, which must see what was written before it. */
@@ -115,16 +111,16 @@ export function prepareReads(connection: Dialect) {
       LIMIT +@limit
     `),
 
-    getToken: connection.prepare<[id: string], TokenRow>(`SELECT ${TOKEN_COLUMNS.join(", ")} FROM tokens WHERE id = ?`),
+    getToken: connection.prepare<[id: string], TokenRow>(`SELECT ${TOKEN_ROW} FROM tokens WHERE id = ?`),
 
     // Former secrets are looked at only when no current one was found. It is one statement, for one sees one
     // state: between two a former secret could become the current one.
-    findTokenByFingerprint: connection.prepare<{ fingerprint: Uint8Array }, TokenRecordRow>(`
-      SELECT ${TOKEN_RECORD_COLUMNS}, 'current' AS secret_kind, NULL AS secret_ends_at
+    findTokenByFingerprint: connection.prepare<{ fingerprint: Uint8Array }, KnownRecordRow>(`
+      SELECT ${KNOWN_RECORD_COLUMNS}, 'current' AS secret_kind, NULL AS secret_ends_at
       FROM tokens JOIN organizations ON organizations.id = tokens.organization_id
       WHERE tokens.fingerprint = +@fingerprint
       UNION ALL
-      SELECT ${TOKEN_RECORD_COLUMNS}, 'former', former_secrets.ends_at
+      SELECT ${KNOWN_RECORD_COLUMNS}, 'former', former_secrets.ends_at
       FROM former_secrets
         JOIN tokens ON tokens.id = former_secrets.token_id
         JOIN organizations ON organizations.id = tokens.organization_id
@@ -133,7 +129,7 @@ export function prepareReads(connection: Dialect) {
 
     // The states are those of tokenState() in the domain, in its order.
     listTokens: connection.prepare<ListTokensParameters, TokenRow>(`
-      SELECT ${TOKEN_COLUMNS.join(", ")}
+      SELECT ${TOKEN_ROW}
       FROM tokens
       WHERE organization_id = +@organizationId
         AND (created_at, id) < (@beforeCreatedAt, @beforeId)

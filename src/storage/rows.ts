@@ -1,8 +1,9 @@
 /** Rows of the database to entities of the domain, and back. */
 import type { Action, ActorKind, AuditEvent, ChangeNotice } from "../domain/audit.ts";
-import type { TokenRecord } from "../domain/decision.ts";
+import type { KnownRecord } from "../domain/decision.ts";
 import type { DigestAlgorithm, DigestScheme, ImportKey } from "../domain/digest-scheme.ts";
 import type {
+  KnownToken,
   Member,
   Membership,
   Organization,
@@ -82,14 +83,11 @@ export interface FormerSecretRow {
   readonly ends_at: number | null;
 }
 
-/** A token's row next to its organization's, and which of its secrets it was found by. */
-export interface TokenRecordRow extends TokenRow {
+/** As much of a token as a judgement takes, its organization's plan, and which of its secrets it was found by. */
+export interface KnownRecordRow extends Pick<TokenRow, (typeof KNOWN_TOKEN_COLUMNS)[number]> {
+  readonly organization_plan: string;
   readonly secret_kind: SecretKind;
   readonly secret_ends_at: number | null;
-  readonly organization_name: string;
-  readonly organization_profile: string;
-  readonly organization_plan: string;
-  readonly organization_created_at: number;
 }
 
 export interface SessionRow {
@@ -149,6 +147,23 @@ export interface EventRow {
 /** What is read of an event for the tree over the log. */
 export type EventHashRow = Pick<EventRow, "revision" | "hash">;
 
+/** Those of a `KnownToken`. */
+export const KNOWN_TOKEN_COLUMNS = [
+  "id",
+  "organization_id",
+  "user_id",
+  "profile",
+  "type",
+  "name",
+  "permission",
+  "scopes",
+  "ip_allowlist",
+  "enabled",
+  "expires_at",
+  "revoked_at",
+  "revision",
+] as const satisfies readonly (keyof TokenRow)[];
+
 /** Every column of a token but its fingerprint, which never leaves the store. */
 export const TOKEN_COLUMNS = [
   "id",
@@ -176,6 +191,31 @@ export const TOKEN_COLUMNS = [
   "former_last_used_at",
   "revision",
 ] as const satisfies readonly (keyof TokenRow)[];
+
+/**
+ * Where `tokens` is read, its later use in `last_uses` stands before its own: that one is from before there was such a
+ * table, or by a process of that version, which may still run.
+ */
+const lastUse = (column: "at" | "address"): string => `
+  SELECT last_uses.${column}
+  FROM last_uses
+  WHERE last_uses.token_id = tokens.id AND (tokens.last_used_at IS NULL OR last_uses.at > tokens.last_used_at)
+`;
+
+/** When a token was last used, where `tokens` is read. */
+export const LAST_USED_AT = `coalesce((${lastUse("at")}), tokens.last_used_at)`;
+
+/** A whole `TokenRow`, where `tokens` is read. */
+export const TOKEN_ROW = TOKEN_COLUMNS.map((column) => {
+  switch (column) {
+    case "last_used_at":
+      return `${LAST_USED_AT} AS last_used_at`;
+    case "last_used_address":
+      return `coalesce((${lastUse("address")}), tokens.last_used_address) AS last_used_address`;
+    default:
+      return column;
+  }
+}).join(", ");
 
 export const EVENT_COLUMNS = [
   "revision",
@@ -283,26 +323,32 @@ export function toMember(row: MemberRow): Member {
 
 export function toToken(row: TokenRow): Token {
   return {
+    ...toKnownToken(row),
+    hint: row.hint,
+    metadata: toMetadata(row.metadata),
+    createdBy: row.created_by,
+    createdAt: new Date(row.created_at),
+    lastUsedAt: toDate(row.last_used_at),
+    lastUsedAddress: row.last_used_address,
+    revokedBy: row.revoked_by ?? undefined,
+    rotation: toRotation(row),
+  };
+}
+
+function toKnownToken(row: Omit<KnownRecordRow, "organization_plan" | "secret_kind" | "secret_ends_at">): KnownToken {
+  return {
     id: row.id,
     organizationId: row.organization_id,
+    userId: row.user_id ?? undefined,
     profile: row.profile,
     type: row.type,
     name: row.name,
-    hint: row.hint,
     permission: row.permission,
     scopes: toTexts(row.scopes),
     ipAllowlist: toTexts(row.ip_allowlist),
-    metadata: toMetadata(row.metadata),
     enabled: row.enabled !== 0,
-    createdBy: row.created_by,
-    userId: row.user_id ?? undefined,
-    createdAt: new Date(row.created_at),
     expiresAt: toDate(row.expires_at),
-    lastUsedAt: toDate(row.last_used_at),
-    lastUsedAddress: row.last_used_address,
     revokedAt: toDate(row.revoked_at),
-    revokedBy: row.revoked_by ?? undefined,
-    rotation: toRotation(row),
     revision: row.revision,
   };
 }
@@ -362,16 +408,10 @@ export function toFormerSecret({ ends_at }: Pick<FormerSecretRow, "ends_at">): P
   return { kind: "former", endsAt: toDate(ends_at) };
 }
 
-export function toTokenRecord(row: TokenRecordRow): TokenRecord {
+export function toKnownRecord(row: KnownRecordRow): KnownRecord {
   return {
-    token: toToken(row),
-    organization: {
-      id: row.organization_id,
-      name: row.organization_name,
-      profile: row.organization_profile,
-      plan: row.organization_plan,
-      createdAt: new Date(row.organization_created_at),
-    },
+    token: toKnownToken(row),
+    organization: { id: row.organization_id, plan: row.organization_plan },
     secret: row.secret_kind === "current" ? CURRENT_SECRET : toFormerSecret({ ends_at: row.secret_ends_at }),
   };
 }

@@ -1,7 +1,7 @@
 /** The storage port on an engine that speaks SQL. */
 import type { AuditEvent, Change, ChangeNotice } from "../domain/audit.ts";
 import type { DailyUse } from "../domain/daily-uses.ts";
-import type { TokenRecord } from "../domain/decision.ts";
+import type { KnownRecord } from "../domain/decision.ts";
 import type { DigestScheme, ImportKey } from "../domain/digest-scheme.ts";
 import type {
   Identity,
@@ -53,6 +53,7 @@ import {
   toDigestScheme,
   toEvent,
   toImportKey,
+  toKnownRecord,
   toMember,
   toMembership,
   toMillis,
@@ -61,7 +62,6 @@ import {
   toSession,
   toSigningKey,
   toToken,
-  toTokenRecord,
   toUser,
 } from "./rows.ts";
 import type { Work } from "./statement.ts";
@@ -279,10 +279,10 @@ export class SqlStorage implements Storage {
     return this.#read(({ getToken }) => one(getToken.get(id), toToken));
   }
 
-  findTokenByFingerprint(fingerprint: Uint8Array): TokenRecord | undefined | Promise<TokenRecord | undefined> {
+  findTokenByFingerprint(fingerprint: Uint8Array): KnownRecord | undefined | Promise<KnownRecord | undefined> {
     try {
       return this.#readCounted(({ findTokenByFingerprint }) =>
-        one(findTokenByFingerprint.get({ fingerprint }), toTokenRecord),
+        one(findTokenByFingerprint.get({ fingerprint }), toKnownRecord),
       );
     } catch (error) {
       return reject(error);

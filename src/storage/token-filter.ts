@@ -1,6 +1,6 @@
 /** A `TokenFilter` in SQL, for reads and writes alike. */
 import type { TokenFilter } from "../domain/storage.ts";
-import { toMillis } from "./rows.ts";
+import { LAST_USED_AT, toMillis } from "./rows.ts";
 import type { Dialect } from "./statement.ts";
 
 export interface TokenFilterParameters {
@@ -19,7 +19,7 @@ export function matchesFilter({ startsWith }: Dialect): string {
     AND ${startsWith("name", "@namePrefix")}
     AND (CAST(@createdBy AS TEXT) IS NULL OR created_by = @createdBy)
     AND (CAST(@userId AS TEXT) IS NULL OR user_id = @userId)
-    AND (CAST(@unusedSince AS BIGINT) IS NULL OR coalesce(last_used_at, created_at) < @unusedSince)
+    AND (CAST(@unusedSince AS BIGINT) IS NULL OR coalesce(${LAST_USED_AT}, created_at) < @unusedSince)
   `;
 }
 

@@ -328,7 +328,8 @@ export const faults = {
       async findTokenByFingerprint(fingerprint) {
         const found = await storage.findTokenByFingerprint(fingerprint);
         if (found?.secret.kind !== "former") return found;
-        const { endsAt = found.token.rotation?.overlapEndsAt } = found.secret;
+        const { rotation } = (await storage.getToken(found.token.id)) ?? {};
+        const { endsAt = rotation?.overlapEndsAt } = found.secret;
         return { ...found, secret: { kind: "former", endsAt } };
       },
     });

@@ -1,6 +1,7 @@
 /** Makes entities to store. Ids and fingerprints are new on every call; every field can be given. */
 import { randomBytes, randomUUID } from "node:crypto";
 import type { Change } from "../../src/domain/audit.ts";
+import type { KnownRecord } from "../../src/domain/decision.ts";
 import type { ImportKey } from "../../src/domain/digest-scheme.ts";
 import type {
   Identity,
@@ -14,6 +15,7 @@ import type {
   User,
 } from "../../src/domain/entities.ts";
 import type { IdempotencyRecord } from "../../src/domain/idempotency.ts";
+import type { PresentedSecret } from "../../src/domain/rotation.ts";
 import type {
   EventQuery,
   LeaseRequest,
@@ -90,6 +92,29 @@ export function someToken(fields: Pick<Token, "organizationId"> & Partial<Omit<T
       ...fields,
     },
     fingerprint: someFingerprint(),
+  };
+}
+
+/** What a look for the secret finds of a token. */
+export function knownRecord(token: Token, { id, plan }: Organization, secret: PresentedSecret): KnownRecord {
+  return {
+    token: {
+      id: token.id,
+      organizationId: token.organizationId,
+      userId: token.userId,
+      profile: token.profile,
+      type: token.type,
+      name: token.name,
+      permission: token.permission,
+      scopes: token.scopes,
+      ipAllowlist: token.ipAllowlist,
+      enabled: token.enabled,
+      expiresAt: token.expiresAt,
+      revokedAt: token.revokedAt,
+      revision: token.revision,
+    },
+    organization: { id, plan },
+    secret,
   };
 }
 

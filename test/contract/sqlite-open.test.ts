@@ -178,6 +178,7 @@ describe("migrations", () => {
       { version: 9, name: "accounts" },
       { version: 10, name: "browser sessions" },
       { version: 11, name: "identities" },
+      { version: 12, name: "last uses" },
     ]);
     expect(recorded[0]?.["checksum"]).toMatch(/^[0-9a-f]{64}$/);
     expect(Math.abs(Number(recorded[0]?.["applied_at"]) - Date.now())).toBeLessThan(60_000);

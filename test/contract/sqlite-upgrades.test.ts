@@ -20,6 +20,7 @@ import { openSqliteStorage } from "../../src/storage/sqlite/sqlite-storage.ts";
 import { silentLogger, temporaryDirectory } from "../helpers/sqlite.ts";
 import {
   everyEvent,
+  knownRecord,
   NOW,
   someChange,
   someFingerprint,
@@ -74,6 +75,7 @@ const CONTENTS: readonly (readonly [table: string, row: object])[] = [
   ],
   ["events", eventRow(event)],
   ["former_secrets", { fingerprint: someFingerprint(), token_id: created.token.id, ends_at: null }],
+  ["last_uses", { token_id: created.token.id, at: 0, address: "192.0.2.1" }],
   ["token_uses", { token_id: created.token.id, day: 20_778, uses: 5 }],
   ["import_keys", { id: "key", sealed_key: someFingerprint(), created_at: NOW.getTime() }],
   ["invitations", { ...invitationRow(invited.invitation), fingerprint: invited.fingerprint }],
@@ -102,7 +104,11 @@ describe.each(MIGRATIONS.map(({ name }, index) => [index + 1, name] as const))(
       expect(await storage.findUserByEmail(ada.email)).toEqual(user);
       expect(await storage.listOrganizations(undefined, 10)).toEqual([organization]);
       expect(await storage.listMembers(organization.id, undefined, 10)).toEqual([{ membership, user }]);
-      expect(await storage.findTokenByFingerprint(created.fingerprint)).toMatchObject({ token, organization });
+      expect(await storage.findTokenByFingerprint(created.fingerprint)).toEqual(
+        knownRecord(token, organization, { kind: "current" }),
+      );
+      const used = filled.has("last_uses") ? { lastUsedAt: new Date(0), lastUsedAddress: "192.0.2.1" } : {};
+      expect(await storage.getToken(token.id)).toEqual({ ...token, ...used });
       expect(await storage.getSession(session.id)).toEqual(session);
       expect(await storage.listSigningKeys()).toEqual([signingKey]);
 

@@ -7,7 +7,7 @@ import { describe, expect, it } from "vitest";
 import { IntrospectionService } from "../../gen/latchkey/v1/introspection_pb.ts";
 import { TokenService } from "../../gen/latchkey/v1/token_pb.ts";
 import { createClient, type ServiceClient } from "../../src/client/index.ts";
-import type { TokenRecord } from "../../src/domain/decision.ts";
+import type { KnownRecord } from "../../src/domain/decision.ts";
 import type { Storage } from "../../src/domain/storage.ts";
 import { startTestApp, type TestAppOptions } from "../helpers/test-app.ts";
 
@@ -58,13 +58,13 @@ async function countStaleAnswers(
 
 /** A cache that nobody tells of revokes. */
 function staleCache(storage: Storage): Storage {
-  const cache = new Map<string, TokenRecord>();
+  const cache = new Map<string, KnownRecord>();
   return new Proxy(storage, {
     get(target, property, receiver) {
       if (property !== "findTokenByFingerprint") {
         return (Reflect.get(target, property, receiver) as () => unknown).bind(target);
       }
-      return async (fingerprint: Uint8Array): Promise<TokenRecord | undefined> => {
+      return async (fingerprint: Uint8Array): Promise<KnownRecord | undefined> => {
         const key = Buffer.from(fingerprint).toString("hex");
         const found = cache.get(key) ?? (await target.findTokenByFingerprint(fingerprint));
         if (found !== undefined) cache.set(key, found);

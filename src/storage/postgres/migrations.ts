@@ -16,6 +16,7 @@ import { uses } from "./migrations/0008-uses.ts";
 import { accounts } from "./migrations/0009-accounts.ts";
 import { browserSessions } from "./migrations/0010-browser-sessions.ts";
 import { identities } from "./migrations/0011-identities.ts";
+import { lastUses } from "./migrations/0012-last-uses.ts";
 
 /** Version 1 is the first. */
 export const MIGRATIONS: readonly Migration[] = [
@@ -30,6 +31,7 @@ export const MIGRATIONS: readonly Migration[] = [
   accounts,
   browserSessions,
   identities,
+  lastUses,
 ];
 
 /** Of whoever brings a database of this server up to date. */

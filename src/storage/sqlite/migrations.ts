@@ -15,6 +15,7 @@ import { uses } from "./migrations/0008-uses.ts";
 import { accounts } from "./migrations/0009-accounts.ts";
 import { browserSessions } from "./migrations/0010-browser-sessions.ts";
 import { identities } from "./migrations/0011-identities.ts";
+import { lastUses } from "./migrations/0012-last-uses.ts";
 
 /** Version 1 is the first. */
 export const MIGRATIONS: readonly Migration[] = [
@@ -29,6 +30,7 @@ export const MIGRATIONS: readonly Migration[] = [
   accounts,
   browserSessions,
   identities,
+  lastUses,
 ];
 
 /** "LTCH": marks a SQLite file as Latchkey's. */
