@@ -36,7 +36,7 @@ const BATCHED = `BatchIntrospect of ${BATCH}`;
 
 export async function benchIntrospect(isShort: boolean): Promise<Outcome> {
   // A turn is longer than uses wait to be written, so that it bears what that costs, and not the next one.
-  const size = isShort ? { rounds: 5, calls: 4_000, tokens: 2_000 } : { rounds: 7, calls: 80_000, tokens: 10_000 };
+  const size = isShort ? { rounds: 5, calls: 4_000, tokens: 2_000 } : { rounds: 7, calls: 160_000, tokens: 10_000 };
   const measurements = await measureIntrospection({ ...size, floors: ["http2", "grpc", "connect"] });
   const floors = {
     "× http2": named(measurements, FLOORS.http2),
@@ -80,7 +80,7 @@ export async function measureIntrospection(
   for (const floor of floors) {
     const server = resources.use(await startFloor(floor));
     // Connect takes several times as long: fewer calls of it take as long.
-    const requests = floor === "connect" ? calls / 4 : calls;
+    const requests = floor === "connect" ? calls / 8 : calls;
     const job = { ...callsOf(service, UNARY, [Buffer.alloc(5)], requests), address: server.address };
     subjects.push({ ...unary, name: FLOORS[floor], server, job });
   }

@@ -19,7 +19,7 @@ const USES_WRITTEN_MS = 5_000;
 
 export async function benchPostgres(isShort: boolean): Promise<Outcome> {
   // A turn is longer than uses wait to be written, so that what that costs is in it.
-  const size = isShort ? { rounds: 3, calls: 20_000, tokens: 2_000 } : { rounds: 9, calls: 120_000, tokens: 10_000 };
+  const size = isShort ? { rounds: 3, calls: 20_000, tokens: 2_000 } : { rounds: 9, calls: 160_000, tokens: 10_000 };
   await using resources = new AsyncDisposableStack();
   const statements = new StatementCount();
   const cluster = resources.use(await PostgresCluster.start(["log_statement=all"], (text) => statements.read(text)));

@@ -10,7 +10,7 @@ import { type TokenDatabase, tokenDatabase } from "./token-database.ts";
 const ROUNDS = 7;
 const ASKED = 10_000;
 /** A turn is longer than uses wait to be written, so that what that costs is in it. */
-const CALLS = 80_000;
+const CALLS = 120_000;
 const STARTS = 5;
 const FEW = 10_000;
 /** The default of LATCHKEY_CACHE_ENTRIES. */
