@@ -19,6 +19,8 @@ export interface IntrospectSize {
   readonly rounds: number;
   /** Calls of a subject in a round. */
   readonly calls: number;
+  /** The turn before the first is so many times as long; as long where it isn't given. */
+  readonly warmUp?: number;
   readonly tokens: number;
 }
 
@@ -65,7 +67,7 @@ export function figuresOf(measurements: readonly Measurement[]) {
 }
 
 export async function measureIntrospection(
-  { floors, rounds, calls, tokens }: IntrospectSize,
+  { floors, rounds, calls, tokens, warmUp }: IntrospectSize,
   build: ServiceOptions = {},
 ): Promise<Measurement[]> {
   await using resources = new AsyncDisposableStack();
@@ -120,7 +122,7 @@ export async function measureIntrospection(
     },
   );
   // Awaited here, for the servers end with this function.
-  return await measureInTurns(load, subjects, rounds);
+  return await measureInTurns(load, subjects, rounds, warmUp);
 }
 
 /** One whose checksum is wrong. */

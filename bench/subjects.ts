@@ -12,17 +12,18 @@ export interface Subject {
   readonly checks: number;
 }
 
-/** Each takes a turn in every round, and one before the first, which warms up. */
+/** Each takes a turn in every round, and one before the first, which warms up. @param warmUp so many times as long */
 export async function measureInTurns(
   load: LoadProcess,
   subjects: readonly Subject[],
   rounds: number,
+  warmUp = 1,
 ): Promise<Measurement[]> {
   const results = subjects.map((): (LoadResult & { cpu: number })[] => []);
   for (let round = 0; round <= rounds; round++) {
     for (const [index, { server, job, checks }] of subjects.entries()) {
       const before = cpuMicros(server.pid);
-      const result = await load.run(job);
+      const result = await load.run(round === 0 ? { ...job, requests: job.requests * warmUp } : job);
       const cpu = (cpuMicros(server.pid) - before) / (result.requests * checks);
       if (round > 0) results[index]?.push({ ...result, cpu });
     }
