@@ -96,6 +96,20 @@ describe.each(PRODUCTS)("an imported key of %s", (product) => {
     expect((await tenant.call("GET", "/api-tokens", { headers: apiKey(accessToken) })).status).toBe(401);
   });
 
+  it("takes nobody's access token from them, also where it has been seen as a key", async () => {
+    const tenant = tenantOf(product);
+    const { authorization = "" } = await tenant.as("admin");
+    const accessToken = authorization.replace("Bearer ", "");
+    await bring(product, { plaintext: accessToken });
+    for (let time = 0; time < 2; time++) {
+      const seen = await service.introspect({ token: accessToken });
+      expect(seen).toMatchObject({ active: true, name: "an old key" });
+      await tenant.self(apiKey(accessToken));
+      const after = await tenant.call("GET", "/api-tokens", { headers: { authorization } });
+      expect(after.status).toBe(200);
+    }
+  });
+
   it("is refused in the product's own words when it is wrong, and ends when it is revoked", async () => {
     const tenant = tenantOf(product);
     const [key = "", wrong = ""] = foreignKeys();

@@ -163,6 +163,23 @@ describe("a token in memory", () => {
   });
 });
 
+describe("tokens that meet at the first word of their tags", () => {
+  it("are both known, until a third one comes, and each is itself", async () => {
+    await using subject = await open();
+    const cache = subject.cache();
+    const tokens = await Promise.all(Array.from({ length: 3 }, () => subject.issue()));
+    const [one, two, three] = tokens.map(({ id, key: { tag, fingerprint } }, place) => ({
+      id,
+      key: { tag: { ...tag, a: 7, b: place === 0 ? tag.b : 8 }, fingerprint },
+    }));
+    if (!one || !two || !three) return expect.fail("they weren't issued");
+    for (const { id, key } of [one, two, one, two]) expect((await find(cache, key))?.token.id).toBe(id);
+    expect([subject.reads(), cache.size]).toEqual([2, 2]);
+    for (const { id, key } of [three, one, two, three]) expect((await find(cache, key))?.token.id).toBe(id);
+    expect([subject.reads(), cache.size]).toEqual([5, 2]);
+  });
+});
+
 describe("what isn't in memory", () => {
   it("is read each time for a key that nobody has, and leaves nothing", async () => {
     await using subject = await open();

@@ -87,6 +87,22 @@ describe("a text that was found", () => {
     expect(finder.recall(other)).toBe(found[1]);
   });
 
+  it("isn't known any more when its organization has changed, also once memory has caught up with that", async () => {
+    await using subject = await open();
+    const finder = subject.finder();
+    const [text, other] = [secretOf("watchplane"), secretOf("walwarden")];
+    await subject.issue(text);
+    await subject.issue(other, "walwarden");
+    const { organization } = (await find(finder, text)) ?? expect.fail("it isn't found");
+    await find(finder, other);
+    await subject.storage.setPlan(organization.id, "pro", someChange());
+    await find(finder, other);
+    expect(finder.recall(other)).toBeDefined();
+    expect(finder.recall(text)).toBeUndefined();
+    expect((await find(finder, text))?.organization.plan).toBe("pro");
+    expect(finder.recall(text)?.organization.plan).toBe("pro");
+  });
+
   it("isn't known by a part of it, by more than it, or where memory is off", async () => {
     await using subject = await open();
     const [finder, off] = [subject.finder(), subject.finder(0)];
