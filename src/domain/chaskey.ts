@@ -1,7 +1,7 @@
 /**
  * Chaskey-12, a message authentication code (Mouha and others, 2014; ISO/IEC 29192-6): 128 bits that nobody foresees
  * without the key. It was made for small processors, so 32-bit arithmetic is all that it takes. That is what
- * JavaScript is fast at: a tag is made in less time than a call into OpenSSL takes to begin.
+ * JavaScript is fast at: the tag of a secret takes half of the time that SHA-256 does, and no string is made for it.
  */
 
 /** 128 bits, as four signed words. */

@@ -255,7 +255,6 @@ export type CommandResult<Name extends CommandName> = ResultOf<ReturnType<Comman
  * statements anew for each value; a plus hides it, where that took most of a statement's time.
  */
 export function prepareWrites(connection: Dialect) {
-  const tokenColumns = TOKEN_COLUMNS.join(", ");
   // Tokens of a selection that still work, or would if they were enabled.
   const selectedTokens = `
     organization_id = @organizationId
@@ -355,7 +354,8 @@ export function prepareWrites(connection: Dialect) {
     `),
 
     insertToken: connection.prepare<[fingerprint: Uint8Array, ...columns: TokenRow[keyof TokenRow][]]>(`
-      INSERT INTO tokens (fingerprint, ${tokenColumns}) VALUES (?, ${TOKEN_COLUMNS.map(() => "?").join(", ")})
+      INSERT INTO tokens (fingerprint, ${TOKEN_COLUMNS.join(", ")})
+      VALUES (?, ${TOKEN_COLUMNS.map(() => "?").join(", ")})
     `),
 
     putImportKey: connection.prepare<ImportKeyRow>(`

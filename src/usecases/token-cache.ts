@@ -68,7 +68,7 @@ export class KeptRecord implements KnownRecord, Tag {
   /** Another secret of the same token. */
   next: KeptRecord | undefined;
 
-  /** The conventions that it follows, and its limit by them; the finder's, once it has seen that the secret is its. */
+  /** The conventions that it follows, its limit by them, and its secret's format; the finder's, once it has judged it. */
   profile: Profile | undefined = undefined;
   limit: RateLimit | undefined = undefined;
   format: Profile | undefined = undefined;
