@@ -2070,12 +2070,13 @@ export function storageContract(engine: string, openSubject: () => Promise<Stora
       const token = await storage.createToken(someToken({ organizationId }), someChange());
       const unused = await storage.createToken(someToken({ organizationId }), someChange());
       await storage.recordUses([
-        someUse(randomUUID(), after(9)),
-        someUse(token.id, after(3)),
+        someUse(randomUUID(), after(9), { daily: [{ day: 7, uses: 1 }] }),
+        someUse(token.id, after(3), { daily: [{ day: 7, uses: 2 }] }),
         someUse(token.id, after(2)),
       ]);
       await storage.recordUses([]);
       expect(await storage.getToken(token.id)).toEqual({ ...token, lastUsedAt: after(3) });
+      expect(await storage.readUses(token.id, 7, 7)).toEqual([{ day: 7, uses: 2 }]);
       expect(await storage.getToken(unused.id)).toEqual(unused);
     });
 
